@@ -1,0 +1,152 @@
+"""The job file as a model: every setting with its type, range, default and meaning. Durations are seconds inside."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
+_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
+
+
+def parse_duration(value: Any) -> Any:
+    """Seconds from a number or from text such as `90`, `90s`, `10m`, `6h`, `1h30m`; other values pass through."""
+    if not isinstance(value, str):
+        return value
+    text = value.strip().lower()
+    try:
+        return float(text)
+    except ValueError:
+        pass
+    parts = _DURATION.findall(text)
+    if not parts or _DURATION.sub("", text).strip():
+        raise ValueError("not a duration; write 90s, 10m or 6h")
+    return sum(float(number) * _UNITS[unit] for number, unit in parts)
+
+
+Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
+PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
+
+
+class _Table(BaseModel):
+    model_config = ConfigDict(extra="forbid", frozen=True, allow_inf_nan=False)
+
+
+class ColumnsTable(_Table):
+    """Which manifest column feeds what."""
+
+    prompt: str | None = Field(None, description="column that holds the prompt")
+    id: str | None = Field(None, description="column that holds the row's id")
+
+
+class InputTable(_Table):
+    """Which manifest rows take part."""
+
+    limit: int | None = Field(None, ge=1, description="only the first N rows")
+    sample: int | None = Field(None, ge=1, description="N rows chosen at random (see seed)")
+    seed: int = Field(0, description="seed of sample")
+    distinct: str | None = Field(None, description="keep the first row of each value of this column")
+
+
+class RequestTable(_Table):
+    """Default body fields; a manifest column of the same name overrides them. Only what is set is sent."""
+
+    model: str | None = None
+    size: str | None = None
+    quality: str | None = None
+    background: str | None = None
+    moderation: str | None = None
+    n: int | None = Field(None, ge=1, le=10)
+    output_format: str | None = None
+    output_compression: int | None = Field(None, ge=0, le=100)
+    response_format: str | None = None
+    param: dict[str, Any] = Field(default_factory=dict, description="any other body field, sent as it is")
+
+
+class EndpointTable(_Table):
+    """The service, its key and its deadlines."""
+
+    profile: str = Field("dieyuyun", description="dieyuyun or openai")
+    base_url: str | None = Field(None, description="any other service, up to its version path (…/v1)")
+    dialect: Literal["auto", "sync"] = "auto"
+    api_key_env: str | None = Field(None, description="environment variable that holds the key")
+    api_key_file: str | None = Field(None, description="file whose first line is the key")
+    api_key_command: str | None = Field(None, description="command that prints the key")
+    allow_http: bool = Field(False, description="allow plain http to a host that is not this machine")
+    download_hosts: tuple[str, ...] = Field((), description="hosts (host or host:port) images may come from besides public ones")
+    timeout: PositiveDuration = Field(600.0, description="one attempt, from send to last byte")
+    task_timeout: PositiveDuration = Field(3600.0, description="polling one task")
+
+
+class LimitsTable(_Table):
+    """What the service allows. No window of `window_s` ever holds more than rpm / ipm / tpm."""
+
+    rpm: float | None = Field(None, gt=0, description="requests a window")
+    ipm: float | None = Field(None, gt=0, description="images a window")
+    tpm: float | None = Field(None, gt=0, description="tokens a window")
+    window_s: PositiveDuration = Field(60.0, description="the window, a minute unless the service says otherwise")
+    concurrency: int | None = Field(None, ge=1, description="most requests in flight; imagemill adapts below it")
+
+
+class BudgetTable(_Table):
+    """Money."""
+
+    max_cost: float | None = Field(None, ge=0, description="USD; reserved before each request")
+    max_requests: int | None = Field(None, ge=0)
+    price: float | None = Field(None, ge=0, description="USD an image, where the service has no price table")
+
+
+class RetryTable(_Table):
+    """What happens after a failure."""
+
+    attempts: int = Field(5, ge=1, le=100, description="requests for a row at most, safe failures only")
+    on_ambiguous: Literal["park", "retry"] = "park"
+    ambiguous_budget: int = Field(0, ge=0, description="requests that on_ambiguous=retry may send again, in all")
+    give_up: PositiveDuration = Field(600.0, description="no success and nothing but refusals for so long: stop")
+
+
+class RunTable(_Table):
+    """When and how the run ends."""
+
+    max_duration: PositiveDuration | None = None
+    drain: Duration = Field(120.0, description="wait for answers in flight after Ctrl-C")
+    wait_lock: Duration = Field(0.0, description="wait for another run of this folder")
+
+
+class OutputTable(_Table):
+    """What is kept and shown."""
+
+    max_pixels: int = Field(64_000_000, ge=1, description="an image with more is bad_content")
+    max_image_bytes: int = Field(256 * 2**20, ge=1024, description="a response or image with more is not kept whole")
+    progress: Literal["auto", "rich", "plain", "none"] = "auto"
+    log_format: Literal["console", "json"] = "console"
+
+
+class SimulatorTable(_Table):
+    """The embedded simulator of `--simulate`."""
+
+    latency: Duration | None = Field(None, description="median seconds an answer takes")
+    rpm: float | None = Field(None, gt=0)
+    ipm: float | None = Field(None, gt=0)
+    seed: int | None = None
+    scenario: str | None = Field(None, description="scenario file (TOML)")
+
+
+class Job(_Table):
+    """One job: what `imagemill run JOB.toml` reads and what OUT/job.toml records."""
+
+    manifest: str | None = Field(None, description="file, folder, glob or object-store URL")
+    out: str = Field("runs/{manifest_stem}", description="output folder; {date}, {manifest_stem}, {run_id}")
+    simulate: bool = Field(False, description="use the embedded simulator: no key, no cost")
+    columns: ColumnsTable = ColumnsTable()
+    input: InputTable = InputTable()
+    request: RequestTable = RequestTable()
+    endpoint: EndpointTable = EndpointTable()
+    limits: LimitsTable = LimitsTable()
+    budget: BudgetTable = BudgetTable()
+    retry: RetryTable = RetryTable()
+    run: RunTable = RunTable()
+    output: OutputTable = OutputTable()
+    simulator: SimulatorTable = SimulatorTable()

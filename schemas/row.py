@@ -1,0 +1,38 @@
+"""A manifest row on its way to a request: either a `Row` that can be sent or a `RowProblem` that says why not."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.request import ImageRequest
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row that can be sent.
+
+    position: place in the manifest, from 0.
+    row_id: the manifest's own id, or one derived from the content; unique in the manifest.
+    fingerprint: 16 bytes, a hash of `row_id` and of what the row itself asks for (prompt and row-level fields).
+    warnings: unfamiliar but sendable values, as text.
+    """
+
+    position: int
+    row_id: str
+    request: ImageRequest
+    fingerprint: bytes
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class RowProblem:
+    """A row that cannot be sent. `message` names line, column, value and fix, and is ready to show.
+
+    fields: the row's request fields as far as they could be read (column name to text), for the results table.
+    """
+
+    position: int
+    row_id: str
+    prompt: str | None
+    message: str
+    fields: tuple[tuple[str, str], ...] = ()
