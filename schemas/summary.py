@@ -1,0 +1,84 @@
+"""What a command reports at its end (`Summary`, `Plan`) and while it works (`Progress`). Field names are the JSON keys."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+
+@dataclass(frozen=True, slots=True)
+class Summary:
+    """`run --json`, `status --json` and OUT/summary.json.
+
+    by_status, by_error: counts of results rows (one an image asked for). rows: manifest rows. images: images asked for.
+    requests_sent, images_saved, maybe_billed, cost_usd: over the whole life of the folder.
+    duration_s: of this run. next: the command to type next.
+    """
+
+    run_id: str
+    out: str
+    rows: int
+    images: int
+    by_status: dict[str, int]
+    by_error: dict[str, int]
+    requests_sent: int
+    images_saved: int
+    maybe_billed: int
+    cost_usd: float | None
+    duration_s: float
+    exit_code: int
+    exit_reason: str
+    next: str
+
+
+@dataclass(frozen=True, slots=True)
+class CostRange:
+    """USD. None where no price is known. source: where the prices come from, with their date."""
+
+    low: float | None
+    high: float | None
+    source: str
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """`plan --json`. rows: manifest rows; images, requests: still to make and to send.
+
+    done, invalid, parked: rows. duration_s: None when nothing bounds it. binding_limit: rpm, ipm, concurrency, …
+    """
+
+    rows: int
+    images: int
+    requests: int
+    done: int
+    invalid: int
+    parked: int
+    cost_usd: CostRange
+    duration_s: float | None
+    binding_limit: str
+    warnings: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Progress:
+    """One look at a running job; `on_progress` and the progress bar receive it a few times a second.
+
+    total_images: images asked for by the rows read so far, plus `total_known` False until the whole manifest is read.
+    done_images: acknowledged images, earlier runs included. waiting: why senders wait now, "" when they do not.
+    cost_usd: spent so far in this folder (None: no price known). eta_s: None until it can be told.
+    """
+
+    phase: str
+    total_images: int
+    total_known: bool
+    done_images: int
+    failed_images: int
+    parked_images: int
+    invalid_rows: int
+    in_flight: int
+    concurrency: int
+    images_per_minute: float
+    cost_usd: float | None
+    elapsed_s: float
+    eta_s: float | None
+    waiting: str = ""
+    notes: tuple[str, ...] = field(default=())
