@@ -113,12 +113,8 @@ RULES: dict[FailureKind, Rule] = {
     FailureKind.SERVER_ERROR: Rule(
         _COUNTED, _NO, _F, False, False, "service", "the service reports an error of its own"
     ),
-    FailureKind.CONNECT: Rule(
-        _COUNTED, _NO, _F, False, True, "network", "no connection: nothing was sent"
-    ),
-    FailureKind.TIMEOUT: Rule(
-        _IF, _MAYBE, _K, False, False, "network", "sent, no complete answer in time"
-    ),
+    FailureKind.CONNECT: Rule(_COUNTED, _NO, _F, False, True, "network", "no connection: nothing was sent"),
+    FailureKind.TIMEOUT: Rule(_IF, _MAYBE, _K, False, False, "network", "sent, no complete answer in time"),
     FailureKind.DISCONNECTED: Rule(
         _IF, _MAYBE, _K, False, False, "network", "sent, the connection broke before an answer"
     ),

@@ -75,7 +75,9 @@ class EndpointTable(_Table):
     api_key_file: str | None = Field(None, description="file whose first line is the key")
     api_key_command: str | None = Field(None, description="command that prints the key")
     allow_http: bool = Field(False, description="allow plain http to a host that is not this machine")
-    download_hosts: tuple[str, ...] = Field((), description="hosts (host or host:port) images may come from besides public ones")
+    download_hosts: tuple[str, ...] = Field(
+        (), description="hosts (host or host:port) images may come from besides public ones"
+    )
     timeout: PositiveDuration = Field(600.0, description="one attempt, from send to last byte")
     task_timeout: PositiveDuration = Field(3600.0, description="polling one task")
 
@@ -86,8 +88,12 @@ class LimitsTable(_Table):
     rpm: float | None = Field(None, gt=0, description="requests a window")
     ipm: float | None = Field(None, gt=0, description="images a window")
     tpm: float | None = Field(None, gt=0, description="tokens a window")
-    window_s: PositiveDuration = Field(60.0, description="the window, a minute unless the service says otherwise")
-    concurrency: int | None = Field(None, ge=1, description="most requests in flight; imagemill adapts below it")
+    window_s: PositiveDuration = Field(
+        60.0, description="the window, a minute unless the service says otherwise"
+    )
+    concurrency: int | None = Field(
+        None, ge=1, description="most requests in flight; imagemill adapts below it"
+    )
 
 
 class BudgetTable(_Table):
@@ -103,8 +109,12 @@ class RetryTable(_Table):
 
     attempts: int = Field(5, ge=1, le=100, description="requests for a row at most, safe failures only")
     on_ambiguous: Literal["park", "retry"] = "park"
-    ambiguous_budget: int = Field(0, ge=0, description="requests that on_ambiguous=retry may send again, in all")
-    give_up: PositiveDuration = Field(600.0, description="no success and nothing but refusals for so long: stop")
+    ambiguous_budget: int = Field(
+        0, ge=0, description="requests that on_ambiguous=retry may send again, in all"
+    )
+    give_up: PositiveDuration = Field(
+        600.0, description="no success and nothing but refusals for so long: stop"
+    )
 
 
 class RunTable(_Table):
@@ -119,7 +129,9 @@ class OutputTable(_Table):
     """What is kept and shown."""
 
     max_pixels: int = Field(64_000_000, ge=1, description="an image with more is bad_content")
-    max_image_bytes: int = Field(256 * 2**20, ge=1024, description="a response or image with more is not kept whole")
+    max_image_bytes: int = Field(
+        256 * 2**20, ge=1024, description="a response or image with more is not kept whole"
+    )
     progress: Literal["auto", "rich", "plain", "none"] = "auto"
     log_format: Literal["console", "json"] = "console"
 

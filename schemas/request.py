@@ -59,7 +59,9 @@ FIELDS: dict[str, FieldRule] = {
             known=("auto", "opaque", "transparent"),
             default="auto",
         ),
-        FieldRule("moderation", str, "strictness of the content filter", known=("auto", "low"), default="auto"),
+        FieldRule(
+            "moderation", str, "strictness of the content filter", known=("auto", "low"), default="auto"
+        ),
         FieldRule("output_format", str, "file format", known=("png", "jpeg", "webp", "gif", "svg")),
         FieldRule("output_compression", int, "0 to 100, for jpeg and webp", minimum=0, maximum=100),
         FieldRule(

@@ -1,0 +1,80 @@
+"""What a request costs: estimated before it is sent, settled by what the service reports."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from schemas.endpoints import PriceTable
+from schemas.outcome import Reported
+from schemas.request import FIELDS, ImageRequest
+
+_QUALITIES = ("low", "medium", "high")
+
+
+@dataclass(frozen=True, slots=True)
+class Estimate:
+    """USD for one request. low equals high where the price is certain; None where no price is known."""
+
+    low: float | None
+    high: float | None
+
+
+@dataclass(frozen=True, slots=True)
+class Prices:
+    """per_image: the user's own price (USD), which wins over the table. table: the service's, None when unknown."""
+
+    per_image: float | None = None
+    table: PriceTable | None = None
+
+    @property
+    def source(self) -> str:
+        """Where the figures come from, for people."""
+        if self.per_image is not None:
+            return f"your price of {self.per_image:g} USD an image"
+        if self.table is not None:
+            return f"{self.table.source}, {self.table.date}"
+        return "no price known: set --price"
+
+
+def estimate(request: ImageRequest, prices: Prices) -> Estimate:
+    """What the request will cost; `auto` quality (or none) spans the table's cheapest to dearest."""
+    if prices.per_image is not None:
+        cost = prices.per_image * request.n
+        return Estimate(cost, cost)
+    if prices.table is None:
+        return Estimate(None, None)
+    quality = str(request.get("quality", FIELDS["quality"].default))
+    size = str(request.get("size", FIELDS["size"].default))
+    model = str(request.get("model", ""))
+    wanted = (quality,) if quality in _QUALITIES else _QUALITIES if quality == "auto" else ("high",)
+    known = [cost for name in wanted if (cost := _table_price(prices.table, model, size, name)) is not None]
+    if not known:
+        return Estimate(None, None)
+    return Estimate(min(known) * request.n, max(known) * request.n)
+
+
+def _table_price(table: PriceTable, model: str, size: str, quality: str) -> float | None:
+    best: tuple[tuple[int, bool], float] | None = None
+    for (prefix, priced_size, priced_quality), cost in table.per_image.items():
+        if model.startswith(prefix) and priced_size in (size, "*") and priced_quality == quality:
+            rank = (len(prefix), priced_size != "*")
+            if best is None or rank > best[0]:
+                best = (rank, cost)
+    return best[1] if best else None
+
+
+def settled(
+    request: ImageRequest, reported: Reported, prices: Prices, images: int
+) -> tuple[float | None, bool]:
+    """(USD, whether estimated) for a paid answer: the service's own figure, else tokens at list price, else the estimate.
+
+    images: images the answer held; a price an image is charged for each.
+    """
+    if reported.cost_usd is not None:
+        return reported.cost_usd, False
+    if prices.per_image is not None:
+        return prices.per_image * images, True
+    if prices.table is not None and reported.output_tokens:
+        tokens_in = (reported.input_tokens or 0) * prices.table.input_per_token
+        return tokens_in + reported.output_tokens * prices.table.output_per_token, True
+    return estimate(request, prices).high, True

@@ -1,0 +1,219 @@
+"""From what was seen on the wire to a `FailureKind`: the one place where evidence is read (GUARANTEES, "Which evidence means paid")."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from email.utils import parsedate_to_datetime
+from enum import Enum
+from typing import Any
+
+from schemas.failures import Billed, Failure, FailureKind
+
+_MONEY_CODES = frozenset(
+    {
+        "insufficient_quota",
+        "credit_balance_exhausted",
+        "billing_hard_limit_reached",
+        "insufficient_user_quota",
+        "billing_not_active",
+        "insufficient_balance",
+    }
+)
+_MODERATION_CODES = frozenset(
+    {
+        "moderation_blocked",
+        "content_policy_violation",
+        "image_generation_user_error",
+        "content_filter",
+        "contentfilter",
+    }
+)
+_MODERATION_TEXT = re.compile(
+    r"safety_violations|safety system|content[ _]policy|content management policy|moderation_blocked|"
+    r"rejected by (?:the|our) (?:safety|moderation)|flagged by (?:the|our) (?:safety|moderation)",
+    re.IGNORECASE,
+)
+_BLOCKED_TEXT = re.compile(
+    r"temporarily blocked|must be verified|account .{0,30}(?:suspended|disabled|blocked)", re.I
+)
+_NOT_FOUND_CODES = frozenset({"model_not_found", "deploymentnotfound", "not_found_error"})
+_WAIT_TEXT = re.compile(
+    r"(?:try again|retry)\s+(?:in|after)\s+(?:(\d+)m(?!s))?\s*(\d+(?:\.\d+)?)?\s*(ms|s|sec|seconds?|minutes?|min)?\b",
+    re.I,
+)
+_MONEY_WORDS = ("spend", "usage", "billing", "credit", "quota")
+_BY_STATUS = {
+    401: FailureKind.AUTH,
+    403: FailureKind.FORBIDDEN,
+    404: FailureKind.NOT_FOUND,
+    407: FailureKind.AUTH,
+    429: FailureKind.RATE_LIMITED,
+}
+_REQUEST_FAULTS = frozenset(
+    {400, 405, 406, 410, 411, 412, 413, 414, 415, 417, 421, 422, 424, 426, 428, 431, 451}
+)
+_MAX_MESSAGE_CHARS = 1000
+
+
+class Broke(Enum):
+    """How an exchange ended that brought no whole answer."""
+
+    BEFORE_SENDING = "before_sending"
+    TIMEOUT = "timeout"
+    DISCONNECTED = "disconnected"
+    BODY_CUT = "body_cut"
+
+
+@dataclass(frozen=True, slots=True)
+class ServiceError:
+    """What an error document says: its text, `code` and `type` as lower-case text, None where absent."""
+
+    message: str
+    code: str | None
+    kind: str | None
+    own_json: bool
+    """Whether the service's own JSON error was found (else a gateway's page or nothing)."""
+
+
+def broken(how: Broke, detail: str, *, http_status: int | None = None) -> Failure:
+    """The failure of an exchange that ended without a whole answer. `detail`: one line for the user."""
+    if how is Broke.BODY_CUT and http_status is not None and not 200 <= http_status < 300:
+        how = Broke.DISCONNECTED
+    kind = {
+        Broke.BEFORE_SENDING: FailureKind.CONNECT,
+        Broke.TIMEOUT: FailureKind.TIMEOUT,
+        Broke.DISCONNECTED: FailureKind.DISCONNECTED,
+        Broke.BODY_CUT: FailureKind.TRUNCATED,
+    }[how]
+    return Failure(kind, detail, http_status=http_status)
+
+
+def refused(
+    status: int,
+    headers: Mapping[str, str],
+    document: Any,
+    text: str,
+    *,
+    now: float,
+    server_error_billed: Billed,
+) -> Failure:
+    """The failure that a whole answer tells: any status but 2xx, or an error document under 2xx.
+
+    headers: lower-case names. document: parsed JSON or None. text: the body, for messages. now: Unix seconds.
+    """
+    error = read_error(document, text)
+    kind = _kind(status, error)
+    billed = server_error_billed if kind is FailureKind.SERVER_ERROR else None
+    return Failure(
+        kind,
+        error.message[:_MAX_MESSAGE_CHARS] or f"HTTP {status} without a message",
+        code=error.code,
+        http_status=status,
+        retry_after_s=wait_hint(headers, error.message, now=now),
+        billed=billed,
+    )
+
+
+def _kind(status: int, error: ServiceError) -> FailureKind:
+    words = {word for word in (error.code, error.kind) if word}
+    if words & _MODERATION_CODES or _MODERATION_TEXT.search(error.message):
+        return FailureKind.FORBIDDEN if _BLOCKED_TEXT.search(error.message) else FailureKind.MODERATION
+    if 200 <= status < 300:
+        return FailureKind.BAD_CONTENT
+    if status == 402 or words & _MONEY_CODES or any(_is_money_limit(word) for word in words):
+        return FailureKind.QUOTA
+    if status in _BY_STATUS:
+        return _BY_STATUS[status]
+    if 300 <= status < 400 or words & _NOT_FOUND_CODES:
+        return FailureKind.NOT_FOUND
+    if status in _REQUEST_FAULTS:
+        return FailureKind.INVALID_REQUEST
+    if not error.own_json or status in (408, 409, 502, 504) or status > 504:
+        return FailureKind.GATEWAY
+    if status == 503:
+        return FailureKind.OVERLOADED
+    return FailureKind.SERVER_ERROR if status >= 500 else FailureKind.INVALID_REQUEST
+
+
+def _is_money_limit(word: str) -> bool:
+    """`project_spend_limit_exceeded` and its kin, as opposed to `rate_limit_exceeded`."""
+    return word.endswith("_limit_exceeded") and any(part in word for part in _MONEY_WORDS)
+
+
+def read_error(document: Any, text: str) -> ServiceError:
+    """The error in a document of any known shape: OpenAI's, a plain string, FastAPI's `detail`, relays' `message`/`msg`."""
+    if isinstance(document, Mapping):
+        error = document.get("error", document.get("errors"))
+        if isinstance(error, Mapping):
+            return _from_fields(error)
+        if isinstance(error, str) and error:
+            return ServiceError(error, _word(document.get("code")), _word(document.get("type")), True)
+        for name in ("detail", "message", "msg", "error_message"):
+            if document.get(name):
+                message = document[name] if isinstance(document[name], str) else repr(document[name])
+                return ServiceError(message, _word(document.get("code")), _word(document.get("type")), True)
+    return ServiceError(_plain(text), None, None, False)
+
+
+def _from_fields(error: Mapping[str, Any]) -> ServiceError:
+    message = error.get("message")
+    text = message if isinstance(message, str) else repr(dict(error))
+    return ServiceError(text, _word(error.get("code")), _word(error.get("type")), True)
+
+
+def _word(value: Any) -> str | None:
+    if isinstance(value, bool) or value is None or value == "":
+        return None
+    return str(value).lower()[:200] if isinstance(value, str | int | float) else None
+
+
+def _plain(text: str) -> str:
+    """A page's text on one line, tags dropped."""
+    without_tags = re.sub(
+        r"<(?:script|style)\b.*?</(?:script|style)>|<[^>]{0,500}>", " ", text[:20_000], flags=re.S | re.I
+    )
+    return " ".join(without_tags.split())[:300]
+
+
+def wait_hint(headers: Mapping[str, str], message: str, *, now: float) -> float | None:
+    """Seconds the service asks to wait: `retry-after-ms`, `Retry-After` (seconds or date), then "try again in …".
+
+    Nonsense (negative, not finite, unreadable) is ignored.
+    """
+    for candidate in (
+        _number(headers.get("retry-after-ms"), 0.001),
+        _number(headers.get("retry-after"), 1.0),
+        _date(headers.get("retry-after"), now),
+        _message_wait(message),
+    ):
+        if candidate is not None and math.isfinite(candidate) and candidate >= 0:
+            return candidate
+    return None
+
+
+def _number(text: str | None, unit_s: float) -> float | None:
+    try:
+        return float(text) * unit_s if text is not None else None
+    except ValueError:
+        return None
+
+
+def _date(text: str | None, now: float) -> float | None:
+    if text is None or not text[:3].isalpha():
+        return None
+    try:
+        return parsedate_to_datetime(text).timestamp() - now
+    except (ValueError, TypeError, OverflowError):
+        return None
+
+
+def _message_wait(message: str) -> float | None:
+    found = _WAIT_TEXT.search(message)
+    if found is None or (found[1] is None and found[2] is None):
+        return None
+    unit = (found[3] or "s").lower()
+    scale = 0.001 if unit == "ms" else 60.0 if unit.startswith("min") else 1.0
+    return 60.0 * float(found[1] or 0) + scale * float(found[2] or 0)

@@ -1,0 +1,223 @@
+"""From manifest values to rows: ids, occurrence numbers, parameters, and every reason why a row cannot be sent."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from hashlib import blake2b
+from typing import Any
+
+import numpy as np
+
+from jobs.seen import SeenKeys
+from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule, ImageRequest
+from schemas.row import Row, RowProblem
+
+_INTEGER = re.compile(r"\s*([+-]?\d{1,18})(?:\.0+)?\s*")
+_SHOWN_CHARS = 60
+
+
+@dataclass(frozen=True, slots=True)
+class RecordColumns:
+    """Consecutive records as columns of text. `malformed`: offset -> message; `places`: what to call each record."""
+
+    places: Sequence[str]
+    roles: Mapping[str, Sequence[str | None]]
+    malformed: Mapping[int, str]
+
+
+@dataclass(frozen=True, slots=True)
+class RequestDefaults:
+    """What a row gets where it says nothing: body fields in `FIELDS` order, extra fields, and fields never sent."""
+
+    fields: tuple[tuple[str, str | int], ...] = ()
+    extra: tuple[tuple[str, Any], ...] = ()
+    dropped: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Params:
+    """The parameters of all rows that set the same fields, or the reason why they cannot be sent."""
+
+    params: tuple[tuple[str, Any], ...] = ()
+    warnings: tuple[str, ...] = ()
+    problem: str | None = None
+
+
+@dataclass
+class RowReader:
+    """Turns records into rows, in manifest order. One reader reads one manifest once, from its start.
+
+    columns: role -> the manifest's own column name, for messages.
+    """
+
+    defaults: RequestDefaults
+    columns: Mapping[str, str]
+    _position: int = 0
+    _ids: SeenKeys = field(default_factory=SeenKeys)
+    _contents: SeenKeys = field(default_factory=SeenKeys)
+    _repeats: dict[int, int] = field(default_factory=dict)
+    _cache: dict[tuple[tuple[str, str], ...], _Params] = field(default_factory=dict)
+
+    def read(self, records: RecordColumns) -> list[Row | RowProblem]:
+        """The records' rows. Repeated ids are problems (the first stands)."""
+        count = len(records.places)
+        fields = [self._row_fields(records, i) for i in range(count)]
+        prompts: Sequence[str | None] = (
+            records.roles["prompt"] if "prompt" in records.roles else [None] * count
+        )
+        digests = [_content_digest(prompts[i] or "", fields[i]) for i in range(count)]
+        ids, repeated = self._row_ids(records, digests)
+        rows = []
+        for i in range(count):
+            place = records.places[i]
+            message = records.malformed.get(i) or self._prompt_problem(prompts[i], place)
+            if message is None and repeated[i]:
+                message = self._repeat_message(place, ids[i])
+            rows.append(self._row(self._position + i, place, ids[i], prompts[i], fields[i], message))
+        self._position += count
+        return rows
+
+    def _row(
+        self,
+        position: int,
+        place: str,
+        row_id: str,
+        prompt: str | None,
+        fields: tuple[tuple[str, str], ...],
+        message: str | None,
+    ) -> Row | RowProblem:
+        params = self._cache.get(fields)
+        if params is None:
+            params = self._cache[fields] = resolve_params(fields, self.defaults, self.columns)
+            if len(self._cache) > 10_000:
+                self._cache.clear()
+        if message is None and params.problem is not None:
+            message = f"{place}: {params.problem}"
+        if message is not None or prompt is None:
+            return RowProblem(position, row_id, prompt, message or f"{place}: no prompt", fields)
+        fingerprint = _fingerprint(row_id, prompt, fields)
+        return Row(position, row_id, ImageRequest(prompt, params.params), fingerprint, params.warnings)
+
+    def _row_fields(self, records: RecordColumns, i: int) -> tuple[tuple[str, str], ...]:
+        found = []
+        for name in FIELDS:
+            values = records.roles.get(name)
+            if values is not None:
+                value = values[i]
+                if value:
+                    found.append((name, value))
+        return tuple(found)
+
+    def _prompt_problem(self, prompt: str | None, place: str) -> str | None:
+        column = self.columns.get("prompt", "prompt")
+        if prompt is None or not prompt.strip():
+            return f"{place}: column {column!r} is empty; every row needs a prompt"
+        if len(prompt) > MAX_PROMPT_CHARS:
+            return (
+                f"{place}: column {column!r} holds {len(prompt):,} characters ({shown(prompt)}); "
+                f"shorten it to {MAX_PROMPT_CHARS:,}"
+            )
+        return None
+
+    def _repeat_message(self, place: str, row_id: str) -> str:
+        column = self.columns.get("id", "id")
+        return (
+            f"{place}: column {column!r} repeats {shown(row_id)}; the first row with it stands. "
+            f"Give each row its own id, or keep the first of each with --distinct {column}"
+        )
+
+    def _row_ids(self, records: RecordColumns, digests: list[bytes]) -> tuple[list[str], list[bool]]:
+        """Row ids, and which of them repeat an earlier row's given id."""
+        count = len(digests)
+        given = records.roles.get("id") or [None] * count
+        ids = [value or "" for value in given]
+        repeated = [False] * count
+        named = [i for i in range(count) if ids[i] and i not in records.malformed]
+        marks = self._ids.add(_keys(blake2b(_utf8(ids[i]), digest_size=8).digest() for i in named))
+        for i, mark in zip(named, marks.tolist(), strict=True):
+            repeated[i] = mark
+        derived = [i for i in range(count) if not ids[i]]
+        seen = self._contents.add(_keys(digests[i][:8] for i in derived))
+        for i, mark in zip(derived, seen.tolist(), strict=True):
+            ids[i] = digests[i][:8].hex() + (f"-{self._occurrence(digests[i])}" if mark else "")
+        return ids, repeated
+
+    def _occurrence(self, digest: bytes) -> int:
+        key = int.from_bytes(digest[:8], "little")
+        self._repeats[key] = self._repeats.get(key, 0) + 1
+        return self._repeats[key]
+
+
+def resolve_params(
+    fields: tuple[tuple[str, str], ...], defaults: RequestDefaults, columns: Mapping[str, str]
+) -> _Params:
+    """Defaults overlaid by a row's own fields, as they will be sent."""
+    values: dict[str, Any] = dict(defaults.fields)
+    for name, text in fields:
+        value = _field_value(FIELDS[name], text)
+        if isinstance(value, _Bad):
+            return _Params(problem=f"column {columns.get(name, name)!r} is {shown(text)}; {value.fix}")
+        values[name] = value
+    if values.get("background") == "transparent" and values.get("output_format") in ("jpeg", "jpg"):
+        return _Params(
+            problem="background 'transparent' cannot be stored as jpeg; set output_format to png or webp"
+        )
+    kept = [(name, values[name]) for name in FIELDS if name in values and name not in defaults.dropped]
+    warnings = tuple(
+        f"{name} {shown(str(value))} is not one that imagemill knows; it is sent as it is"
+        for name, value in kept
+        if FIELDS[name].known and str(value) not in FIELDS[name].known and not _is_size(name, value)
+    )
+    extra = tuple((name, value) for name, value in defaults.extra if name not in values)
+    return _Params((*kept, *extra), warnings)
+
+
+@dataclass(frozen=True, slots=True)
+class _Bad:
+    fix: str
+
+
+def _field_value(rule: FieldRule, text: str) -> str | int | _Bad:
+    if rule.kind is not int:
+        return text
+    found = _INTEGER.fullmatch(text)
+    low, high = rule.minimum, rule.maximum
+    if found is None or low is None or high is None or not low <= int(found[1]) <= high:
+        return _Bad(f"{rule.name} must be a whole number from {low} to {high}")
+    return int(found[1])
+
+
+def _is_size(name: str, value: object) -> bool:
+    return name == "size" and re.fullmatch(r"\d{2,5}x\d{2,5}", str(value)) is not None
+
+
+def shown(text: str) -> str:
+    """`text` in quotes for a message, shortened, control characters escaped."""
+    return repr(text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…")
+
+
+def _utf8(text: str) -> bytes:
+    return text.encode("utf-8", "surrogatepass")
+
+
+def _content_digest(prompt: str, fields: tuple[tuple[str, str], ...]) -> bytes:
+    return _digest((prompt, *(part for item in fields for part in item)))
+
+
+def _fingerprint(row_id: str, prompt: str, fields: tuple[tuple[str, str], ...]) -> bytes:
+    return _digest((row_id, prompt, *(part for item in fields for part in item)))
+
+
+def _digest(parts: tuple[str, ...]) -> bytes:
+    digest = blake2b(digest_size=16)
+    for part in parts:
+        encoded = _utf8(part)
+        digest.update(len(encoded).to_bytes(8, "little"))
+        digest.update(encoded)
+    return digest.digest()
+
+
+def _keys(digests: Iterable[bytes]) -> np.ndarray[Any, np.dtype[np.uint64]]:
+    return np.frombuffer(b"".join(digests), dtype="<u8")
