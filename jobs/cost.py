@@ -39,8 +39,8 @@ class Prices:
 def estimate(request: ImageRequest, prices: Prices) -> Estimate:
     """What the request will cost; `auto` quality (or none) spans the table's cheapest to dearest."""
     if prices.per_image is not None:
-        cost = prices.per_image * request.n
-        return Estimate(cost, cost)
+        fixed = prices.per_image * request.n
+        return Estimate(fixed, fixed)
     if prices.table is None:
         return Estimate(None, None)
     quality = str(request.get("quality", FIELDS["quality"].default))
@@ -55,11 +55,11 @@ def estimate(request: ImageRequest, prices: Prices) -> Estimate:
 
 def _table_price(table: PriceTable, model: str, size: str, quality: str) -> float | None:
     best: tuple[tuple[int, bool], float] | None = None
-    for (prefix, priced_size, priced_quality), cost in table.per_image.items():
+    for (prefix, priced_size, priced_quality), price in table.per_image.items():
         if model.startswith(prefix) and priced_size in (size, "*") and priced_quality == quality:
             rank = (len(prefix), priced_size != "*")
             if best is None or rank > best[0]:
-                best = (rank, cost)
+                best = (rank, price)
     return best[1] if best else None
 
 

@@ -1,4 +1,4 @@
-"""From what was seen on the wire to a `FailureKind`: the one place where evidence is read (GUARANTEES, "Which evidence means paid")."""
+"""From what was seen on the wire to a `FailureKind`: the one place where evidence of payment is read."""
 
 from __future__ import annotations
 

@@ -1,0 +1,151 @@
+"""Files that are whole or absent: written under a temporary name, synced, renamed, and their folder synced.
+
+Every write below OUT goes through `Folder`. Paths are relative, made by us, and never follow a symbolic link.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import secrets
+import threading
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from pathlib import Path, PurePosixPath
+from typing import IO
+
+TEMPORARY = ".tmp"
+"""Folder below OUT for files that are not finished; emptied by the next run that holds the lock."""
+
+Buffer = bytes | bytearray | memoryview
+
+_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class Folder:
+    """OUT, as a place to write. Safe to use from several threads."""
+
+    def __init__(self, root: Path) -> None:
+        """Creates `root` and its temporary folder. Raises OSError where that is impossible."""
+        self.root = root
+        root.mkdir(parents=True, exist_ok=True)
+        self._making = threading.Lock()
+        self._made: set[str] = set()
+        self.make(TEMPORARY, private=True)
+
+    def make(self, name: str, *, private: bool = False) -> None:
+        """Create the folder `name` below OUT, and its parents, durably. Raises OSError if a link stands in the way."""
+        with self._making:
+            if name in self._made:
+                return
+            parent = _open_folder(self.root)
+            try:
+                for part in PurePosixPath(name).parts:
+                    parent = _descend(parent, part, private)
+            finally:
+                os.close(parent)
+            self._made.add(name)
+
+    def save(
+        self, name: str, pieces: Iterable[Buffer], *, private: bool = False, replace: bool = False
+    ) -> int:
+        """Durably write a file under OUT and return its length in bytes.
+
+        replace: allow an existing file to be replaced (in one step). Raises FileExistsError otherwise, OSError when
+        the disk refuses; nothing is left under the final name then.
+        """
+        with self.writing(name, private=private, replace=replace) as file:
+            return sum(_write_all(file, piece) for piece in pieces)
+
+    @contextmanager
+    def writing(self, name: str, *, private: bool = False, replace: bool = False) -> Iterator[int]:
+        """A descriptor to write to; on leaving the block the file is synced and appears under `name`."""
+        path = PurePosixPath(name)
+        self.make(str(path.parent), private=private) if str(path.parent) != "." else None
+        temporary = f"{path.name[:80]}.{secrets.token_hex(6)}"
+        source = _open_folder(self.root / TEMPORARY)
+        try:
+            file = os.open(temporary, _FILE_FLAGS, 0o600 if private else 0o644, dir_fd=source)
+            try:
+                yield file
+                os.fsync(file)
+            except BaseException:
+                os.unlink(temporary, dir_fd=source)
+                raise
+            finally:
+                os.close(file)
+            self._publish(source, temporary, path, replace)
+        finally:
+            os.close(source)
+
+    def _publish(self, source: int, temporary: str, path: PurePosixPath, replace: bool) -> None:
+        target = self._open_below(path.parent)
+        try:
+            if not replace and _exists(path.name, target):
+                os.unlink(temporary, dir_fd=source)
+                raise FileExistsError(errno.EEXIST, "a file that is not ours stands in the way", str(path))
+            os.rename(temporary, path.name, src_dir_fd=source, dst_dir_fd=target)
+            os.fsync(target)
+        finally:
+            os.close(target)
+
+    def _open_below(self, path: PurePosixPath) -> int:
+        folder = _open_folder(self.root)
+        for part in path.parts:
+            try:
+                child = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
+            finally:
+                os.close(folder)
+            folder = child
+        return folder
+
+    def clear_temporary(self) -> int:
+        """Remove what a dead run left unfinished; the number of files. Call only while holding the lock."""
+        left = [entry for entry in os.scandir(self.root / TEMPORARY) if entry.is_file(follow_symlinks=False)]
+        for entry in left:
+            os.unlink(entry.path)
+        return len(left)
+
+
+def replace_file(
+    folder: Folder, name: str, write: Callable[[IO[bytes]], None], *, private: bool = False
+) -> None:
+    """Replace the file `name` by what `write` puts into the binary stream, in one durable step."""
+    with (
+        folder.writing(name, private=private, replace=True) as descriptor,
+        os.fdopen(os.dup(descriptor), "wb") as stream,
+    ):
+        write(stream)
+
+
+def _open_folder(path: Path) -> int:
+    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+
+
+def _descend(parent: int, part: str, private: bool) -> int:
+    """Open the sub-folder `part`, made if absent; `parent` is closed."""
+    try:
+        try:
+            os.mkdir(part, 0o700 if private else 0o755, dir_fd=parent)
+            os.fsync(parent)
+        except FileExistsError:
+            pass
+        return os.open(part, _FOLDER_FLAGS, dir_fd=parent)
+    finally:
+        os.close(parent)
+
+
+def _exists(name: str, folder: int) -> bool:
+    try:
+        os.stat(name, dir_fd=folder, follow_symlinks=False)
+    except FileNotFoundError:
+        return False
+    return True
+
+
+def _write_all(descriptor: int, piece: Buffer) -> int:
+    view = memoryview(piece)
+    while view:
+        view = view[os.write(descriptor, view) :]
+    return len(piece)

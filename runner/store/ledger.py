@@ -1,0 +1,215 @@
+"""The ledger: the one truth about what was sent, what came back and what was paid.
+
+`ledger.sqlite` is plain SQLite (its tables and columns are told in `schema.sql`). Rows are only added: an attempt is
+its intent, later its outcome beside it, so nothing is ever overwritten and every count can be derived again.
+
+One writer. A thread of its own owns the only writing connection; whatever arrives while a transaction commits goes
+into the next one (group commit), so the cost of a durable record falls as the load rises. `Writer.record` returns
+when its records are on disk: `synchronous=FULL` in WAL mode syncs the log at each commit. Whoever awaits it may then
+send (an intent) or count (an outcome).
+
+Readers open the file read-only, at any time, and never checkpoint.
+
+What a crash leaves: attempts without an outcome. Whether their requests were paid for cannot be known; `settle_dead`
+gives each the outcome "parked" before anything new is sent.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import queue
+import sqlite3
+import threading
+from collections.abc import Callable, Sequence
+from importlib.resources import files
+from pathlib import Path
+from typing import Any
+
+from schemas.exit_codes import ExitCode, JobError
+from schemas.failures import FailureKind, RowStatus
+
+LEDGER_NAME = "ledger.sqlite"
+SCHEMA_VERSION = 1
+
+Statement = tuple[str, Sequence[Any]]
+
+
+class LedgerWriteError(OSError):
+    """The ledger could not be written (disk full, I/O error). Nothing of the failed transaction is kept."""
+
+
+def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
+    """The writing connection. Call only while holding the folder's lock.
+
+    Raises JobError: exit 7 when the file is damaged, or gone while images are there; exit 2 when the folder belongs to
+    the other kind of run (simulated or real).
+    """
+    path = out / LEDGER_NAME
+    fresh = not path.exists()
+    if fresh and any((out / "images").glob("*/*")):
+        raise JobError(
+            f"{out} holds images but no {LEDGER_NAME}: what was paid for cannot be told",
+            fix="put the ledger back, or choose another --out",
+            exit_code=ExitCode.DAMAGED,
+        )
+    if fresh:
+        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+    try:
+        connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+        connection.execute("PRAGMA journal_mode=WAL")
+        connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA busy_timeout=10000")
+        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _lay_out(connection, simulated)
+        _check(connection, out, simulated)
+    except sqlite3.DatabaseError as error:
+        raise _damaged(out, error) from error
+    return connection
+
+
+def _lay_out(connection: sqlite3.Connection, simulated: bool) -> None:
+    script = files("runner.store").joinpath("schema.sql").read_text(encoding="utf-8")
+    connection.execute("BEGIN IMMEDIATE")
+    for statement in script.split(";\n"):
+        connection.execute(statement)
+    connection.execute("INSERT INTO meta VALUES ('simulated', ?)", (str(int(simulated)),))
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
+    connection.execute("COMMIT")
+
+
+def _check(connection: sqlite3.Connection, out: Path, simulated: bool) -> None:
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if version != SCHEMA_VERSION:
+        raise JobError(
+            f"{out / LEDGER_NAME} has schema version {version}, this imagemill reads version {SCHEMA_VERSION}",
+            fix="use the imagemill that made this folder, or choose another --out",
+        )
+    made_simulated = read_meta(connection, "simulated") == "1"
+    if made_simulated != simulated:
+        made, now = ("simulated", "real") if made_simulated else ("real", "simulated")
+        raise JobError(
+            f"{out} was made by a {made} run; a {now} run does not mix with it", fix="choose another --out"
+        )
+
+
+def _damaged(out: Path, error: sqlite3.DatabaseError) -> JobError:
+    return JobError(
+        f"{out / LEDGER_NAME} cannot be read: {error}",
+        fix="restore it from a copy; the images beside it are untouched",
+        exit_code=ExitCode.DAMAGED,
+    )
+
+
+def open_reader(out: Path) -> sqlite3.Connection:
+    """A read-only connection. Raises JobError when there is no ledger (exit 2) or it cannot be read (exit 7)."""
+    path = out / LEDGER_NAME
+    if not path.is_file():
+        raise JobError(
+            f"{out} is not an imagemill folder: no {LEDGER_NAME} in it", fix="name the --out of a run"
+        )
+    try:
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection.execute("PRAGMA busy_timeout=10000")
+        connection.execute("SELECT count(*) FROM meta").fetchone()
+    except sqlite3.DatabaseError as error:
+        raise _damaged(out, error) from error
+    return connection
+
+
+def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
+    """The value of a `meta` key; None when it was never set."""
+    row = connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
+    return row[0] if row else None
+
+
+def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
+    """The number that a new record of the table gets."""
+    return int(connection.execute(f"SELECT coalesce(max({column}) + 1, 0) FROM {table}").fetchone()[0])
+
+
+def settle_dead(connection: sqlite3.Connection, *, now_ms: int) -> int:
+    """Park every attempt that a dead run left without an outcome; the number of them. Nobody else may be running."""
+    cursor = connection.execute(
+        "INSERT INTO outcomes (attempt, finished_ms, status, kind, message, maybe_billed) "
+        "SELECT attempt, ?, ?, ?, ?, 1 FROM attempts WHERE attempt NOT IN (SELECT attempt FROM outcomes)",
+        (
+            now_ms,
+            RowStatus.PARKED.value,
+            FailureKind.DISCONNECTED.value,
+            "imagemill ended before an answer was kept; the service may have made and charged the image",
+        ),
+    )
+    return cursor.rowcount
+
+
+class Writer:
+    """The writing thread. Use as an async context manager inside the running event loop."""
+
+    def __init__(self, connection: sqlite3.Connection) -> None:
+        self._connection = connection
+        self._queue: queue.SimpleQueue[tuple[Sequence[Statement], asyncio.Future[None]] | None] = (
+            queue.SimpleQueue()
+        )
+        self._thread = threading.Thread(target=self._work, name="ledger", daemon=True)
+        self._loop: asyncio.AbstractEventLoop | None = None
+
+    async def __aenter__(self) -> Writer:
+        self._loop = asyncio.get_running_loop()
+        self._thread.start()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._queue.put(None)
+        await asyncio.to_thread(self._thread.join)
+
+    def record(self, statements: Sequence[Statement]) -> asyncio.Future[None]:
+        """Add records, all or none. The future is done when they are on disk; it raises LedgerWriteError otherwise."""
+        if self._loop is None:
+            raise RuntimeError("the ledger's writer has not been started")
+        future: asyncio.Future[None] = self._loop.create_future()
+        self._queue.put((statements, future))
+        return future
+
+    def _work(self) -> None:
+        while (first := self._queue.get()) is not None:
+            batch = [first]
+            last = False
+            while not self._queue.empty():
+                item = self._queue.get()
+                if item is None:
+                    last = True
+                    break
+                batch.append(item)
+            self._commit(batch)
+            if last:
+                return
+
+    def _commit(self, batch: list[tuple[Sequence[Statement], asyncio.Future[None]]]) -> None:
+        error: LedgerWriteError | None = None
+        try:
+            self._connection.execute("BEGIN IMMEDIATE")
+            for statements, _ in batch:
+                for sql, values in statements:
+                    self._connection.execute(sql, values)
+            self._connection.execute("COMMIT")
+        except sqlite3.Error as problem:
+            if self._connection.in_transaction:
+                self._connection.execute("ROLLBACK")
+            error = LedgerWriteError(f"the ledger could not be written: {problem}")
+        self._resolve([future for _, future in batch], error)
+
+    def _resolve(self, futures: list[asyncio.Future[None]], error: LedgerWriteError | None) -> None:
+        def settle() -> None:
+            for future in futures:
+                if future.done():
+                    continue
+                if error is None:
+                    future.set_result(None)
+                else:
+                    future.set_exception(error)
+
+        loop: Any = self._loop
+        call: Callable[[Callable[[], None]], object] = loop.call_soon_threadsafe
+        if not loop.is_closed():
+            call(settle)

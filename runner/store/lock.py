@@ -1,0 +1,44 @@
+"""One writer a folder. The kernel releases the lock when its holder dies, however it dies."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from schemas.exit_codes import ExitCode, JobError
+
+LOCK_NAME = ".lock"
+
+
+@contextmanager
+def held(out: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold the folder's lock. Raises JobError (exit 6) when another run still holds it after `wait_s` seconds."""
+    lock = FileLock(out / LOCK_NAME, timeout=wait_s if wait_s > 0 else 0, mode=0o600)
+    try:
+        lock.acquire()
+    except Timeout:
+        raise JobError(
+            f"another run is working on {out}",
+            fix="wait for it to end (--wait-lock 10m waits by itself), or choose another --out",
+            exit_code=ExitCode.LOCKED,
+        ) from None
+    try:
+        yield
+    finally:
+        lock.release()
+
+
+def is_held(out: Path) -> bool:
+    """Whether some process works on the folder now. Never creates anything."""
+    path = out / LOCK_NAME
+    if not path.exists():
+        return False
+    lock = FileLock(path, timeout=0, mode=0o600)
+    try:
+        with lock:
+            return False
+    except Timeout:
+        return True

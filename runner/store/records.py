@@ -1,0 +1,131 @@
+"""Records for the ledger's writer: what is written when a request is about to leave and when its outcome is known."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+
+from runner.store.ledger import Statement
+from schemas.failures import RowStatus
+from schemas.outcome import Failed, Success
+from schemas.request import canonical_params
+from schemas.row import Row
+
+
+@dataclass(frozen=True, slots=True)
+class Intent:
+    """An attempt that is about to be sent. fresh: the row has no item number in the ledger yet."""
+
+    attempt: int
+    item: int
+    run: int
+    row: Row
+    sent_ms: int
+    reserved_usd: float | None
+    fresh: bool
+
+
+def intent(record: Intent) -> list[Statement]:
+    """The records that must be durable before the request leaves."""
+    body = canonical_params(record.row.request.params)
+    statements: list[Statement] = []
+    if record.fresh:
+        statements.append(
+            (
+                "INSERT INTO items VALUES (?,?,?,?)",
+                (record.item, record.row.fingerprint, record.row.row_id, record.row.request.prompt),
+            )
+        )
+    statements.append(("INSERT OR IGNORE INTO params (body) VALUES (?)", (body,)))
+    statements.append(
+        (
+            "INSERT INTO attempts SELECT ?,?,?,params,?,?,? FROM params WHERE body=?",
+            (
+                record.attempt,
+                record.item,
+                record.run,
+                record.row.request.n,
+                record.sent_ms,
+                record.reserved_usd,
+                body,
+            ),
+        )
+    )
+    return statements
+
+
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What imagemill itself knows of an ended attempt. cost_usd None: unpaid, or no price known."""
+
+    attempt: int
+    finished_ms: int
+    latency_s: float | None
+    cost_usd: float | None = None
+    cost_estimated: bool = False
+
+
+def success(outcome: Success, measured: Measured) -> list[Statement]:
+    """A whole answer: its images, which must be durable already, and the indexes that it lacked."""
+    statements = [_outcome_row(RowStatus.SUCCEEDED, outcome, measured)]
+    statements += [
+        (
+            "INSERT INTO images VALUES (?,?,?,?,?,?,?,?,?,?)",
+            (
+                measured.attempt,
+                image.index,
+                image.file_name,
+                image.format,
+                image.width,
+                image.height,
+                image.bytes,
+                bytes.fromhex(image.sha256),
+                image.revised_prompt,
+                _joined(image.flags),
+            ),
+        )
+        for image in outcome.images
+    ]
+    statements += [
+        (
+            "INSERT INTO missing VALUES (?,?,?,?,?)",
+            (measured.attempt, absent.index, absent.kind.value, absent.message, absent.revised_prompt),
+        )
+        for absent in outcome.missing
+    ]
+    return statements
+
+
+def failure(outcome: Failed, status: RowStatus, measured: Measured) -> list[Statement]:
+    """An attempt without an image, and what becomes of its row."""
+    return [_outcome_row(status, outcome, measured)]
+
+
+def _outcome_row(status: RowStatus, outcome: Success | Failed, measured: Measured) -> Statement:
+    reported = outcome.reported
+    failed = outcome.failure if isinstance(outcome, Failed) else None
+    values = (
+        measured.attempt,
+        measured.finished_ms,
+        status.value,
+        failed.kind.value if failed else None,
+        failed.code if failed else None,
+        failed.message if failed else None,
+        failed.http_status if failed else outcome.http_status if isinstance(outcome, Success) else None,
+        int(failed.maybe_billed) if failed else 0,
+        measured.cost_usd,
+        int(measured.cost_estimated),
+        reported.created,
+        reported.request_id,
+        reported.task_id,
+        reported.input_tokens,
+        reported.output_tokens,
+        measured.latency_s,
+        _joined(outcome.flags) if isinstance(outcome, Success) else None,
+        outcome.quarantined if isinstance(outcome, Failed) else None,
+    )
+    return "INSERT INTO outcomes VALUES (" + ",".join("?" * len(values)) + ")", values
+
+
+def _joined(flags: tuple[str, ...]) -> str | None:
+    return json.dumps(flags) if flags else None
