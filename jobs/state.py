@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import MissingImage, Reported, SavedImage
+from schemas.outcome import NOTHING_REPORTED, MissingImage, Reported, SavedImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,7 +42,7 @@ class AttemptRecord:
     maybe_billed: int = 0
     cost_usd: float | None = None
     cost_estimated: bool = False
-    reported: Reported = Reported()
+    reported: Reported = NOTHING_REPORTED
     latency_s: float | None = None
     flags: tuple[str, ...] = ()
     images: tuple[SavedImage, ...] = ()

@@ -52,13 +52,16 @@ class Reported:
     cost_usd: float | None = None
 
 
+NOTHING_REPORTED = Reported()
+
+
 @dataclass(frozen=True, slots=True)
 class Success:
     """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole."""
 
     images: tuple[SavedImage, ...]
     missing: tuple[MissingImage, ...] = ()
-    reported: Reported = Reported()
+    reported: Reported = NOTHING_REPORTED
     http_status: int = 200
     flags: tuple[str, ...] = ()
 
@@ -68,7 +71,7 @@ class Failed:
     """An attempt without a usable image. `quarantined`: file below OUT that holds the paid body, if there is one."""
 
     failure: Failure
-    reported: Reported = Reported()
+    reported: Reported = NOTHING_REPORTED
     quarantined: str | None = None
 
 

@@ -48,7 +48,7 @@ class ItemIndex:
         )
         at = np.minimum(np.searchsorted(self._prints, wanted), len(self) - 1)
         found = self._prints[at] == wanted
-        return np.where(found, self._items[at], ABSENT).tolist()
+        return [int(item) for item in np.where(found, self._items[at], ABSENT)]
 
     def statuses(self, items: Iterable[int]) -> list[RowStatus]:
         """The rows' statuses; `PENDING` for a row that the ledger does not know."""

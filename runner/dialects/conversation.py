@@ -1,0 +1,59 @@
+"""The shape of a conversation: a generator that yields steps, is sent their results, and returns what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Generator
+from dataclasses import dataclass
+
+from runner.body import Body
+from runner.transport import Answer, Broken
+from schemas.failures import Failure
+from schemas.outcome import NOTHING_REPORTED, Reported
+
+
+@dataclass(frozen=True, slots=True)
+class Send:
+    """POST the request to this path below the base URL. Its result is an `Answer` or `Broken`."""
+
+    path: str
+    body: dict[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetch:
+    """GET an image. Its result is the bytes, or the `Failure` after every retry that is free."""
+
+    url: str
+
+
+@dataclass(frozen=True, slots=True)
+class ReceivedImage:
+    """One item of a paid answer: its bytes, or why there are none. revised_prompt: None where absent."""
+
+    data: bytes | None
+    failure: Failure | None = None
+    revised_prompt: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A whole, paid answer. body: for quarantine, should it hold nothing usable."""
+
+    items: tuple[ReceivedImage, ...]
+    body: Body
+    http_status: int
+    reported: Reported = NOTHING_REPORTED
+
+
+@dataclass(frozen=True, slots=True)
+class Rejected:
+    """No usable answer. body: the paid body to keep verbatim; None when nothing was paid or nothing came."""
+
+    failure: Failure
+    body: Body | None = None
+    reported: Reported = NOTHING_REPORTED
+
+
+Step = Send | Fetch
+StepResult = Answer | Broken | bytes | Failure
+Conversation = Generator[Step, StepResult, Received | Rejected]

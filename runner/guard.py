@@ -1,0 +1,120 @@
+"""Where image downloads may connect: the endpoint's own origin, listed hosts, and public addresses; nothing else.
+
+The check is made on the address that is connected to, not on the name, so a name that resolves to a private address
+(now, or differently a moment later) gains nothing.
+"""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterable
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+
+from aiohttp import ThreadedResolver
+from aiohttp.abc import AbstractResolver, ResolveResult
+from yarl import URL
+
+_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_DOCUMENT_PORTS = {"http": 80, "https": 443}
+MAX_URL_CHARS = 8192
+
+
+class DownloadRefused(Exception):
+    """The URL points where imagemill does not go. The message names the host, never the URL's query."""
+
+
+def is_public(address: str) -> bool:
+    """Whether a literal IP address is a public one, looking through v4-mapped, 6to4, Teredo and NAT64 forms."""
+    ip = ip_address(address.partition("%")[0])
+    if isinstance(ip, IPv6Address):
+        inner = _embedded(ip)
+        if inner is not None:
+            return is_public(str(inner))
+    return ip.is_global and not ip.is_multicast and not ip.is_reserved
+
+
+def _embedded(ip: IPv6Address) -> IPv4Address | None:
+    if ip.ipv4_mapped is not None:
+        return ip.ipv4_mapped
+    if ip.sixtofour is not None:
+        return ip.sixtofour
+    if ip.teredo is not None:
+        return ip.teredo[1]
+    if any(ip in network for network in _NAT64):
+        return IPv4Address(int(ip) & 0xFFFFFFFF)
+    return None
+
+
+class Guard:
+    """Decides for one endpoint. origin: the endpoint's base URL. listed: `host` or `host:port` the user allows."""
+
+    def __init__(self, origin: URL, listed: Iterable[str] = ()) -> None:
+        self._origin = (origin.host or "", origin.port)
+        self._base = origin
+        self._listed = {entry.lower() for entry in listed}
+
+    def allowed(self, host: str, port: int | None) -> bool:
+        """Whether this host and port need no public address."""
+        host = host.lower()
+        return (host, port) == self._origin or host in self._listed or f"{host}:{port}" in self._listed
+
+    def check(self, url: URL) -> None:
+        """Refuse what can be refused before a connection is made. Raises DownloadRefused."""
+        if url.scheme not in _DOCUMENT_PORTS:
+            raise DownloadRefused(
+                f"the image's URL has the scheme {url.scheme or 'none'!r}; only http and https are fetched"
+            )
+        host = url.host
+        if not host or url.user is not None or len(str(url)) > MAX_URL_CHARS:
+            raise DownloadRefused("the image's URL has no host, a user name, or is too long")
+        if self.allowed(host, url.port):
+            return
+        literal = _literal(host)
+        if literal is not None and not is_public(literal):
+            raise DownloadRefused(_message(host, url.port))
+
+    def takes_key(self, url: URL) -> bool:
+        """Whether the endpoint's key may go with a request for this URL: only below the base URL itself."""
+        base = self._base
+        same = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
+        return same and url.raw_path.startswith(base.raw_path.rstrip("/") + "/") and ".." not in url.raw_path
+
+
+def _literal(host: str) -> str | None:
+    """The address a literal host stands for, in any spelling that a C library accepts (`127.1`, `0x7f000001`)."""
+    try:
+        return str(ip_address(host.strip("[]").partition("%")[0]))
+    except ValueError:
+        pass
+    try:
+        return socket.inet_ntoa(socket.inet_aton(host))
+    except (OSError, UnicodeError):
+        return None
+
+
+def _message(host: str, port: int | None) -> str:
+    return (
+        f"the image's URL points to {host}, which is not a public address; "
+        f'if that is right, list it: --set endpoint.download_hosts=["{host}:{port}"]'
+    )
+
+
+class GuardedResolver(AbstractResolver):
+    """Resolves names for downloads and refuses those of private addresses. Raises DownloadRefused."""
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._inner = ThreadedResolver()
+
+    async def resolve(
+        self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
+    ) -> list[ResolveResult]:
+        """Addresses of `host`. Raises DownloadRefused unless all are public or the host is allowed."""
+        found = await self._inner.resolve(host, port, family)
+        if not self._guard.allowed(host, port) and not all(is_public(entry["host"]) for entry in found):
+            raise DownloadRefused(_message(host, port))
+        return found
+
+    async def close(self) -> None:
+        """Nothing to close."""
+        await self._inner.close()

@@ -1,0 +1,114 @@
+"""From received bytes to an acknowledged file: checked as an image, named by us, durable under its final name."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import re
+import struct
+import warnings
+from dataclasses import dataclass
+
+from PIL import Image, UnidentifiedImageError
+
+from jobs.naming import image_name
+from runner.store.durable import Folder
+from schemas.outcome import SavedImage
+from schemas.request import ImageRequest
+
+_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
+_SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*>\s*)?<svg[\s>]", re.DOTALL)
+_PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
+
+
+class NotAnImage(Exception):
+    """The bytes are no whole image that may be kept; the message says why."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looked:
+    """What the bytes say. format: png, jpeg, webp, gif or svg. width, height: pixels, None for svg."""
+
+    format: str
+    width: int | None
+    height: int | None
+    flags: tuple[str, ...] = ()
+
+
+def look(data: bytes, *, asked_format: str | None, max_pixels: int) -> Looked:
+    """Decode the image to its end. Raises NotAnImage for anything but a whole image of a format we can check."""
+    if asked_format == "svg" and _SVG.match(data[:4096]) and data.rstrip().endswith(b"</svg>"):
+        return Looked("svg", None, None)
+    try:
+        with warnings.catch_warnings(), Image.open(io.BytesIO(data), formats=_FORMATS) as image:
+            warnings.simplefilter("ignore")
+            width, height = image.size
+            if width * height > max_pixels:
+                raise NotAnImage(f"{width}x{height} pixels are more than output.max_pixels ({max_pixels:,})")
+            kind = str(image.format).lower()
+            if kind == "png":
+                image.verify()
+                flags = _png_end(data)
+            else:
+                image.load()
+                flags = ()
+    except UnidentifiedImageError:
+        raise NotAnImage(
+            f"the bytes are no PNG, JPEG, WebP or GIF image (they start {data[:12]!r})"
+        ) from None
+    except (OSError, SyntaxError, ValueError, struct.error, EOFError, Image.DecompressionBombError) as error:
+        raise NotAnImage(f"the image does not decode: {str(error)[:200]}") from None
+    return Looked(kind, width, height, flags)
+
+
+def _png_end(data: bytes) -> tuple[str, ...]:
+    end = data.rfind(_PNG_END)
+    if end < 0:
+        raise NotAnImage("the PNG has no end")
+    return ("trailing_bytes",) if end + len(_PNG_END) < len(data) else ()
+
+
+def differences(looked: Looked, request: ImageRequest) -> tuple[str, ...]:
+    """Flags for what is not as asked."""
+    flags = list(looked.flags)
+    asked = request.get("output_format")
+    if asked is not None and {"jpg": "jpeg"}.get(str(asked), str(asked)) != looked.format:
+        flags.append("format_mismatch")
+    size = re.fullmatch(r"(\d+)x(\d+)", str(request.get("size", "")))
+    if size and looked.width is not None and (int(size[1]), int(size[2])) != (looked.width, looked.height):
+        flags.append("size_mismatch")
+    return tuple(flags)
+
+
+@dataclass(frozen=True, slots=True)
+class ImageStore:
+    """Saves images below OUT. Blocking; meant for a pool of threads."""
+
+    folder: Folder
+    max_pixels: int
+
+    def save(
+        self,
+        data: bytes,
+        request: ImageRequest,
+        row_id: str,
+        attempt: int,
+        index: int,
+        revised_prompt: str | None,
+    ) -> SavedImage:
+        """Check, write, sync and publish one image. Raises NotAnImage, or OSError when the disk refuses."""
+        looked = look(data, asked_format=request.get("output_format"), max_pixels=self.max_pixels)
+        name = image_name(attempt, index, row_id, looked.format)
+        digest = hashlib.sha256(data).hexdigest()
+        self.folder.save(name, (data,))
+        return SavedImage(
+            index,
+            name,
+            looked.format,
+            looked.width,
+            looked.height,
+            len(data),
+            digest,
+            revised_prompt,
+            differences(looked, request),
+        )

@@ -1,0 +1,216 @@
+"""HTTP, one exchange at a time: sends a request, reads the whole answer, and says how far it got when it breaks.
+
+Nothing is decided here: what a status or a broken connection means is `jobs.evidence`'s. The one judgement made is
+whether the request's headers had been written, because that is what separates "never sent" from "may have been paid".
+"""
+
+from __future__ import annotations
+
+import asyncio
+import errno
+import json
+import ssl
+from collections.abc import Mapping
+from dataclasses import dataclass
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp import ClientTimeout, TCPConnector, TraceConfig
+from yarl import URL
+
+from jobs.evidence import Broke
+from runner.body import Body, BodyTooLarge, Lifter
+from runner.guard import DownloadRefused, Guard, GuardedResolver
+
+CONNECT_TIMEOUT_S = 10.0
+IDLE_TIMEOUT_S = 60.0
+YOUNG_CONNECTION_S = 2.0
+"""An idle connection older than this is not used again: the server may be closing it, and a lost POST may be paid."""
+ERROR_BODY_BYTES = 256 * 1024
+MAX_REDIRECTS = 3
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer. headers: lower-case names. latency_s: from send to last byte."""
+
+    status: int
+    headers: Mapping[str, str]
+    body: Body
+    latency_s: float
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """No whole answer. status: the answer's, when its headers were seen. local: this machine's fault, not the line's."""
+
+    how: Broke
+    detail: str
+    status: int | None = None
+    local: bool = False
+    latency_s: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Deadlines:
+    """total_s: from send to last byte. idle_s: silence inside a body."""
+
+    total_s: float
+    idle_s: float = IDLE_TIMEOUT_S
+
+
+class Transport:
+    """The endpoint's connections, and the guarded ones for image URLs. Use as an async context manager.
+
+    headers: sent with each request to the endpoint, the key among them; never sent to image URLs elsewhere.
+    """
+
+    def __init__(self, base_url: str, headers: Mapping[str, str], guard: Guard, deadlines: Deadlines) -> None:
+        self._base = URL(base_url)
+        self._headers = dict(headers)
+        self._guard = guard
+        self._deadlines = deadlines
+
+    async def __aenter__(self) -> Transport:
+        trace = TraceConfig()
+        trace.on_request_headers_sent.append(_mark_sent)
+        timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        plain = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
+        self._api = aiohttp.ClientSession(
+            connector=TCPConnector(limit=0, keepalive_timeout=YOUNG_CONNECTION_S, ttl_dns_cache=60),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            headers=plain,
+            trace_configs=[trace],
+        )
+        self._files = aiohttp.ClientSession(
+            connector=TCPConnector(
+                limit=64,
+                keepalive_timeout=YOUNG_CONNECTION_S,
+                resolver=GuardedResolver(self._guard),
+                use_dns_cache=False,
+            ),
+            cookie_jar=aiohttp.DummyCookieJar(),
+            timeout=timeout,
+            headers=plain,
+            trace_configs=[trace],
+        )
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._api.close()
+        await self._files.close()
+
+    async def post(
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, max_bytes: int
+    ) -> Answer | Broken:
+        """POST JSON to a path below the base URL. Redirects are answers, not followed."""
+        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        merged = {
+            **self._headers,
+            "Content-Type": "application/json",
+            "Accept": "application/json",
+            **headers,
+        }
+        return await self._exchange(self._api, "POST", self._base / path, merged, data, max_bytes)
+
+    async def fetch(self, url: str, *, max_bytes: int) -> Answer | Broken:
+        """GET an image URL, absolute or relative to the endpoint, over at most three redirects.
+
+        Raises DownloadRefused for a target that the guard does not allow, at whatever hop.
+        """
+        try:
+            target = self._base.join(URL(url))
+        except (ValueError, TypeError):
+            raise DownloadRefused("the image's URL cannot be read as one") from None
+        for _ in range(MAX_REDIRECTS + 1):
+            self._guard.check(target)
+            headers = self._headers if self._guard.takes_key(target) else {}
+            answer = await self._exchange(self._files, "GET", target, headers, None, max_bytes, lift=False)
+            location = answer.headers.get("location") if isinstance(answer, Answer) else None
+            if (
+                not isinstance(answer, Answer)
+                or answer.status not in (301, 302, 303, 307, 308)
+                or not location
+            ):
+                return answer
+            try:
+                target = target.join(URL(location))
+            except ValueError:
+                raise DownloadRefused("the image's URL redirects to something that is no URL") from None
+        return Broken(Broke.DISCONNECTED, f"the image's URL redirects more than {MAX_REDIRECTS} times")
+
+    async def _exchange(
+        self,
+        session: aiohttp.ClientSession,
+        method: str,
+        url: URL,
+        headers: Mapping[str, str],
+        data: bytes | None,
+        max_bytes: int,
+        *,
+        lift: bool = True,
+    ) -> Answer | Broken:
+        progress = SimpleNamespace(sent=False, status=None)
+        started = asyncio.get_running_loop().time()
+        try:
+            async with (
+                asyncio.timeout(self._deadlines.total_s + CONNECT_TIMEOUT_S),
+                session.request(
+                    method, url, data=data, headers=headers, allow_redirects=False, trace_request_ctx=progress
+                ) as response,
+            ):
+                progress.status = response.status
+                body = await self._read(response, max_bytes, lift=lift)
+        except DownloadRefused:
+            raise
+        except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
+            return _broken(error, progress, asyncio.get_running_loop().time() - started)
+        latency = asyncio.get_running_loop().time() - started
+        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body, latency)
+
+    async def _read(self, response: aiohttp.ClientResponse, max_bytes: int, *, lift: bool) -> Body:
+        good = 200 <= response.status < 300
+        lifter = Lifter(max_bytes)
+        pieces: list[bytes] = []
+        stream = response.content
+        while True:
+            async with asyncio.timeout(self._deadlines.idle_s):
+                chunk = await stream.readany()
+            if not chunk or (not good and lifter.size + len(chunk) > ERROR_BODY_BYTES):
+                break
+            if lift:
+                lifter.feed(chunk)
+            else:
+                lifter.size += len(chunk)
+                if lifter.size > max_bytes:
+                    raise BodyTooLarge(f"more than {max_bytes:,} bytes")
+                pieces.append(chunk)
+        if lift:
+            return lifter.finish()
+        return Body(b"".join(pieces), (), (), lifter.size)
+
+
+async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.sent = True
+
+
+def _broken(error: Exception, progress: SimpleNamespace, latency_s: float) -> Broken:
+    status = progress.status
+    local = getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
+    if not progress.sent:
+        return Broken(Broke.BEFORE_SENDING, f"no connection: {_reason(error)}", local=local)
+    if status is not None:
+        return Broken(Broke.BODY_CUT, f"the answer broke off: {_reason(error)}", status, latency_s=latency_s)
+    if isinstance(error, TimeoutError):
+        return Broken(Broke.TIMEOUT, f"no answer within {latency_s:.0f} s", latency_s=latency_s)
+    return Broken(Broke.DISCONNECTED, f"no answer: {_reason(error)}", latency_s=latency_s)
+
+
+def _reason(error: Exception) -> str:
+    text = " ".join(str(error).split())[:300]
+    if isinstance(error, TimeoutError):
+        return text or "silence for too long"
+    return text or type(error).__name__
