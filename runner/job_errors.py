@@ -13,7 +13,8 @@ from pydantic import ValidationError
 
 from runner.job_schema import allowed, is_duration, job_keys, job_tables
 from runner.job_text import template_fault, toml_value
-from runner.secrets import REDACTOR, checked_base_url
+from runner.redaction import REDACTOR
+from runner.secrets import checked_base_url
 from schemas.endpoints import PROFILES
 from schemas.exit_codes import JobError
 from schemas.job import Job

@@ -27,7 +27,8 @@ from runner.job_errors import (
 )
 from runner.job_schema import job_json_schema, job_keys, job_tables
 from runner.job_text import is_glob, is_url, job_toml, out_folder
-from runner.secrets import REDACTOR, checked_base_url, dotenv_variables
+from runner.redaction import REDACTOR
+from runner.secrets import checked_base_url, dotenv_variables
 from schemas.exit_codes import JobError
 from schemas.job import Job
 

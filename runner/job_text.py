@@ -12,7 +12,7 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 from runner.job_schema import job_keys
-from runner.secrets import REDACTOR
+from runner.redaction import REDACTOR
 from schemas.exit_codes import JobError
 from schemas.job import Job
 

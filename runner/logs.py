@@ -11,7 +11,7 @@ from typing import Any, Literal, TextIO
 import structlog
 from structlog.typing import EventDict, Processor, WrappedLogger
 
-from runner.secrets import REDACTOR
+from runner.redaction import REDACTOR
 
 _OURS = ("runner", "jobs", "schemas")
 _LEVELS: dict[int, tuple[int, int]] = {

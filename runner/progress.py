@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Literal, TextIO
 
-from runner.secrets import REDACTOR
+from runner.redaction import REDACTOR
 from schemas.summary import Progress
 
 if TYPE_CHECKING:

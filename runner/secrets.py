@@ -1,118 +1,42 @@
-"""The key and the endpoint it goes to, and the one place that keeps secrets out of everything shown or logged.
-
-`REDACTOR` is shared by logging and the command line: `find_key` registers what it finds there, so a key that turns
-up in a message, a traceback or a service's echo is replaced, in plain, URL-quoted and base64 form.
-"""
+"""The key and the endpoint that it goes to."""
 
 from __future__ import annotations
 
-import base64
-import json
 import logging
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
 from typing import TYPE_CHECKING
-from urllib.parse import quote, quote_plus, urlsplit
+from urllib.parse import urlsplit
 
+from runner.redaction import REDACTOR, Redactor
 from schemas.endpoints import CUSTOM_KEY_ENV, PROFILES, Profile
 from schemas.exit_codes import JobError
 
 if TYPE_CHECKING:
     from schemas.job import EndpointTable, Job
 
+__all__ = [
+    "REDACTOR",
+    "ApiKey",
+    "Redactor",
+    "ResolvedEndpoint",
+    "checked_base_url",
+    "dotenv_variables",
+    "find_key",
+    "resolve_endpoint",
+]
+
 COMMAND_TIMEOUT_S = 30.0
-HIDDEN = "[redacted]"
 
 _LOG = logging.getLogger(__name__)
 _KEY = re.compile(r"[\x21-\x7e]+")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
 _OPERATION = re.compile(r"/(images(/(generations|edits))?|chat/completions)$")
-
-_SHORTEST_SECRET = 4
-_SIGNED = r"(?i)([?&](?:sig|signature|token|access_token|key|api_?key|se|sv|exp|expires|x-[a-z]+-[a-z-]+|auth[a-z]*)=)"
-_RULES: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\\?/\\?/)[^\s/?#\"'<>\\@]+@"), r"\1…@"),
-    (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\\?/\\?/[^\s?#\"'<>]+)\?[^\s\"'<>]+"), r"\1?…"),
-    (re.compile(_SIGNED + r"[^&\s\"'<>]+"), r"\1…"),
-    (re.compile(r"(?i)\b(bearer)\s+[^\s\"',;…\[]+"), r"\1 " + HIDDEN),
-    (re.compile(r"(?i)\b(x-api-key|api-key)(\"?'?\s*[:=]\s*\"?'?)[^\s\"',;…\[]+"), r"\1\2" + HIDDEN),
-    (re.compile(r"\bsk-[A-Za-z0-9_-]{8,}"), HIDDEN),
-)
-"""User names in URLs, every URL query (links to paid images are signed), authorization headers, OpenAI-style keys."""
-
-_CONTROL = re.compile("[\x00-\x08\x0b-\x1f\x7f-\x9f\u200e\u200f\u202a-\u202e\u2066-\u2069\ud800-\udfff]")
-
-
-def _escaped(match: re.Match[str]) -> str:
-    code = ord(match[0])
-    return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
-
-
-def _base64_forms(secret: str) -> Iterator[str]:
-    """What base64 makes of the secret at each of its three alignments, without the digits that neighbours share."""
-    raw = secret.encode()
-    for shift in range(3):
-        digits = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
-        whole = digits[(0, 2, 3)[shift] : len(digits) - bool((shift + len(raw)) % 3)]
-        yield whole
-        yield whole.translate(str.maketrans("+/", "-_"))
-
-
-class Redactor:
-    """Replaces registered secrets, and anything that looks like one, by `[redacted]` or `…`."""
-
-    def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._pattern: re.Pattern[str] | None = None
-
-    def register(self, secret: str) -> None:
-        """Hide this value from now on. Fewer than 4 characters are not taken for a secret."""
-        if len(secret) < _SHORTEST_SECRET:
-            return
-        self._forms |= {
-            secret,
-            quote(secret, safe=""),
-            quote(secret),
-            quote_plus(secret),
-            json.dumps(secret)[1:-1],
-        }
-        self._forms |= {form for form in _base64_forms(secret) if len(form) >= _SHORTEST_SECRET}
-        self._pattern = re.compile("|".join(map(re.escape, sorted(self._forms, key=len, reverse=True))))
-
-    def hide(self, text: str) -> str:
-        """The text without secrets, otherwise as it was."""
-        if self._pattern is not None:
-            text = self._pattern.sub(HIDDEN, text)
-        for pattern, replacement in _RULES:
-            text = pattern.sub(replacement, text)
-        return text
-
-    def keys(self, text: str) -> str:
-        """The text without registered secrets and nothing else changed: for what a service wrote and a user paid for."""
-        return self._pattern.sub(HIDDEN, text) if self._pattern is not None else text
-
-    def key_bytes(self, data: bytes) -> bytes:
-        """The same for bytes of any encoding."""
-        for form in self._forms:
-            data = data.replace(form.encode(), HIDDEN.encode())
-        return data
-
-    def text(self, text: str, *, lines: bool = False) -> str:
-        r"""The text without secrets and harmless to a terminal: control characters appear as `\x1b`.
-
-        lines: keep newlines and tabs; otherwise the result is one line.
-        """
-        safe = _CONTROL.sub(_escaped, self.hide(text))
-        return safe if lines else safe.replace("\n", "\\n").replace("\t", "\\t")
-
-
-REDACTOR = Redactor()
-"""The one used by logging and the command line."""
 
 
 @dataclass(frozen=True, slots=True)
