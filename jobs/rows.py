@@ -20,8 +20,12 @@ _SHOWN_CHARS = 60
 
 @dataclass(frozen=True, slots=True)
 class RecordColumns:
-    """Consecutive records as columns of text. `malformed`: offset -> message; `places`: what to call each record."""
+    """Records in manifest order, as columns of text.
 
+    positions: places in the manifest, from 0. places: what to call each record. malformed: offset -> message.
+    """
+
+    positions: Sequence[int]
     places: Sequence[str]
     roles: Mapping[str, Sequence[str | None]]
     malformed: Mapping[int, str]
@@ -54,7 +58,6 @@ class RowReader:
 
     defaults: RequestDefaults
     columns: Mapping[str, str]
-    _position: int = 0
     _ids: SeenKeys = field(default_factory=SeenKeys)
     _contents: SeenKeys = field(default_factory=SeenKeys)
     _repeats: dict[int, int] = field(default_factory=dict)
@@ -75,8 +78,7 @@ class RowReader:
             message = records.malformed.get(i) or self._prompt_problem(prompts[i], place)
             if message is None and repeated[i]:
                 message = self._repeat_message(place, ids[i])
-            rows.append(self._row(self._position + i, place, ids[i], prompts[i], fields[i], message))
-        self._position += count
+            rows.append(self._row(records.positions[i], place, ids[i], prompts[i], fields[i], message))
         return rows
 
     def _row(

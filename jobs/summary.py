@@ -1,0 +1,35 @@
+"""What a run came to, in one value, and what to type next."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+
+from schemas.exit_codes import ExitCode
+from schemas.failures import RowStatus
+
+
+def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
+    """Exit code and reason of a run that did all its work."""
+    others = {name: count for name, count in by_status.items() if name != RowStatus.SUCCEEDED.value and count}
+    if not others:
+        return ExitCode.OK, "every row succeeded"
+    told = ", ".join(f"{count:,} {name}" for name, count in sorted(others.items()))
+    return ExitCode.SOME_FAILED, f"finished: {told}"
+
+
+def next_command(exit_code: ExitCode, out: str, manifest: str, *, simulated: bool) -> str:
+    """The command that a user most likely wants now."""
+    folder = shlex.quote(out)
+    again = f"imagemill run {shlex.quote(out + '/job.toml')}"
+    match exit_code:
+        case ExitCode.OK if simulated:
+            return f"imagemill plan {shlex.quote(manifest)}"
+        case ExitCode.OK | ExitCode.SOME_FAILED:
+            return f"imagemill status {folder}"
+        case ExitCode.BUDGET:
+            return f"{again} --max-cost …"
+        case ExitCode.ACCOUNT:
+            return f"imagemill doctor {shlex.quote(out + '/job.toml')}"
+        case _:
+            return again

@@ -1,0 +1,308 @@
+"""The engine: the only place where a run is orchestrated.
+
+One dispatcher walks the work in order. For each row it waits for a concurrency slot, then for the gate and the rate
+permits, then reserves money, and only then makes a task that carries out one attempt. A row that must be sent again goes
+into `Waiting` with the time before which it may not be sent; it holds nothing meanwhile. So at any moment a row is in
+exactly one place: still in the manifest, waiting, in flight, or settled in the ledger.
+
+An attempt task writes its intent, exchanges, lands what came, decides with `jobs.retry.decide`, and records the outcome
+together with what becomes of the row. It is never cancelled from outside: `Ending.hard` makes it stop waiting, park its
+row and record that. Whatever stops a run goes through `Ending.stop`; the dispatcher then ends, the tasks in flight end by
+themselves, and the first reason stands.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+
+from jobs import pace
+from jobs.cost import Estimate, estimate
+from jobs.retry import Decision, GiveUp, Halt, History, Park, Retry, RetryPolicy, decide, gate_s
+from runner.attempt import AttemptLine, safe
+from runner.ending import Ending
+from runner.money import Budget
+from runner.pacer import Pacer
+from runner.store import records
+from runner.store.ledger import LedgerWriteError
+from runner.work import Source, Waiting, Work, with_history
+from schemas.exit_codes import ExitCode
+from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
+from schemas.outcome import Failed, Outcome, Success
+
+WAITING_CAP = 10_000
+"""With so many rows waiting for another attempt, no new row is read from the manifest."""
+
+_HALT_CODES = {
+    FailureKind.LOCAL: ExitCode.LOCAL,
+    FailureKind.CONNECT: ExitCode.SERVICE_DOWN,
+    FailureKind.RATE_LIMITED: ExitCode.SERVICE_DOWN,
+    FailureKind.OVERLOADED: ExitCode.SERVICE_DOWN,
+    FailureKind.SERVER_ERROR: ExitCode.SERVICE_DOWN,
+}
+
+
+@dataclass
+class Counters:
+    """What this run has done so far, in images; `refusals_running` and `not_found_running` over all rows."""
+
+    done: int = 0
+    failed: int = 0
+    parked: int = 0
+    in_flight: int = 0
+    sent: int = 0
+    refusals_running: int = 0
+    not_found_running: int = 0
+    reached: bool = False
+    ambiguous_left: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Numbers:
+    """First numbers that this run may use, and its own."""
+
+    run: int
+    attempt: int
+    item: int
+
+
+class Engine:
+    """One run over one source of work."""
+
+    def __init__(
+        self,
+        source: Source,
+        line: AttemptLine,
+        pacer: Pacer,
+        budget: Budget,
+        ending: Ending,
+        policy: RetryPolicy,
+        numbers: Numbers,
+        *,
+        concurrency: int | None,
+        ambiguous_left: int = 0,
+        headroom: Callable[[int], str | None] = lambda _in_flight: None,
+    ) -> None:
+        self.source = source
+        self.counters = Counters(ambiguous_left=ambiguous_left)
+        self.waiting = Waiting()
+        self.window = pace.opening(concurrency, pacer.told_per_s)
+        self._line = line
+        self._pacer = pacer
+        self.budget = budget
+        self._ending = ending
+        self._policy = policy
+        self._numbers = numbers
+        self._headroom = headroom
+        self._changed = asyncio.Event()
+        self._last_good = 0.0
+        self._tasks: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight."""
+        self._last_good = asyncio.get_running_loop().time()
+        dispatcher = asyncio.create_task(self._dispatch())
+        stopping = asyncio.create_task(self._ending.stopping.wait())
+        await asyncio.wait((dispatcher, stopping), return_when=asyncio.FIRST_COMPLETED)
+        stopping.cancel()
+        dispatcher.cancel()
+        await asyncio.wait((dispatcher,))
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self.source.close()
+        if not dispatcher.cancelled():
+            dispatcher.result()
+
+    async def _dispatch(self) -> None:
+        while (work := await self._next_work()) is not None:
+            while self.counters.in_flight >= self.window.limit:
+                await self._change()
+            request = work.row.request
+            price = estimate(request, self._line.prices)
+            await self._pacer.permit(images=request.n, tokens=_tokens(request.prompt, price, request.n))
+            if not await self._affordable(price):
+                return
+            self._launch(work, price)
+
+    async def _next_work(self) -> Work | None:
+        """A retry whose time has come, else the next row, else whatever comes first; None when all is done."""
+        loop = asyncio.get_running_loop()
+        exhausted = False
+        while True:
+            due = self.waiting.due(loop.time())
+            if due is not None:
+                return due
+            if not exhausted and len(self.waiting) < WAITING_CAP:
+                work = await self.source.next()
+                if work is not None:
+                    return work
+                exhausted = True
+            next_due = self.waiting.next_due()
+            if next_due is None and self.counters.in_flight == 0:
+                return None
+            await self._change(None if next_due is None else max(0.0, next_due - loop.time()))
+
+    async def _change(self, timeout_s: float | None = None) -> None:
+        """Wait until an attempt ends, or so long."""
+        self._changed.clear()
+        try:
+            async with asyncio.timeout(timeout_s):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    async def _affordable(self, price: Estimate) -> bool:
+        """Whether this request may be paid for and its answer kept; False ends the run."""
+        while (refusal := self.budget.refusal(price)) is not None:
+            if self.counters.in_flight == 0:
+                self._ending.stop(ExitCode.BUDGET, refusal)
+                return False
+            await self._change()
+        problem = self._headroom(self.counters.in_flight)
+        if problem is not None:
+            self._ending.stop(ExitCode.LOCAL, problem)
+        return problem is None
+
+    def _launch(self, work: Work, price: Estimate) -> None:
+        number = self._numbers.attempt
+        fresh = work.item is None
+        item = self._numbers.item if work.item is None else work.item
+        self._numbers = replace(self._numbers, attempt=number + 1, item=self._numbers.item + fresh)
+        self.budget.reserve(price)
+        self.counters.in_flight += 1
+        intent = records.Intent(
+            number, item, self._numbers.run, work.row, int(time.time() * 1000), price.high, fresh
+        )
+        task = asyncio.create_task(self._attempt(with_history(work, item, work.history), intent, price))
+        self._tasks.add(task)
+        task.add_done_callback(self._ended)
+
+    def _ended(self, task: asyncio.Task[None]) -> None:
+        self._tasks.discard(task)
+        self.counters.in_flight -= 1
+        self._changed.set()
+        if not task.cancelled() and task.exception() is not None:
+            self._fault(task.exception())
+
+    def _fault(self, error: BaseException | None) -> None:
+        """An attempt ended in a way that is not an outcome: this machine's trouble, or a bug."""
+        if isinstance(error, OSError):
+            self._ending.stop(ExitCode.LOCAL, f"this machine refused: {error}")
+        else:
+            self._ending.stop(ExitCode.INTERNAL, f"internal error: {type(error).__name__}: {error}")
+
+    async def _attempt(self, work: Work, intent: records.Intent, price: Estimate) -> None:
+        try:
+            await self._line.writer.record(records.intent(intent))
+        except LedgerWriteError:
+            self.budget.settle(price, cost_usd=None, maybe_billed=False)
+            raise
+        self.counters.sent += 1
+        received, latency_s = await self._line.exchange(work.row, cut=self._ending.hard)
+        landed = await self._line.landing.land(received, work.row, intent.attempt)
+        outcome = safe(landed, self._line.redactor)
+        decision, work = self._decide(outcome, work)
+        status = _status(decision)
+        statements, cost = self._line.outcome_records(
+            outcome, status, intent.attempt, work.row.request, latency_s
+        )
+        await self._line.writer.record(statements)
+        maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
+        self.budget.settle(price, cost_usd=cost, maybe_billed=maybe)
+        self._count(outcome, status)
+        self._act(decision, work, outcome)
+
+    def _decide(self, outcome: Outcome, work: Work) -> tuple[Decision | None, Work]:
+        """What follows from the outcome (None: success), and the row with its history."""
+        now = asyncio.get_running_loop().time()
+        if isinstance(outcome, Success):
+            self._good(now)
+            self.window = pace.grown(self.window)
+            return None, work
+        failure = outcome.failure
+        history = self._history(failure, work.history, now)
+        decision = decide(failure, history, self._policy, now=now, draw=random.random())
+        if isinstance(decision, Retry) and failure.rule.resend is Resend.IF_ALLOWED:
+            self.counters.ambiguous_left -= 1
+        if self._ending.stopping.is_set() and isinstance(decision, Retry):
+            decision = Halt(RowStatus.PENDING)
+        return decision, replace(work, history=history)
+
+    def _history(self, failure: Failure, before: History, now: float) -> History:
+        counters, resend = self.counters, failure.rule.resend
+        refused = resend is Resend.PATIENT or failure.kind is FailureKind.CONNECT
+        counters.refusals_running = counters.refusals_running + 1 if refused else 0
+        counters.not_found_running = (
+            counters.not_found_running + 1 if failure.kind is FailureKind.NOT_FOUND else 0
+        )
+        if failure.http_status is not None:
+            counters.reached = True
+        if failure.rule.billed is not Billed.NO or failure.kind is FailureKind.INVALID_REQUEST:
+            self._last_good = now
+        patient = resend is Resend.PATIENT
+        return History(
+            counted=before.counted + (resend is Resend.COUNTED),
+            patient=before.patient + patient,
+            refused_since=(before.refused_since if before.refused_since is not None else now)
+            if patient
+            else None,
+            ambiguous_left=counters.ambiguous_left,
+            reached=counters.reached,
+            not_found_running=counters.not_found_running,
+        )
+
+    def _good(self, now: float) -> None:
+        self._last_good = now
+        self.counters.reached = True
+        self.counters.refusals_running = 0
+        self.counters.not_found_running = 0
+
+    def _count(self, outcome: Outcome, status: RowStatus) -> None:
+        if isinstance(outcome, Success):
+            self.counters.done += len(outcome.images)
+            self.counters.failed += len(outcome.missing)
+        elif status is RowStatus.FAILED:
+            self.counters.failed += 1
+        elif status is RowStatus.PARKED:
+            self.counters.parked += 1
+
+    def _act(self, decision: Decision | None, work: Work, outcome: Outcome) -> None:
+        if not isinstance(outcome, Failed):
+            return
+        failure, now = outcome.failure, asyncio.get_running_loop().time()
+        closed_s = gate_s(failure, self.counters.refusals_running, self._policy)
+        if closed_s:
+            self._pacer.close_gate(closed_s, f"the service says {failure.kind.value}")
+            self.window = pace.halved(self.window, now=now, hold_s=closed_s)
+            if now + closed_s - self._last_good > self._policy.give_up_s:
+                self._ending.stop(
+                    ExitCode.SERVICE_DOWN, f"no success for {self._policy.give_up_s:.0f} s: {failure.message}"
+                )
+        match decision:
+            case Retry(not_before):
+                self.waiting.add(work, not_before)
+            case Halt():
+                code = _HALT_CODES.get(failure.kind, ExitCode.ACCOUNT)
+                self._ending.stop(code, f"{failure.kind.value}: {failure.message}")
+
+
+def _status(decision: Decision | None) -> RowStatus:
+    match decision:
+        case None:
+            return RowStatus.SUCCEEDED
+        case Retry():
+            return RowStatus.PENDING
+        case GiveUp():
+            return RowStatus.FAILED
+        case Park():
+            return RowStatus.PARKED
+        case Halt(row):
+            return row
+
+
+def _tokens(prompt: str, price: Estimate, n: int) -> float:
+    """Tokens a request may use, for `limits.tpm`: its text, and what the estimate buys at 30 USD a million."""
+    return len(prompt) / 4 + (price.high / 30e-6 if price.high else 4_000.0 * n)

@@ -1,0 +1,109 @@
+"""Manifest records become rows, batch by batch: the same stream feeds the engine, the plan and the results table."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+import pyarrow as pa
+
+from jobs.rows import RecordColumns, RequestDefaults, RowReader
+from jobs.selection import FirstOfEach, sample
+from runner.manifest.records import Batch, Manifest
+from schemas.endpoints import Profile
+from schemas.exit_codes import JobError
+from schemas.job import Job
+from schemas.request import FIELDS
+from schemas.row import Row, RowProblem
+
+
+@dataclass(frozen=True, slots=True)
+class RowBatch:
+    """Consecutive rows that take part. `offsets`: their places in the manifest's batch."""
+
+    rows: list[Row | RowProblem]
+    batch: Batch
+    offsets: Sequence[int]
+
+    def extras(self) -> pa.RecordBatch:
+        """The manifest's other columns, a row each."""
+        whole = self.batch.extras()
+        if len(self.offsets) == len(self.batch):
+            return whole
+        return whole.take(pa.array(self.offsets, pa.int64()))
+
+
+def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
+    """What is sent where a row says nothing. The model is always sent: services' own defaults differ."""
+    table = job.request
+    values = {name: getattr(table, name) for name in FIELDS}
+    values["model"] = values["model"] or profile.model
+    fields = tuple((name, value) for name, value in values.items() if value is not None)
+    dropped = () if str(values["model"]).startswith("dall-e") else profile.dropped
+    return RequestDefaults(fields, tuple(sorted(table.param.items())), dropped)
+
+
+@dataclass(frozen=True, slots=True)
+class Intake:
+    """A manifest with the job's selection. Can be read any number of times, each time from the start."""
+
+    manifest: Manifest
+    job: Job
+    defaults: RequestDefaults
+
+    def batches(self) -> Iterator[RowBatch]:
+        """The rows that take part, in manifest order."""
+        wanted = self.job.input
+        chosen = None
+        if wanted.sample is not None:
+            every = (row for batch in self._all() for row in batch.rows)
+            chosen = sample(every, wanted.sample, wanted.seed)
+        left = wanted.limit
+        for batch in self._all():
+            kept = list(range(len(batch.rows)))
+            if chosen is not None:
+                kept = [i for i in kept if batch.rows[i].position in chosen]
+            if left is not None:
+                kept = kept[:left]
+                left -= len(kept)
+            if len(kept) == len(batch.rows):
+                yield batch
+            elif kept:
+                rows = [batch.rows[i] for i in kept]
+                yield RowBatch(rows, batch.batch, [batch.offsets[i] for i in kept])
+            if left == 0:
+                return
+
+    def _all(self) -> Iterator[RowBatch]:
+        reader = RowReader(self.defaults, self.manifest.columns)
+        distinct = FirstOfEach() if self.job.input.distinct is not None else None
+        position = 0
+        for batch in self.manifest.batches():
+            offsets: Sequence[int] = range(len(batch))
+            if distinct is not None:
+                offsets = distinct.kept(self._distinct_values(batch))
+            yield RowBatch(reader.read(_columns(batch, offsets, position)), batch, offsets)
+            position += len(batch)
+
+    def _distinct_values(self, batch: Batch) -> Sequence[str | None]:
+        column = self.job.input.distinct
+        for role, name in self.manifest.columns.items():
+            if column in (name, role):
+                return batch.roles[role]
+        extras = batch.extras()
+        if column not in extras.schema.names:
+            there = ", ".join([*self.manifest.columns.values(), *extras.schema.names])
+            raise JobError(f"no column {column!r} for --distinct", fix=f"the columns are: {there}")
+        return [None if value is None else str(value) for value in extras.column(column).to_pylist()]
+
+
+def _columns(batch: Batch, offsets: Sequence[int], position: int) -> RecordColumns:
+    if len(offsets) == len(batch):
+        positions: Sequence[int] = range(position, position + len(batch))
+        return RecordColumns(positions, batch.places, batch.roles, batch.malformed)
+    return RecordColumns(
+        [position + i for i in offsets],
+        [batch.places[i] for i in offsets],
+        {role: [values[i] for i in offsets] for role, values in batch.roles.items()},
+        {new: batch.malformed[i] for new, i in enumerate(offsets) if i in batch.malformed},
+    )

@@ -1,0 +1,103 @@
+"""A received answer lands: images checked and saved, what cannot be used kept verbatim, the outcome told as a value."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+from jobs.naming import quarantine_name
+from runner.dialects.conversation import Received, ReceivedImage, Rejected
+from runner.secrets import Redactor
+from runner.store.durable import Folder
+from runner.store.images import ImageStore, NotAnImage
+from schemas.failures import Failure, FailureKind
+from schemas.outcome import Failed, MissingImage, Outcome, SavedImage, Success
+from schemas.row import Row
+
+SAVING_THREADS = 16
+
+
+@dataclass(frozen=True, slots=True)
+class Landing:
+    """Where answers land. Raises OSError from `land` when this machine's disk refuses."""
+
+    folder: Folder
+    images: ImageStore
+    pool: ThreadPoolExecutor
+    redactor: Redactor
+
+    async def land(self, result: Received | Rejected, row: Row, attempt: int) -> Outcome:
+        """The outcome, once everything it speaks of is durable."""
+        if isinstance(result, Rejected):
+            return await self._rejected(result, row, attempt)
+        landed = [await self._item(item, row, attempt, index) for index, item in enumerate(result.items)]
+        saved = tuple(entry for entry in landed if isinstance(entry, SavedImage))
+        missing = [entry for entry in landed if isinstance(entry, MissingImage)]
+        quarantined = await self._keep_unusable(result, missing, row, attempt)
+        asked = row.request.n
+        if not saved:
+            first = missing[0]
+            failure = Failure(first.kind, first.message, http_status=result.http_status)
+            return Failed(failure, result.reported, quarantined)
+        flags = _count_flags(len(landed), asked)
+        missing += [
+            MissingImage(index, FailureKind.BAD_CONTENT, f"the answer held {len(landed)} of {asked} images")
+            for index in range(len(landed), asked)
+        ]
+        return Success(saved, tuple(missing), result.reported, result.http_status, flags)
+
+    async def _rejected(self, result: Rejected, row: Row, attempt: int) -> Failed:
+        quarantined = None
+        if result.body is not None and result.failure.kind is FailureKind.BAD_CONTENT:
+            quarantined = await self._quarantine(
+                result.body.verbatim(), row, quarantine_name(attempt, row.row_id)
+            )
+        return Failed(result.failure, result.reported, quarantined)
+
+    async def _item(
+        self, item: ReceivedImage, row: Row, attempt: int, index: int
+    ) -> SavedImage | MissingImage:
+        revised = self.redactor.keys(item.revised_prompt) if item.revised_prompt else None
+        if item.data is None:
+            failure = item.failure or Failure(FailureKind.BAD_CONTENT, "no image in this entry")
+            return MissingImage(index, failure.kind, failure.message, revised)
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(
+                self.pool, self.images.save, item.data, row.request, row.row_id, attempt, index, revised
+            )
+        except NotAnImage as problem:
+            return MissingImage(index, FailureKind.BAD_CONTENT, self.redactor.text(str(problem)), revised)
+
+    async def _keep_unusable(
+        self, result: Received, missing: list[MissingImage], row: Row, attempt: int
+    ) -> str | None:
+        """Keep paid bytes that are no image. A link is not kept: it is signed, and its image is what was paid for."""
+        bad = [entry.index for entry in missing if entry.kind is FailureKind.BAD_CONTENT]
+        if not bad:
+            return None
+        name = quarantine_name(attempt, row.row_id)
+        fetched = [data for i in bad if (data := result.items[i].data) is not None]
+        if fetched and not result.body.images:
+            return await self._quarantine(fetched, row, name)
+        return await self._quarantine(result.body.verbatim(), row, name)
+
+    async def _quarantine(self, pieces: Iterable[bytes], row: Row, name: str) -> str:
+        def save() -> None:
+            self.folder.save(name, _without_key(pieces, self.redactor), private=True)
+
+        await asyncio.get_running_loop().run_in_executor(self.pool, save)
+        return name
+
+
+def _without_key(pieces: Iterable[bytes], redactor: Redactor) -> Iterator[bytes]:
+    for piece in pieces:
+        yield redactor.key_bytes(piece)
+
+
+def _count_flags(received: int, asked: int) -> tuple[str, ...]:
+    if received > asked:
+        return ("extra_images",)
+    return ("fewer_images",) if received < asked else ()

@@ -1,0 +1,42 @@
+"""The budget: reserved before each send, settled by its outcome, never exceeded, over restarts too."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from jobs.cost import Estimate
+from schemas.job import BudgetTable
+
+
+@dataclass
+class Budget:
+    """spent_usd: settled and maybe-billed money of the folder's whole life. requests: sent in the folder's whole life."""
+
+    caps: BudgetTable
+    spent_usd: float
+    requests: int
+    reserved_usd: float = 0.0
+
+    def refusal(self, estimate: Estimate) -> str | None:
+        """Why a request may not be sent now; None when it may."""
+        if self.caps.max_requests is not None and self.requests >= self.caps.max_requests:
+            return f"--max-requests {self.caps.max_requests} reached"
+        if self.caps.max_cost is not None:
+            after = self.spent_usd + self.reserved_usd + (estimate.high or 0.0)
+            if after > self.caps.max_cost + 1e-9:
+                return f"--max-cost {self.caps.max_cost:g} reached: {self.spent_usd:.4g} USD spent or maybe spent"
+        return None
+
+    def reserve(self, estimate: Estimate) -> None:
+        """Set the estimate aside and count the request."""
+        self.reserved_usd += estimate.high or 0.0
+        self.requests += 1
+
+    def settle(self, estimate: Estimate, *, cost_usd: float | None, maybe_billed: bool) -> None:
+        """Replace a reservation by what the attempt cost; what may have been paid counts as paid."""
+        reserved = estimate.high or 0.0
+        self.reserved_usd = max(0.0, self.reserved_usd - reserved)
+        if maybe_billed:
+            self.spent_usd += max(reserved, cost_usd or 0.0)
+        elif cost_usd is not None:
+            self.spent_usd += cost_usd

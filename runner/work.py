@@ -1,0 +1,146 @@
+"""What is still to do: rows from the manifest that the ledger does not show as settled, and retries that wait."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Iterator
+from dataclasses import dataclass, field, replace
+
+from jobs.retry import History
+from runner.intake import Intake, RowBatch
+from runner.store.views import ABSENT, ItemIndex
+from schemas.failures import RowStatus
+from schemas.row import Row, RowProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Work:
+    """One row to send. item: its number in the ledger, None while it has none. history: its failures in this run."""
+
+    row: Row
+    item: int | None
+    history: History = field(default_factory=History)
+
+
+@dataclass
+class Tally:
+    """What has been read of the manifest so far, in images. `complete`: all of it."""
+
+    rows: int = 0
+    images: int = 0
+    done: int = 0
+    failed: int = 0
+    parked: int = 0
+    invalid: int = 0
+    complete: bool = False
+
+
+class Source:
+    """Streams unsettled rows from the manifest, reading ahead by one batch in a thread."""
+
+    def __init__(self, intake: Intake, index: ItemIndex) -> None:
+        self._batches: Iterator[RowBatch] = intake.batches()
+        self._index = index
+        self._ready: Iterator[Work] = iter(())
+        self._next: asyncio.Task[tuple[list[Work], Tally] | None] | None = None
+        self.tally = Tally()
+        self.warnings: dict[str, None] = {}
+
+    async def next(self) -> Work | None:
+        """The next row to send; None at the end of the manifest. Safe to cancel and call again."""
+        while True:
+            for work in self._ready:
+                return work
+            if self.tally.complete:
+                return None
+            if self._next is None:
+                self._next = asyncio.create_task(asyncio.to_thread(self._read))
+            found = await asyncio.shield(self._next)
+            self._next = None
+            if found is None:
+                self.tally.complete = True
+                return None
+            self._take(*found)
+
+    async def close(self) -> None:
+        """Wait for the batch that is being read, if any."""
+        if self._next is not None:
+            await asyncio.wait([self._next])
+
+    def _take(self, works: list[Work], tally: Tally) -> None:
+        for work in works:
+            for warning in work.row.warnings:
+                if len(self.warnings) < 100:
+                    self.warnings.setdefault(warning)
+        total = self.tally
+        self.tally = Tally(
+            total.rows + tally.rows,
+            total.images + tally.images,
+            total.done + tally.done,
+            total.failed + tally.failed,
+            total.parked + tally.parked,
+            total.invalid + tally.invalid,
+        )
+        self._ready = iter(works)
+
+    def _read(self) -> tuple[list[Work], Tally] | None:
+        batch = next(self._batches, None)
+        if batch is None:
+            return None
+        items = self._index.items(batch.rows)
+        statuses = self._index.statuses(items)
+        works: list[Work] = []
+        tally = Tally(rows=len(batch.rows))
+        for row, item, status in zip(batch.rows, items, statuses, strict=True):
+            count(tally, row, status)
+            if isinstance(row, Row) and status is RowStatus.PENDING:
+                works.append(Work(row, None if item == ABSENT else item))
+        return works, tally
+
+
+def count(tally: Tally, row: Row | RowProblem, status: RowStatus) -> None:
+    """Add one row to the tally."""
+    if isinstance(row, RowProblem):
+        tally.images += 1
+        tally.invalid += 1
+        return
+    n = row.request.n
+    tally.images += n
+    if status is RowStatus.SUCCEEDED:
+        tally.done += n
+    elif status is RowStatus.FAILED:
+        tally.failed += n
+    elif status is RowStatus.PARKED:
+        tally.parked += n
+
+
+class Waiting:
+    """Rows that wait for their next attempt. They hold no slot and no permit."""
+
+    def __init__(self) -> None:
+        self._heap: list[tuple[float, int, Work]] = []
+        self._order = itertools.count()
+
+    def __len__(self) -> int:
+        return len(self._heap)
+
+    def add(self, work: Work, not_before: float) -> None:
+        """Wait until this time (seconds, the event loop's clock)."""
+        heapq.heappush(self._heap, (not_before, next(self._order), work))
+
+    def due(self, now: float) -> Work | None:
+        """A row whose time has come, earliest first."""
+        if self._heap and self._heap[0][0] <= now:
+            return heapq.heappop(self._heap)[2]
+        return None
+
+    def next_due(self) -> float | None:
+        """When the earliest row's time comes; None when none waits."""
+        return self._heap[0][0] if self._heap else None
+
+
+def with_history(work: Work, item: int, history: History) -> Work:
+    """The same row for its next attempt."""
+    return replace(work, item=item, history=history)
