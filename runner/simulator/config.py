@@ -1,0 +1,75 @@
+"""What a simulator is told: by options, by a scenario file, or by default."""
+
+from __future__ import annotations
+
+import tomllib
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from runner.simulator.answers import Latency
+from runner.simulator.faults import Fault
+from runner.simulator.windows import Limits
+from schemas.exit_codes import JobError
+
+DEFAULT_LATENCY = Latency()
+NO_LIMITS = Limits()
+P95_TO_MEDIAN = 2.5
+"""p95 of the latency where only the median is given."""
+
+
+@dataclass(frozen=True, slots=True)
+class SimulatorConfig:
+    """Everything that decides how the simulator behaves.
+
+    seed: of images, latencies and shares. profile: `dieyuyun` or `openai`, whose documented behaviour it has.
+    """
+
+    seed: int = 0
+    profile: str = "dieyuyun"
+    latency: Latency = DEFAULT_LATENCY
+    limits: Limits = NO_LIMITS
+    faults: tuple[Fault, ...] = ()
+
+
+def configure(
+    *,
+    scenario: Path | None = None,
+    seed: int | None = None,
+    profile: str | None = None,
+    latency: float | None = None,
+    rpm: float | None = None,
+    ipm: float | None = None,
+) -> SimulatorConfig:
+    """The configuration from a scenario file and options; an option that is not None goes before the file.
+
+    latency: median seconds, 0 for none; the p95 is then 2.5 times as much. rpm, ipm: requests and images a window.
+    Raises JobError (exit 2) naming every mistake of the scenario file.
+    """
+    config = SimulatorConfig() if scenario is None else _read(scenario)
+    if latency is not None:
+        config = replace(config, latency=Latency(latency, latency * P95_TO_MEDIAN))
+    limits = replace(
+        config.limits,
+        rpm=config.limits.rpm if rpm is None else rpm,
+        ipm=config.limits.ipm if ipm is None else ipm,
+    )
+    return replace(
+        config,
+        limits=limits,
+        seed=config.seed if seed is None else seed,
+        profile=config.profile if profile is None else profile,
+    )
+
+
+def _read(path: Path) -> SimulatorConfig:
+    try:
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        raise JobError(f"{path}: {error.strerror}", fix="give the path of a scenario file (TOML)") from None
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise JobError(f"{path}: not TOML: {error}") from None
+    from runner.simulator.scenario import (
+        read_scenario,
+    )  # imports pydantic, which takes longer than the server's start
+
+    return read_scenario(document, str(path))

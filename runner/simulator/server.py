@@ -1,0 +1,135 @@
+"""Running the simulator: its options, its socket, its end."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import os
+import resource
+import signal
+import sys
+import threading
+from collections.abc import Sequence
+from pathlib import Path
+
+from aiohttp import web
+
+from runner.simulator.config import SimulatorConfig, configure
+from runner.simulator.faults import kinds_table
+from runner.simulator.service import Service
+from schemas.endpoints import PROFILES
+from schemas.exit_codes import ExitCode, JobError
+
+HOST = "127.0.0.1"
+BACKLOG = 4096
+KEEPALIVE_S = 3600.0
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run with command line arguments (None: the process's own); returns the exit code."""
+    options = _parser().parse_args(argv)
+    if options.list_faults:
+        sys.stdout.write(kinds_table() + "\n")
+        return ExitCode.OK
+    try:
+        config = configure(
+            scenario=options.scenario,
+            seed=options.seed,
+            profile=options.profile,
+            latency=options.latency,
+            rpm=options.rpm,
+            ipm=options.ipm,
+        )
+        return serve(config, options.port, parent_stdin=options.parent_stdin)
+    except JobError as error:
+        sys.stderr.write(f"simulate: {error.message}\n" + (f"  {error.fix}\n" if error.fix else ""))
+        return error.exit_code
+
+
+def serve(config: SimulatorConfig, port: int = 0, *, parent_stdin: bool = False) -> int:
+    """Serve on 127.0.0.1 until SIGINT, SIGTERM or, with `parent_stdin`, the end of stdin; returns 0.
+
+    port: 0 takes a free one. The first line on stdout is `base_url=http://127.0.0.1:N/v1`, once it listens.
+    Raises JobError where the port is in use.
+    """
+    _allow_connections()
+    with contextlib.suppress(KeyboardInterrupt):
+        asyncio.run(_serve(config, port, parent_stdin))
+    return ExitCode.OK
+
+
+async def _serve(config: SimulatorConfig, port: int, parent_stdin: bool) -> None:
+    loop, stop = asyncio.get_running_loop(), asyncio.Event()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    runner = web.AppRunner(
+        Service(config).application(),
+        access_log=None,
+        keepalive_timeout=KEEPALIVE_S,
+        shutdown_timeout=0.0,
+    )
+    await runner.setup()
+    try:
+        await _listen(runner, port)
+        sys.stdout.write(f"base_url=http://{HOST}:{runner.addresses[0][1]}/v1\n")
+        sys.stdout.flush()
+        if parent_stdin:
+            threading.Thread(target=_until_eof, args=(loop, stop), daemon=True).start()
+        await stop.wait()
+    finally:
+        await runner.cleanup()
+
+
+async def _listen(runner: web.AppRunner, port: int) -> None:
+    try:
+        await web.TCPSite(runner, HOST, port, backlog=BACKLOG).start()
+    except (OSError, OverflowError) as error:
+        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
+        raise JobError(
+            f"cannot listen on {HOST}:{port}: {reason}", fix="leave out --port for a free one"
+        ) from None
+
+
+def _until_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    """Read stdin away until its end: the kernel closes a pipe when the parent dies, however it dies."""
+    while os.read(0, 65_536):
+        continue
+    loop.call_soon_threadsafe(stop.set)
+
+
+def _allow_connections() -> None:
+    """Raise the soft limit of open files to the hard one: every connection takes a descriptor."""
+    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
+
+
+def _positive(text: str) -> float:
+    number = float(text)
+    if not 0 < number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a positive number")
+    return number
+
+
+def _seconds(text: str) -> float:
+    number = float(text)
+    if not 0 <= number < float("inf"):
+        raise argparse.ArgumentTypeError(f"{text} is not a number of seconds")
+    return number
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        "python -m runner.simulator", description="The image service, simulated."
+    )
+    add = parser.add_argument
+    add("--port", type=int, default=0, help="default: a free one")
+    add("--latency", type=_seconds, metavar="S", help="median seconds of an answer, 0 for none (default 0.2)")
+    add("--rpm", type=_positive, help="requests a minute (default: no limit)")
+    add("--ipm", type=_positive, help="images a minute (default: no limit)")
+    add("--seed", type=int, help="of images, latencies and shares (default 0)")
+    add("--profile", choices=tuple(PROFILES), help="whose behaviour (default dieyuyun)")
+    add("--scenario", type=Path, metavar="FILE", help="limits, latency and faults (TOML)")
+    add("--list-faults", action="store_true", help="print the kinds of faults and exit")
+    add("--parent-stdin", action="store_true", help="exit at the end of stdin")
+    return parser

@@ -1,0 +1,97 @@
+"""Rate limits as strict sliding windows: no span of `window_s` seconds ever admits more than the limit."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from runner.simulator.errors import rate_limit_error
+
+
+@dataclass(frozen=True, slots=True)
+class Limits:
+    """rpm requests and ipm images in any `window_s` seconds; None means no limit."""
+
+    rpm: float | None = None
+    ipm: float | None = None
+    window_s: float = 60.0
+
+
+class Window:
+    """What happened within the last `span_s` seconds, and the most that any such span ever held."""
+
+    def __init__(self, span_s: float) -> None:
+        self._span_s = span_s
+        self._events: deque[tuple[float, int]] = deque()
+        self._used = 0
+        self.worst = 0
+
+    def used(self, now: float) -> int:
+        """Sum of the weights in the window that ends at `now`."""
+        while self._events and now - self._events[0][0] >= self._span_s:
+            self._used -= self._events.popleft()[1]
+        return self._used
+
+    def add(self, now: float, weight: int) -> None:
+        """Record `weight` at `now`, which never runs backwards."""
+        self._used = self.used(now) + weight
+        self._events.append((now, weight))
+        self.worst = max(self.worst, self._used)
+
+    def wait_s(self, now: float, weight: int, limit: float) -> float:
+        """Seconds from `now` until `weight` more would fit under `limit`; the whole span where it never will."""
+        excess = self.used(now) + weight - limit
+        for at, freed in self._events:
+            if excess <= 0:
+                break
+            excess -= freed
+            if excess <= 0:
+                return self._span_s - (now - at)
+        return 0.0 if excess <= 0 else self._span_s
+
+    def clear_in_s(self, now: float) -> float:
+        """Seconds from `now` until the window is empty."""
+        return self._span_s - (now - self._events[-1][0]) if self.used(now) else 0.0
+
+
+class Limiter:
+    """Admits requests under `Limits`. `now`: seconds on any clock that never runs backwards."""
+
+    def __init__(self, limits: Limits) -> None:
+        self.limits = limits
+        self.requests = Window(limits.window_s)
+        self.images = Window(limits.window_s)
+        self.arrivals = Window(limits.window_s)
+
+    def admit(self, now: float, images: int) -> None:
+        """Count one request for `images` images, or raise the 429 that the service would send and count nothing."""
+        self.arrivals.add(now, 1)
+        for what, limit, window, weight in (
+            ("requests", self.limits.rpm, self.requests, 1),
+            ("images", self.limits.ipm, self.images, images),
+        ):
+            if limit is not None and window.used(now) + weight > limit:
+                wait_s = window.wait_s(now, weight, limit)
+                raise rate_limit_error(what, limit, window.used(now), weight, wait_s)
+        self.requests.add(now, 1)
+        self.images.add(now, images)
+
+    def headers(self, now: float) -> dict[str, str]:
+        """`x-ratelimit-{limit,remaining,reset}-{requests,images}` for the limits that are set."""
+        found: dict[str, str] = {}
+        for what, limit, window in (
+            ("requests", self.limits.rpm, self.requests),
+            ("images", self.limits.ipm, self.images),
+        ):
+            if limit is not None:
+                found[f"x-ratelimit-limit-{what}"] = f"{limit:g}"
+                found[f"x-ratelimit-remaining-{what}"] = f"{max(0.0, limit - window.used(now)):g}"
+                found[f"x-ratelimit-reset-{what}"] = _duration(window.clear_in_s(now))
+        return found
+
+
+def _duration(seconds: float) -> str:
+    """`1.5s` or `6m0s`, as OpenAI writes reset times."""
+    if seconds < 60:
+        return f"{round(seconds, 3):g}s"
+    return f"{int(seconds // 60)}m{round(seconds % 60):g}s"
