@@ -13,7 +13,7 @@ from runner.dialects import sync
 from runner.dialects.conversation import Conversation, Fetch, Received, Rejected, Send, StepResult
 from runner.guard import DownloadRefused
 from runner.landing import Landing
-from runner.secrets import Redactor
+from runner.redaction import Redactor
 from runner.store import records
 from runner.store.ledger import Statement, Writer
 from runner.transport import Answer, Broken, Transport

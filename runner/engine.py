@@ -69,37 +69,49 @@ class Numbers:
     item: int
 
 
+@dataclass(frozen=True, slots=True)
+class EngineParts:
+    """What an engine drives. headroom: in-flight count -> why the disk cannot take more, or None.
+
+    cost_usd: what earlier runs of the folder cost, None when nothing is known of it.
+    """
+
+    source: Source
+    line: AttemptLine
+    pacer: Pacer
+    budget: Budget
+    ending: Ending
+    policy: RetryPolicy
+    headroom: Callable[[int], str | None]
+    cost_usd: float | None
+
+
 class Engine:
     """One run over one source of work."""
 
     def __init__(
-        self,
-        source: Source,
-        line: AttemptLine,
-        pacer: Pacer,
-        budget: Budget,
-        ending: Ending,
-        policy: RetryPolicy,
-        numbers: Numbers,
-        *,
-        concurrency: int | None,
-        ambiguous_left: int = 0,
-        headroom: Callable[[int], str | None] = lambda _in_flight: None,
+        self, parts: EngineParts, numbers: Numbers, *, concurrency: int | None, ambiguous_left: int
     ) -> None:
-        self.source = source
+        self.source = parts.source
         self.counters = Counters(ambiguous_left=ambiguous_left)
         self.waiting = Waiting()
-        self.window = pace.opening(concurrency, pacer.told_per_s)
-        self._line = line
-        self._pacer = pacer
-        self.budget = budget
-        self._ending = ending
-        self._policy = policy
+        self.window = pace.opening(concurrency, parts.pacer.told_per_s)
+        self.budget = parts.budget
+        self.cost_usd = parts.cost_usd
+        self._line = parts.line
+        self._pacer = parts.pacer
+        self._ending = parts.ending
+        self._policy = parts.policy
+        self._headroom = parts.headroom
         self._numbers = numbers
-        self._headroom = headroom
         self._changed = asyncio.Event()
         self._last_good = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
+
+    @property
+    def waiting_reason(self) -> str:
+        """Why nobody may send now, "" when nothing holds senders back."""
+        return self._pacer.waiting
 
     async def run(self) -> None:
         """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight."""
@@ -212,7 +224,7 @@ class Engine:
         await self._line.writer.record(statements)
         maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
         self.budget.settle(price, cost_usd=cost, maybe_billed=maybe)
-        self._count(outcome, status)
+        self._count(outcome, status, cost)
         self._act(decision, work, outcome)
 
     def _decide(self, outcome: Outcome, work: Work) -> tuple[Decision | None, Work]:
@@ -260,7 +272,9 @@ class Engine:
         self.counters.refusals_running = 0
         self.counters.not_found_running = 0
 
-    def _count(self, outcome: Outcome, status: RowStatus) -> None:
+    def _count(self, outcome: Outcome, status: RowStatus, cost: float | None) -> None:
+        if cost is not None:
+            self.cost_usd = (self.cost_usd or 0.0) + cost
         if isinstance(outcome, Success):
             self.counters.done += len(outcome.images)
             self.counters.failed += len(outcome.missing)

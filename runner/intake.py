@@ -10,7 +10,7 @@ import pyarrow as pa
 from jobs.rows import RecordColumns, RequestDefaults, RowReader
 from jobs.selection import FirstOfEach, sample
 from runner.manifest.records import Batch, Manifest
-from schemas.endpoints import Profile
+from schemas.endpoints import DEFAULT_MODEL, Profile
 from schemas.exit_codes import JobError
 from schemas.job import Job
 from schemas.request import FIELDS
@@ -37,7 +37,7 @@ def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
     """What is sent where a row says nothing. The model is always sent: services' own defaults differ."""
     table = job.request
     values = {name: getattr(table, name) for name in FIELDS}
-    values["model"] = values["model"] or profile.model
+    values["model"] = values["model"] or profile.model or DEFAULT_MODEL
     fields = tuple((name, value) for name, value in values.items() if value is not None)
     dropped = () if str(values["model"]).startswith("dall-e") else profile.dropped
     return RequestDefaults(fields, tuple(sorted(table.param.items())), dropped)

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 from jobs.naming import quarantine_name
 from runner.dialects.conversation import Received, ReceivedImage, Rejected
-from runner.secrets import Redactor
+from runner.redaction import Redactor
 from runner.store.durable import Folder
 from runner.store.images import ImageStore, NotAnImage
 from schemas.failures import Failure, FailureKind
@@ -86,15 +86,10 @@ class Landing:
 
     async def _quarantine(self, pieces: Iterable[bytes], row: Row, name: str) -> str:
         def save() -> None:
-            self.folder.save(name, _without_key(pieces, self.redactor), private=True)
+            self.folder.save(name, self.redactor.key_pieces(pieces), private=True)
 
         await asyncio.get_running_loop().run_in_executor(self.pool, save)
         return name
-
-
-def _without_key(pieces: Iterable[bytes], redactor: Redactor) -> Iterator[bytes]:
-    for piece in pieces:
-        yield redactor.key_bytes(piece)
 
 
 def _count_flags(received: int, asked: int) -> tuple[str, ...]:

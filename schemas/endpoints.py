@@ -79,13 +79,16 @@ OPENAI_PRICES = PriceTable(
 )
 """Developer pages and published quotes of them. Sizes without a published figure take a cautious upper one."""
 
+DEFAULT_MODEL = "gpt-image-2-official"
+"""Sent where neither the user nor the profile names a model: no service agrees with another on its own default."""
+
 PROFILES: dict[str, Profile] = {
     profile.name: profile
     for profile in (
         Profile(
             "dieyuyun",
             "https://open.dieyuyun.com/v1",
-            "gpt-image-2-official",
+            DEFAULT_MODEL,
             ("DIEYUYUN_API_KEY", "IMAGEMILL_API_KEY"),
             prices=OPENAI_PRICES,
             revises_prompts=True,

@@ -184,3 +184,11 @@ def totals(connection: sqlite3.Connection) -> Totals:
     ).fetchone()
     images = connection.execute("SELECT count(*) FROM images").fetchone()[0]
     return Totals(requests, images, maybe, cost, spent)
+
+
+def ambiguous_resends(connection: sqlite3.Connection) -> int:
+    """How many ambiguous requests the folder was allowed to send again so far."""
+    row = connection.execute(
+        "SELECT count(*) FROM outcomes WHERE maybe_billed AND status = 'pending'"
+    ).fetchone()
+    return int(row[0])

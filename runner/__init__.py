@@ -1,0 +1,80 @@
+"""imagemill from Python: `run`, `run_async` and `results`.
+
+    import runner
+
+    summary = runner.run("prompts.csv", out="runs/a", simulate=True)
+    table = runner.results("runs/a")
+
+Importing this package imports nothing heavy; each call imports what it needs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+    from schemas.summary import Progress, Summary
+
+IMAGEMILL_PACKAGE = "runner"
+
+__all__ = ["results", "run", "run_async"]
+
+
+def run(
+    manifest: str | Path | pd.DataFrame,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """Run a job to its end and return its summary. Not for use inside a running event loop: see `run_async`.
+
+    manifest: what the command takes (a path, a glob, a URL, a job file) or a DataFrame with a column `prompt`.
+    on_progress: called a few times a second with a frozen `schemas.summary.Progress`.
+    options: the command's options with `_` for `-` (`out=`, `simulate=`, `rpm=`, `max_cost=`, …); settings without an
+        option of their own by dotted key: `set={"limits.window_s": 1}`.
+
+    Raises `schemas.exit_codes.JobError` when nothing could be sent; otherwise the summary's `exit_code` tells.
+    """
+    from runner.api import run_job
+
+    job, frame = _job(manifest, options)
+    return run_job(job, manifest=frame, observer=on_progress)
+
+
+async def run_async(
+    manifest: str | Path | pd.DataFrame,
+    *,
+    on_progress: Callable[[Progress], None] | None = None,
+    **options: Any,
+) -> Summary:
+    """The same inside a running event loop."""
+    from runner.api import run_job_async
+
+    job, frame = _job(manifest, options)
+    return await run_job_async(job, manifest=frame, observer=on_progress)
+
+
+def results(out: str | Path) -> pd.DataFrame:
+    """`results.parquet` of an output folder, one row an image asked for. Raises FileNotFoundError without one."""
+    import pandas as pd
+
+    return pd.read_parquet(Path(out) / "results.parquet")
+
+
+def _job(manifest: Any, options: dict[str, Any]) -> tuple[Any, Any]:
+    import os
+
+    from runner.call_options import overrides_of
+    from runner.job_files import load_job
+
+    overrides = overrides_of(options)
+    named = isinstance(manifest, str | Path)
+    source = str(manifest) if named else None
+    if not named:
+        overrides.setdefault("out", "runs/dataframe")
+    job = load_job(source, overrides, environ=os.environ, cwd=Path.cwd())
+    return job, None if named else manifest

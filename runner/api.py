@@ -1,0 +1,125 @@
+"""What the commands and the Python calls call: run a job, plan it, look at its folder."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from contextlib import AsyncExitStack, nullcontext
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from runner import planning
+from runner.assembly import assembled
+from runner.closing import conclude, look
+from runner.embedded import simulator
+from runner.ending import Ending
+from runner.folder import OpenFolder, opened
+from runner.job_files import read_out_job
+from runner.prepared import Prepared, keep_frame, prepare
+from runner.store import ledger, lock
+from runner.store.results import ResultsTable
+from runner.version import VERSION
+from runner.watch import Observer, Watch
+from schemas.job import Job
+from schemas.summary import Plan, Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+
+def run_job(
+    job: Job,
+    *,
+    manifest: pd.DataFrame | None = None,
+    observer: Observer | None = None,
+    signals: bool = False,
+) -> Summary:
+    """Run a job to its end; see `run_job_async`."""
+    return asyncio.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
+
+
+async def run_job_async(
+    job: Job,
+    *,
+    manifest: pd.DataFrame | None = None,
+    observer: Observer | None = None,
+    signals: bool = False,
+) -> Summary:
+    """Send what is still to send, and leave images, ledger, results table and summary in the job's folder.
+
+    manifest: rows to use instead of `job.manifest`; kept in the folder. observer: called a few times a second.
+    signals: take over SIGINT and SIGTERM (command line only). Raises JobError when the run cannot start.
+    """
+    if manifest is not None:
+        job = await asyncio.to_thread(keep_frame, job, manifest)
+    ready = await asyncio.to_thread(prepare, job)
+    async with AsyncExitStack() as stack:
+        base_url = ready.endpoint.base_url
+        place = stack.enter_context(opened(ready.out, job))
+        if job.simulate:
+            base_url = await stack.enter_async_context(simulator(job))
+        return await _run(ready, place, base_url, observer, signals)
+
+
+async def _run(
+    ready: Prepared, place: OpenFolder, base_url: str, observer: Observer | None, signals: bool
+) -> Summary:
+    started = asyncio.get_running_loop().time()
+    run = ledger.next_number(place.connection, "runs", "run")
+    place.connection.execute(
+        "INSERT INTO runs VALUES (?,?,?,?,?)", (run, ready.run_id, int(time.time() * 1000), VERSION, base_url)
+    )
+    ending = Ending()
+    async with assembled(ready, place, base_url, run, ending) as engine:
+        watch = Watch(engine, ending, started, ready.job.run.drain)
+        with watch.signals() if signals else nullcontext():
+            helpers = _helpers(ready, place, watch, observer, run)
+            try:
+                await engine.run()
+            finally:
+                await _end(helpers)
+    duration = asyncio.get_running_loop().time() - started
+    return await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration)
+
+
+def _helpers(
+    ready: Prepared, place: OpenFolder, watch: Watch, observer: Observer | None, run: int
+) -> list[asyncio.Task[None]]:
+    def table() -> None:
+        connection = ledger.open_reader(place.out)
+        try:
+            ResultsTable(ready.intake, connection, live_run=run).write(place.folder)
+        finally:
+            connection.close()
+
+    beside = [watch.drain(), watch.refresh(table)]
+    if ready.job.run.max_duration is not None:
+        beside.append(watch.limit(ready.job.run.max_duration))
+    if observer is not None:
+        beside.append(watch.observe(observer))
+    return [asyncio.create_task(each) for each in beside]
+
+
+async def _end(tasks: list[asyncio.Task[None]]) -> None:
+    for task in tasks:
+        task.cancel()
+    for result in await asyncio.gather(*tasks, return_exceptions=True):
+        if isinstance(result, Exception):
+            raise result
+
+
+def plan_job(job: Job) -> Plan:
+    """What a run would send now, and cost. Raises JobError when the job cannot be read."""
+    return planning.plan(prepare(job, sends=False))
+
+
+def status(out: Path) -> Summary:
+    """The folder as it stands, also while a run is going on. Raises JobError when it is not an imagemill folder."""
+    connection = ledger.open_reader(out)
+    try:
+        job = read_out_job(out)
+        ready = prepare(job, sends=False)
+        connection.execute("BEGIN")
+        return look(ready.intake, job, str(out), connection, live=lock.is_held(out))
+    finally:
+        connection.close()

@@ -1,0 +1,76 @@
+"""The engine, put together from its parts for one run."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager
+
+from yarl import URL
+
+from jobs.retry import RetryPolicy
+from runner.attempt import AttemptLine
+from runner.ending import Ending
+from runner.engine import Engine, EngineParts, Numbers
+from runner.folder import Headroom, OpenFolder
+from runner.guard import Guard
+from runner.landing import SAVING_THREADS, Landing
+from runner.money import Budget
+from runner.pacer import Pacer
+from runner.prepared import Prepared
+from runner.redaction import REDACTOR
+from runner.store import ledger, views
+from runner.store.images import ImageStore
+from runner.transport import Deadlines, Transport
+from runner.work import Source
+
+
+@asynccontextmanager
+async def assembled(
+    ready: Prepared, place: OpenFolder, base_url: str, run: int, ending: Ending
+) -> AsyncIterator[Engine]:
+    """The engine of one run, its connections and threads open for as long as the block runs."""
+    job = ready.job
+    index = await asyncio.to_thread(views.ItemIndex, place.connection)
+    totals = views.totals(place.connection)
+    numbers = Numbers(
+        run,
+        ledger.next_number(place.connection, "attempts", "attempt"),
+        ledger.next_number(place.connection, "items", "item"),
+    )
+    resent = views.ambiguous_resends(place.connection)
+    transport = Transport(
+        base_url,
+        {"Authorization": f"Bearer {ready.key}"},
+        Guard(URL(base_url), job.endpoint.download_hosts),
+        Deadlines(job.endpoint.timeout),
+    )
+    headroom = Headroom(place.out)
+    with ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool:
+        landing = Landing(place.folder, ImageStore(place.folder, job.output.max_pixels), pool, REDACTOR)
+        async with transport, ledger.Writer(place.connection) as writer:
+            line = AttemptLine(
+                transport,
+                landing,
+                writer,
+                ready.prices,
+                REDACTOR,
+                ready.endpoint.profile.server_error_billed,
+                job.output.max_image_bytes,
+            )
+            yield Engine(
+                EngineParts(
+                    source=Source(ready.intake, index),
+                    line=line,
+                    pacer=Pacer(job.limits),
+                    budget=Budget(job.budget, totals.spent_usd, totals.requests),
+                    ending=ending,
+                    policy=RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up),
+                    headroom=headroom.problem,
+                    cost_usd=totals.cost_usd,
+                ),
+                numbers,
+                concurrency=job.limits.concurrency,
+                ambiguous_left=max(0, job.retry.ambiguous_budget - resent),
+            )

@@ -1,0 +1,102 @@
+"""The end of a run, and its reading later: results table, totals and reason become one `Summary`."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import sqlite3
+import time
+
+from jobs.summary import finished_code, next_command
+from runner.ending import Reason
+from runner.folder import OpenFolder
+from runner.intake import Intake
+from runner.prepared import Prepared
+from runner.store import views
+from runner.store.durable import Folder
+from runner.store.results import Counts, ResultsTable
+from schemas.exit_codes import ExitCode
+from schemas.failures import RowStatus
+from schemas.job import Job
+from schemas.summary import Summary
+
+SUMMARY_NAME = "summary.json"
+
+
+def conclude(
+    ready: Prepared, place: OpenFolder, run: int, reason: Reason | None, duration_s: float
+) -> Summary:
+    """Record the run's end, write the results table and summary.json. Raises OSError when the disk refuses."""
+    table = ResultsTable(ready.intake, place.connection)
+    code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
+    _record_end(place.connection, run, code, text)
+    counts = table.write(place.folder)
+    if reason is None:
+        code, text = finished_code(counts.by_status)
+        _record_end(place.connection, run, code, text)
+    summary = summarize(
+        place.connection, ready.job, str(place.out), ready.run_id, counts, code, text, duration_s
+    )
+    save_summary(place.folder, summary)
+    return summary
+
+
+def _record_end(connection: sqlite3.Connection, run: int, code: ExitCode, text: str) -> None:
+    connection.execute(
+        "INSERT OR REPLACE INTO run_ends VALUES (?,?,?,?)", (run, int(time.time() * 1000), int(code), text)
+    )
+
+
+def summarize(
+    connection: sqlite3.Connection,
+    job: Job,
+    out: str,
+    run_id: str,
+    counts: Counts,
+    code: ExitCode,
+    text: str,
+    duration_s: float,
+) -> Summary:
+    """A summary of the folder as the ledger and the table's counts tell it."""
+    totals = views.totals(connection)
+    order = [status.value for status in RowStatus]
+    return Summary(
+        run_id=run_id,
+        out=out,
+        rows=counts.rows,
+        images=counts.images,
+        by_status={name: counts.by_status[name] for name in order if counts.by_status[name]},
+        by_error=dict(counts.by_error.most_common()),
+        requests_sent=totals.requests,
+        images_saved=totals.images,
+        maybe_billed=totals.maybe_billed,
+        cost_usd=None if totals.cost_usd is None else round(totals.cost_usd, 6),
+        duration_s=round(duration_s, 3),
+        exit_code=int(code),
+        exit_reason=text,
+        next=next_command(code, out, job.manifest or "", simulated=job.simulate),
+    )
+
+
+def save_summary(folder: Folder, summary: Summary) -> None:
+    """Replace OUT/summary.json."""
+    text = json.dumps(dataclasses.asdict(summary), ensure_ascii=False, indent=2)
+    folder.save(SUMMARY_NAME, (text.encode("utf-8", "backslashreplace") + b"\n",), replace=True)
+
+
+def look(intake: Intake, job: Job, out: str, connection: sqlite3.Connection, *, live: bool) -> Summary:
+    """The summary of a folder as it stands, without writing anything. live: a run is going on."""
+    last = connection.execute(
+        "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
+        "ORDER BY run DESC LIMIT 1"
+    ).fetchone()
+    run, run_id, started_ms, finished_ms, code, reason = last or (None, "", 0, 0, None, None)
+    counts = ResultsTable(intake, connection, live_run=run if live else None).count()
+    if live:
+        text, duration_s = "running", time.time() - started_ms / 1000
+    elif code is None:
+        text, duration_s = "the last run was killed; run again to resume", 0.0
+    else:
+        text, duration_s = str(reason), (finished_ms - started_ms) / 1000
+    shown = ExitCode(code) if code is not None else ExitCode.OK if live else ExitCode.INTERNAL
+    return summarize(connection, job, out, run_id, counts, shown, text, duration_s)

@@ -1,0 +1,88 @@
+"""Opening an output folder: what must be in order before a run may write to it."""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from runner.job_text import job_toml
+from runner.store import ledger, lock
+from runner.store.durable import Folder
+from schemas.exit_codes import ExitCode, JobError
+from schemas.job import Job
+
+_LEAST_FREE_BYTES = 8 * 2**20
+_FIRST_IMAGE_BYTES = 4 * 2**20
+
+
+@dataclass(frozen=True, slots=True)
+class OpenFolder:
+    """A folder whose lock is held. settled: attempts of dead runs that were parked on opening."""
+
+    out: Path
+    folder: Folder
+    connection: sqlite3.Connection
+    settled: int
+
+
+@contextmanager
+def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
+    """Create or open OUT for one run. Raises JobError (exit 2, 6, 7 or 9) before anything was sent."""
+    try:
+        folder = Folder(out)
+    except OSError as error:
+        raise _unwritable(out, error) from error
+    with lock.held(out, wait_s=job.run.wait_lock):
+        connection = ledger.create_or_open(out, simulated=job.simulate)
+        try:
+            folder.clear_temporary()
+            settled = ledger.settle_dead(connection, now_ms=int(time.time() * 1000))
+            folder.save("job.toml", (job_toml(job).encode(),), replace=True)
+            yield OpenFolder(out, folder, connection, settled)
+        except sqlite3.OperationalError as error:
+            raise JobError(
+                f"{out / ledger.LEDGER_NAME} cannot be written: {error}",
+                fix="free some space, or choose another --out",
+                exit_code=ExitCode.LOCAL,
+            ) from error
+        finally:
+            connection.close()
+
+
+def _unwritable(out: Path, error: OSError) -> JobError:
+    return JobError(
+        f"the output folder {out} cannot be written: {error.strerror or error}",
+        fix="choose another --out, or change its permissions",
+        exit_code=ExitCode.USAGE,
+    )
+
+
+@dataclass
+class Headroom:
+    """Whether the disk can take what is in flight and one more. Looks at most once a second.
+
+    largest: bytes of the largest image so far; what comes is taken to be up to twice that.
+    """
+
+    out: Path
+    largest: int = 0
+    _checked: float = 0.0
+
+    def problem(self, in_flight: int) -> str | None:
+        """Why nothing more should be sent; None when there is room."""
+        now = time.monotonic()
+        if now - self._checked < 1.0:
+            return None
+        self._checked = now
+        stat = os.statvfs(self.out)
+        free = stat.f_bavail * stat.f_frsize
+        each = 2 * self.largest if self.largest else _FIRST_IMAGE_BYTES
+        needed = _LEAST_FREE_BYTES + (in_flight + 1) * each
+        if free >= needed:
+            return None
+        return f"the disk is nearly full: {free / 2**20:,.0f} MiB free where {needed / 2**20:,.0f} are needed"

@@ -1,0 +1,94 @@
+"""A job made ready: everything that can be checked before anything is written or sent."""
+
+from __future__ import annotations
+
+import os
+import secrets
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from jobs.cost import Prices
+from runner.embedded import SIMULATED_KEY
+from runner.folder import opened
+from runner.intake import Intake, request_defaults
+from runner.job_text import out_folder
+from runner.manifest.opening import open_manifest
+from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
+from runner.store.durable import replace_file
+from schemas.endpoints import PROFILES
+from schemas.exit_codes import JobError
+from schemas.job import Job
+
+if TYPE_CHECKING:
+    import pandas as pd
+
+MANIFEST_COPY = "manifest.parquet"
+"""Where a DataFrame given as manifest is kept, so that status and resume can read it again."""
+
+
+@dataclass(frozen=True, slots=True)
+class Prepared:
+    """A job whose manifest is open and whose endpoint and key are known."""
+
+    job: Job
+    endpoint: ResolvedEndpoint
+    key: str
+    intake: Intake
+    out: Path
+    run_id: str
+
+    @property
+    def prices(self) -> Prices:
+        """What an image or a token costs here."""
+        return Prices(self.job.budget.price, self.endpoint.profile.prices)
+
+
+def prepare(job: Job, *, sends: bool = True) -> Prepared:
+    """Check the job's manifest, endpoint and key. sends: whether requests will follow, so that a key is needed.
+
+    Raises JobError (exit 2).
+    """
+    if job.manifest is None:
+        raise JobError("no manifest", fix="name a manifest or a job file: imagemill run prompts.csv")
+    environ, cwd = dict(os.environ), Path.cwd()
+    profile = PROFILES[job.endpoint.profile]
+    key = SIMULATED_KEY
+    if job.simulate:
+        endpoint = ResolvedEndpoint(profile.base_url, profile, "simulator")
+    else:
+        endpoint = resolve_endpoint(job, environ, cwd=cwd)
+        if sends:
+            key = find_key(job.endpoint, environ=environ, cwd=cwd).value
+    manifest = open_manifest(job.manifest, prompt_col=job.columns.prompt, id_col=job.columns.id)
+    intake = Intake(manifest, job, request_defaults(job, endpoint.profile))
+    run_id, out = new_run(job)
+    ready = Prepared(job, endpoint, key, intake, out, run_id)
+    if job.budget.max_cost is not None and ready.prices.per_image is None and ready.prices.table is None:
+        raise JobError(
+            "--max-cost needs a price, and none is known for this endpoint", fix="add --price USD (an image)"
+        )
+    return ready
+
+
+def new_run(job: Job) -> tuple[str, Path]:
+    """A run id (`20261122-151130-4fa2c1`) and the job's output folder for it."""
+    now = datetime.now().astimezone()
+    run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
+    return run_id, out_folder(job, today=now.date(), run_id=run_id)
+
+
+def keep_frame(job: Job, frame: pd.DataFrame) -> Job:
+    """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError."""
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    _, out = new_run(job)
+    try:
+        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
+    except (pa.ArrowException, TypeError, ValueError) as error:
+        raise JobError(f"the DataFrame cannot be stored: {error}", fix="give each column one type") from None
+    with opened(out, job) as place:
+        replace_file(place.folder, MANIFEST_COPY, lambda stream: pq.write_table(table, stream))
+    return job.model_copy(update={"manifest": str(out / MANIFEST_COPY), "out": str(out)})

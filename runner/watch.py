@@ -1,0 +1,109 @@
+"""What happens beside a run: progress looks, signals, the clock of `--max-duration`, and fresh results tables."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from runner.ending import Ending
+from runner.engine import Engine
+from schemas.exit_codes import ExitCode
+from schemas.summary import Progress
+
+Observer = Callable[[Progress], None]
+
+LOOKS_A_SECOND = 4
+FIRST_TABLE_S = 45.0
+TABLE_EVERY_S = 300.0
+_SIGNALS = {
+    signal.SIGINT: (ExitCode.INTERRUPTED, "interrupted (Ctrl-C)"),
+    signal.SIGTERM: (ExitCode.TERMINATED, "terminated"),
+}
+
+
+@dataclass
+class Watch:
+    """One running engine, looked at from outside."""
+
+    engine: Engine
+    ending: Ending
+    started: float
+    drain_s: float
+
+    async def drain(self) -> None:
+        """Once the run is stopping, give answers in flight `drain_s` seconds, then cut."""
+        await self.ending.stopping.wait()
+        await asyncio.sleep(self.drain_s)
+        self.ending.cut()
+
+    async def limit(self, max_duration_s: float) -> None:
+        """Stop the run when its time is up."""
+        await asyncio.sleep(max_duration_s)
+        self.ending.stop(ExitCode.MAX_DURATION, f"--max-duration of {max_duration_s:g} s reached")
+
+    @contextmanager
+    def signals(self) -> Iterator[None]:
+        """Inside the block the first SIGINT or SIGTERM drains and the second one cuts."""
+        loop = asyncio.get_running_loop()
+
+        def handle(number: signal.Signals) -> None:
+            if self.ending.stopping.is_set():
+                self.ending.cut()
+            self.ending.stop(*_SIGNALS[number])
+
+        for number in _SIGNALS:
+            loop.add_signal_handler(number, handle, number)
+        try:
+            yield
+        finally:
+            for number in _SIGNALS:
+                loop.remove_signal_handler(number)
+
+    async def observe(self, observer: Observer) -> None:
+        """Look a few times a second, and once more at the end."""
+        try:
+            while True:
+                observer(self.progress())
+                await asyncio.sleep(1 / LOOKS_A_SECOND)
+        finally:
+            observer(self.progress())
+
+    async def refresh(self, write: Callable[[], object]) -> None:
+        """Write the results table within a minute, then each time a tenth more is done, five minutes apart or more."""
+        pause, last_done = FIRST_TABLE_S, -1
+        while True:
+            await asyncio.sleep(pause)
+            done, total = self.engine.counters.done, max(1, self.engine.source.tally.images)
+            if last_done < 0 or done - last_done >= total / 10:
+                with suppress(OSError):
+                    await asyncio.to_thread(write)
+                last_done = done
+            pause = TABLE_EVERY_S
+
+    def progress(self) -> Progress:
+        """What can be seen now."""
+        tally, counters = self.engine.source.tally, self.engine.counters
+        elapsed = asyncio.get_running_loop().time() - self.started
+        rate = counters.done / elapsed * 60 if elapsed > 0 else 0.0
+        settled = tally.done + counters.done + tally.failed + counters.failed + tally.parked + counters.parked
+        left = max(0, tally.images - settled - tally.invalid)
+        return Progress(
+            phase="draining" if self.ending.stopping.is_set() else "running",
+            total_images=tally.images,
+            total_known=tally.complete,
+            done_images=tally.done + counters.done,
+            failed_images=tally.failed + counters.failed,
+            parked_images=tally.parked + counters.parked,
+            invalid_rows=tally.invalid,
+            in_flight=counters.in_flight,
+            concurrency=self.engine.window.limit,
+            images_per_minute=rate,
+            cost_usd=self.engine.cost_usd,
+            elapsed_s=elapsed,
+            eta_s=left / rate * 60 if rate > 0 and tally.complete else None,
+            waiting=self.engine.waiting_reason,
+            notes=tuple(self.engine.source.warnings),
+        )
