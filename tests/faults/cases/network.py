@@ -1,0 +1,273 @@
+"""Connections that break, stall, drip or lie about lengths."""
+
+from __future__ import annotations
+
+from tests.faults.expectation import (
+    BAD_CONTENT_LOST,
+    DISCONNECTED,
+    GATEWAY,
+    SUCCESS,
+    TIMEOUT,
+    TRUNCATED,
+    Fault,
+    grouped,
+)
+from tests.faults.marker import write
+
+BROKE = "evidence: timeout, reset, disconnect after the headers were written: maybe billed, ambiguous, parked"
+CUT = "evidence: 200 seen, body cut or framing broken: paid, parked as truncated"
+KEPT = "G2: a response that was received is kept as an image"
+DEADLINE = "G12: every attempt ends by a deadline; " + BROKE
+BOUNDED = "G11: memory and bytes are bounded; a response with more than max_image_bytes is not kept whole"
+UNUSABLE = "evidence: 200 whole, content unusable: quarantine, row failed"
+
+CAP_AND_BUFFERS = 48 * 2**20
+"""Most the server can have handed over when the client stops at 8 MiB: the rest may lie in socket buffers."""
+
+BREAKS = (
+    Fault("reset_unread", "RST before the request is read", write("reset_unread"), (DISCONNECTED,), BROKE),
+    Fault("reset_read", "read and charged, then RST", write("reset_read"), (DISCONNECTED,), BROKE),
+    Fault("close_silent", "read and charged, then FIN", write("silent_close"), (DISCONNECTED,), BROKE),
+    Fault("head_cut_in_version", "FIN after 'HTTP/1'", write("part_of_head", at=6), (DISCONNECTED,), BROKE),
+    Fault(
+        "head_cut_in_status",
+        "FIN after the status line",
+        write("part_of_head", at=17),
+        (DISCONNECTED, TRUNCATED),
+        BROKE,
+    ),
+    Fault(
+        "head_cut_in_headers",
+        "FIN in the middle of the headers",
+        write("part_of_head", at=60),
+        (DISCONNECTED, TRUNCATED),
+        BROKE,
+    ),
+    Fault(
+        "head_reset",
+        "RST in the middle of the headers",
+        write("part_of_head", at=60, how="reset"),
+        (DISCONNECTED, TRUNCATED),
+        BROKE,
+    ),
+    *(
+        Fault(f"body_cut_{at}", f"FIN after {at} of the body", write("cut", at=at), (TRUNCATED,), CUT)
+        for at in ("0", "1", "30", "1000", "middle", "image_end", "last")
+    ),
+    *(
+        Fault(
+            f"body_reset_{at}",
+            f"RST after {at} of the body",
+            write("cut", at=at, how="reset"),
+            (TRUNCATED, DISCONNECTED),
+            CUT,
+        )
+        for at in ("0", "middle", "last")
+    ),
+)
+
+TIMES = (
+    Fault("never_answers", "read and charged, no byte of an answer", write("never"), (TIMEOUT,), DEADLINE),
+    Fault("stall_after_head", "the head, then nothing", write("stall", at=0), (TRUNCATED, TIMEOUT), DEADLINE),
+    Fault(
+        "stall_in_body",
+        "half of the body, then nothing",
+        write("stall", at=0.5),
+        (TRUNCATED, TIMEOUT),
+        DEADLINE,
+    ),
+    Fault(
+        "drip_head",
+        "the head, a byte every half second",
+        write("drip", part="head", every=0.5),
+        (TIMEOUT,),
+        DEADLINE,
+    ),
+    Fault(
+        "drip_body",
+        "the body, a byte every half second",
+        write("drip", part="body", every=0.5),
+        (TRUNCATED, TIMEOUT),
+        DEADLINE,
+    ),
+    Fault(
+        "drip_fast",
+        "the body, 20 bytes every 20 ms: never silent, never done",
+        write("drip", part="body", size=20, every=0.02),
+        (TRUNCATED, TIMEOUT),
+        DEADLINE,
+    ),
+    Fault(
+        "late_answer",
+        "a picture after a second",
+        write("late", after=1),
+        (SUCCESS,),
+        "latency drifting from 0 to 280 s (scaled)",
+    ),
+    Fault(
+        "later_answer",
+        "a picture after two seconds of three",
+        write("late", after=2),
+        (SUCCESS,),
+        "latency drifting from 0 to 280 s (scaled)",
+    ),
+    Fault("in_pieces", "a picture in 20 pieces", write("pieces", count=20), (SUCCESS,), KEPT),
+    Fault(
+        "in_crumbs",
+        "a picture in 40 pieces, the first within the head",
+        write("pieces", count=40),
+        (SUCCESS,),
+        KEPT,
+    ),
+)
+
+SIZES = (
+    Fault(
+        "endless_2gb",
+        "2 GB declared and sent",
+        write("endless"),
+        (TRUNCATED, BAD_CONTENT_LOST),
+        BOUNDED,
+        max_sent_bytes=CAP_AND_BUFFERS,
+    ),
+    Fault(
+        "endless_chunked",
+        "chunks without end",
+        write("endless", declared=0),
+        (TRUNCATED, BAD_CONTENT_LOST),
+        BOUNDED,
+        max_sent_bytes=CAP_AND_BUFFERS,
+    ),
+    Fault(
+        "gzip_bomb", "10 MB that inflate to 10 GB", write("gzip_bomb"), (TRUNCATED, BAD_CONTENT_LOST), BOUNDED
+    ),
+)
+
+
+def _frame(kind: str, **args: object) -> str:
+    return write("frame", kind=kind, **args)
+
+
+SOUND = tuple(
+    Fault(f"frame_{kind}", does, _frame(kind, **({"keep": 1} if kept else {})), (SUCCESS,), KEPT)
+    for kind, does, kept in (
+        ("chunks", "a chunked body, connection kept", True),
+        ("chunk_extensions", "chunk extensions and a trailer", True),
+        ("http10", "HTTP/1.0, ended by FIN", False),
+        ("http10_length", "HTTP/1.0 with a length", False),
+        ("unframed", "neither length nor chunks, ended by FIN", False),
+        ("interim", "100 and 103 before the 200", True),
+        ("garbage_after", "the answer, then garbage on the kept connection", True),
+        ("second_answer", "the answer, then one that nobody asked for", True),
+        ("many_headers", "about 100 header lines", False),
+        ("odd_reason", "no reason phrase", False),
+        ("no_type", "no Content-Type", False),
+        ("html_type", "a good document called text/html", False),
+        ("latin_type", "a charset that does not exist", False),
+        ("identity", "Content-Encoding: identity", False),
+        ("created_201", "201 instead of 200", False),
+    )
+)
+
+_UNREADABLE_HEAD = (DISCONNECTED, TRUNCATED, GATEWAY)
+
+BROKEN = (
+    Fault(
+        "frame_gzip", "gzip although identity was asked", _frame("gzip"), (SUCCESS, BAD_CONTENT_LOST), KEPT
+    ),
+    Fault("length_long", "a length of 64 bytes more than come", _frame("length_long"), (TRUNCATED,), CUT),
+    Fault(
+        "length_short",
+        "a length of 64 bytes less than come",
+        _frame("length_short"),
+        (TRUNCATED, BAD_CONTENT_LOST),
+        CUT,
+    ),
+    Fault("length_twice", "two lengths that differ", _frame("length_twice"), (TRUNCATED, DISCONNECTED), CUT),
+    Fault(
+        "length_nonsense", "Content-Length: a lot", _frame("length_nonsense"), (TRUNCATED, DISCONNECTED), CUT
+    ),
+    Fault("length_negative", "Content-Length: -5", _frame("length_negative"), (TRUNCATED, DISCONNECTED), CUT),
+    Fault(
+        "both_framings",
+        "a length and chunks",
+        _frame("both_framings"),
+        (TRUNCATED, DISCONNECTED, SUCCESS),
+        CUT,
+    ),
+    Fault("chunks_cut", "FIN in the middle of the chunks", _frame("chunks_cut"), (TRUNCATED,), CUT),
+    Fault(
+        "chunks_without_end",
+        "every chunk but the last, empty one",
+        _frame("chunks_without_end"),
+        (TRUNCATED,),
+        CUT,
+    ),
+    Fault(
+        "chunk_size_nonsense",
+        "a chunk size that is no number",
+        _frame("chunk_size_nonsense"),
+        (TRUNCATED,),
+        CUT,
+    ),
+    Fault("chunk_size_negative", "a chunk size below zero", _frame("chunk_size_negative"), (TRUNCATED,), CUT),
+    Fault("chunk_size_vast", "a chunk size of 24 hex digits", _frame("chunk_size_vast"), (TRUNCATED,), CUT),
+    Fault(
+        "unframed_cut",
+        "half a body, ended by FIN, no framing at all",
+        _frame("unframed_cut"),
+        (TRUNCATED, BAD_CONTENT_LOST),
+        CUT,
+    ),
+    Fault(
+        "unframed_open",
+        "no framing, and the connection stays open",
+        _frame("unframed_cut", keep=1),
+        (TRUNCATED, TIMEOUT),
+        DEADLINE,
+    ),
+    Fault("status_garbage", "HTTZ/9.9 OK then", _frame("status_garbage"), _UNREADABLE_HEAD, BROKE),
+    Fault("status_negative", "status -200", _frame("status_negative"), _UNREADABLE_HEAD, BROKE),
+    Fault("status_zero", "status 000", _frame("status_zero"), _UNREADABLE_HEAD, BROKE),
+    Fault("binary", "bytes that are no HTTP", _frame("binary"), _UNREADABLE_HEAD, BROKE),
+    Fault("tls_alert", "a TLS alert", _frame("tls_alert"), _UNREADABLE_HEAD, BROKE),
+    Fault("header_control", "NUL in a header", _frame("header_control"), (*_UNREADABLE_HEAD, SUCCESS), BROKE),
+    Fault("header_fold", "a folded header", _frame("header_fold"), (*_UNREADABLE_HEAD, SUCCESS), BROKE),
+    Fault(
+        "huge_header",
+        "a header of 200 kB",
+        _frame("huge_header"),
+        (*_UNREADABLE_HEAD, SUCCESS),
+        "G11; " + BROKE,
+    ),
+    Fault(
+        "switching",
+        "101 Switching Protocols",
+        _frame("switching"),
+        (*_UNREADABLE_HEAD, BAD_CONTENT_LOST),
+        BROKE,
+    ),
+    Fault("no_content", "204 without a body", _frame("no_content"), (BAD_CONTENT_LOST, GATEWAY), UNUSABLE),
+    Fault(
+        "gzip_lie", "called gzip, is none", _frame("gzip_lie"), (TRUNCATED, BAD_CONTENT_LOST, SUCCESS), CUT
+    ),
+    Fault(
+        "gzip_cut", "a gzip stream that ends early", _frame("gzip_cut"), (TRUNCATED, BAD_CONTENT_LOST), CUT
+    ),
+    Fault(
+        "brotli_lie",
+        "called br, is none",
+        _frame("brotli_lie"),
+        (TRUNCATED, BAD_CONTENT_LOST, SUCCESS, DISCONNECTED),
+        CUT,
+    ),
+)
+
+
+FAULTS = (
+    *grouped("break", BREAKS, response_format="b64_json"),
+    *grouped("time", TIMES, response_format="b64_json"),
+    *grouped("size", SIZES, response_format="b64_json"),
+    *grouped("odd HTTP", SOUND, response_format="b64_json"),
+    *grouped("broken HTTP", BROKEN, response_format="b64_json"),
+)
