@@ -116,25 +116,28 @@ def _file_layer(path: Path, cwd: Path) -> Settings:
             f"{shown} is not valid TOML: {REDACTOR.text(where)}", fix="see https://toml.io"
         ) from None
     folder = path.parent
+    is_output = (cwd / folder / LEDGER).is_file()
     for key in PATH_KEYS:
         if isinstance(settings.get(key), str):
-            settings[key] = _beside(folder, settings[key], cwd)
-    if (cwd / folder / LEDGER).is_file():
+            settings[key] = _beside(folder, settings[key], cwd, moved=is_output)
+    if is_output:
         settings["out"] = str(folder)
     return settings
 
 
-def _beside(folder: Path, source: str, cwd: Path) -> str:
-    """A path from a job file: from its folder when something is there, otherwise as it stands."""
+def _beside(folder: Path, source: str, cwd: Path, *, moved: bool) -> str:
+    """A path from a job file: from its folder when something is there, otherwise as it stands.
+
+    moved: the folder may have been elsewhere when the path was written; a file of that name in it is then the one.
+    """
     if is_url(source):
         return source
     path = folder / Path(source).expanduser()
-    there = (
-        any((cwd / folder).glob(source))
-        if is_glob(source) and not path.is_absolute()
-        else (cwd / path).exists()
-    )
-    return str(path) if there else source
+    if is_glob(source) and not path.is_absolute():
+        return str(path) if any((cwd / folder).glob(source)) else source
+    if moved and not (cwd / path).exists():
+        path = folder / path.name
+    return str(path) if (cwd / path).exists() else source
 
 
 def _variable_layer(variables: Mapping[str, str]) -> Settings:

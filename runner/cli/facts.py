@@ -1,0 +1,79 @@
+"""Reports as lines for people."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+
+from runner.cli.output import Facts
+from runner.progress import duration_text, money_text
+from schemas.failures import RowStatus
+from schemas.summary import CostRange, Plan, Summary
+
+
+def _counted(counts: dict[str, int]) -> str:
+    return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
+
+
+def _plural(count: int, noun: str) -> str:
+    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
+
+
+def _summary_lines(summary: Summary) -> Iterator[tuple[str, str]]:
+    out = Path(summary.out)
+    yield "rows", f"{summary.rows:,} ({_plural(summary.images, 'image')} asked for)"
+    for status in RowStatus:
+        if status is RowStatus.SUCCEEDED or summary.by_status.get(status):
+            yield str(status), f"{summary.by_status.get(status, 0):,}"
+    if summary.by_error:
+        yield "errors", _counted(summary.by_error)
+    paid = (
+        f", {_plural(summary.maybe_billed, 'request')} maybe billed without an image"
+        if summary.maybe_billed
+        else ""
+    )
+    yield "requests", f"{summary.requests_sent:,} sent{paid}"
+    yield (
+        "cost",
+        "unknown: no price (see --price)" if summary.cost_usd is None else money_text(summary.cost_usd),
+    )
+    yield "time", duration_text(summary.duration_s)
+    yield "images", f"{summary.images_saved:,} in {out / 'images'}"
+    yield "results", str(out / "results.parquet")
+    yield "ended", f"{summary.exit_reason} (exit code {summary.exit_code})"
+    if summary.next:
+        yield "next", summary.next
+
+
+def summary_facts(summary: Summary) -> Facts:
+    """What a run did, or where a job stands."""
+    return list(_summary_lines(summary))
+
+
+def _cost_text(cost: CostRange) -> str:
+    if cost.low is None or cost.high is None:
+        return "unknown: no price (see --price)"
+    amount = money_text(cost.high)
+    if cost.low != cost.high:
+        amount = f"{money_text(cost.low)} to {amount}"
+    return f"{amount} ({cost.source})"
+
+
+def _plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
+    yield "rows", f"{plan.rows:,}"
+    yield "to make", f"{_plural(plan.images, 'image')} in {_plural(plan.requests, 'request')}"
+    for label, count in (("done", plan.done), ("invalid", plan.invalid), ("parked", plan.parked)):
+        if count:
+            yield label, _plural(count, "row")
+    yield "cost", _cost_text(plan.cost_usd)
+    if plan.duration_s is not None:
+        yield "time", f"about {duration_text(plan.duration_s)}, bound by {plan.binding_limit}"
+    else:
+        yield "time", "unknown: nothing limits it"
+    for warning in plan.warnings:
+        yield "warning", warning
+
+
+def plan_facts(plan: Plan) -> Facts:
+    """What a run would do."""
+    return list(_plan_lines(plan))

@@ -1,0 +1,155 @@
+"""`imagemill`: finds the command, runs it, and turns whatever stops it into one message and an exit code."""
+
+from __future__ import annotations
+
+import errno
+import sys
+from collections.abc import Sequence
+from io import TextIOWrapper
+from pathlib import Path
+from typing import NamedTuple
+
+import click
+
+from runner.cli.command import Commands, Option
+
+SUMMARIES = {
+    "run": "make the images of a manifest; the same again resumes",
+    "plan": "what a run would do: rows, requests, cost and time; sends nothing",
+    "status": "where a job stands; works while it runs",
+    "simulate": "the service, simulated, as a server of its own",
+    "schema": "the job file's JSON Schema, the columns of the tables",
+    "doctor": "check versions, key, endpoint, disk",
+}
+PACKAGES = ("schemas", "jobs", "runner")
+
+_LOCAL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS)
+_EPILOG = (
+    'Completion: eval "$(_IMAGEMILL_COMPLETE=bash_source imagemill)"; zsh_source and fish_source work alike.'
+)
+
+
+class Stop(NamedTuple):
+    """Why the program ends early. trace: the traceback, for -v."""
+
+    exit_code: int
+    message: str
+    fix: str = ""
+    trace: str = ""
+
+
+def shadowed_package() -> str | None:
+    """A message when another folder named like one of our packages is found first; None when all are ours.
+
+    `python -m` and PYTHONPATH put the user's folders before installed packages, and `jobs` is a common name.
+    """
+    from importlib.util import find_spec
+
+    home = Path(__file__).resolve().parents[2]
+    for name in PACKAGES:
+        spec = find_spec(name)
+        found = Path(spec.origin).resolve().parent if spec is not None and spec.origin else None
+        if found != home / name:
+            return f"Python finds {found or 'no folder'} where imagemill's own package `{name}` should be"
+    return None
+
+
+def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> None:
+    if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
+        click.echo(f"imagemill {version('imagemill')}")
+        ctx.exit()
+
+
+def commands() -> Commands:
+    """The root of the command line."""
+    return Commands(
+        "imagemill",
+        package="runner.cli",
+        summaries=SUMMARIES,
+        params=[
+            Option(
+                ["--version"], is_flag=True, expose_value=False, callback=_version, help="Show the version."
+            )
+        ],
+        help="Images in bulk from a table of prompts: paced, resumable, paid once.",
+        epilog=_EPILOG,
+        context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    )
+
+
+def _usage(error: click.ClickException) -> Stop:
+    path = (
+        error.ctx.command_path
+        if isinstance(error, click.UsageError) and error.ctx is not None
+        else "imagemill"
+    )
+    return Stop(error.exit_code, error.format_message(), f"`{path} --help` shows what it takes")
+
+
+def _internal(error: Exception) -> Stop:
+    import traceback
+
+    from schemas.exit_codes import ExitCode
+
+    trace = "".join(traceback.format_exception(error))
+    if isinstance(error, OSError) and error.errno in _LOCAL_ERRNO:
+        return Stop(ExitCode.LOCAL, f"this machine: {error}", "mend it and run the same command again", trace)
+    message = f"internal error: {type(error).__name__}: {error}"
+    return Stop(ExitCode.INTERNAL, message, "run it again with -v and report what it prints", trace)
+
+
+def _run(arguments: Sequence[str]) -> int | Stop:
+    """The command's exit code, or why it stopped. Here stands the command line's one broad `except`."""
+    from schemas.exit_codes import ExitCode, JobError
+
+    try:
+        outcome = commands().main(arguments, prog_name="imagemill", standalone_mode=False)
+        return outcome if isinstance(outcome, int) else ExitCode.OK
+    except click.exceptions.NoArgsIsHelpError as error:
+        click.echo(error.format_message(), err=True)
+        return ExitCode.USAGE
+    except click.ClickException as error:
+        return _usage(error)
+    except JobError as error:
+        return Stop(error.exit_code, error.message, error.fix)
+    except (KeyboardInterrupt, click.Abort):
+        return Stop(ExitCode.INTERRUPTED, "interrupted", "the same command goes on from here")
+    except Exception as error:  # noqa: BLE001
+        return _internal(error)
+
+
+def _tell(stop: Stop, arguments: Sequence[str]) -> None:
+    from runner.redaction import REDACTOR
+
+    verbose = any(text == "--verbose" or (text[:2] == "-v" and set(text[1:]) == {"v"}) for text in arguments)
+    if stop.trace and verbose:
+        click.echo(REDACTOR.text(stop.trace, lines=True), err=True)
+    click.echo(f"error: {REDACTOR.text(stop.message, lines=True)}", err=True)
+    if stop.fix:
+        click.echo(f"fix: {REDACTOR.text(stop.fix)}", err=True)
+    if "--json" in arguments:
+        from runner.cli.output import print_json
+
+        print_json({"exit_code": int(stop.exit_code), "exit_reason": stop.message, "fix": stop.fix})
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code. arguments: without the program's name; None: the process's own."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    shadow = shadowed_package()
+    if shadow is not None:
+        click.echo(f"error: {shadow}", err=True)
+        click.echo(
+            "fix: start `imagemill` (not `python -m`) from another folder and without PYTHONPATH", err=True
+        )
+        return 2
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, TextIOWrapper):
+            stream.reconfigure(errors="backslashreplace")
+    outcome = _run(given)
+    if isinstance(outcome, Stop):
+        _tell(outcome, given)
+        return int(outcome.exit_code)
+    return int(outcome)

@@ -1,0 +1,227 @@
+"""The options of `run` and `plan`, one row each: the flag and the job key that it sets. `--set` reaches every other key."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+
+import click
+
+from runner.cli.command import Option
+
+if TYPE_CHECKING:
+    from schemas.job import Job
+
+
+class JobOption(NamedTuple):
+    """One option. metavar: what its value is; empty for a switch. choices: what completion offers."""
+
+    flag: str
+    key: str
+    metavar: str
+    help: str
+    choices: tuple[str, ...] = ()
+
+
+_GROUPS: dict[str, tuple[JobOption, ...]] = {
+    "Input": (
+        JobOption("--limit", "input.limit", "N", "only the first N rows"),
+        JobOption("--sample", "input.sample", "N", "N rows chosen at random"),
+        JobOption("--seed", "input.seed", "S", "seed of --sample (default 0)"),
+        JobOption("--prompt-col", "columns.prompt", "COL", "manifest column that holds the prompt"),
+        JobOption("--id-col", "columns.id", "COL", "manifest column that holds the row's id"),
+        JobOption("--distinct", "input.distinct", "COL", "keep the first row of each value of this column"),
+    ),
+    "Request defaults": (
+        JobOption("--model", "request.model", "NAME", "model (default: the profile's)"),
+        JobOption("--size", "request.size", "WxH", "pixels such as 1024x1024, or auto"),
+        JobOption(
+            "--quality",
+            "request.quality",
+            "NAME",
+            "auto, low, medium, high, …",
+            ("auto", "low", "medium", "high"),
+        ),
+        JobOption(
+            "--background",
+            "request.background",
+            "NAME",
+            "auto, opaque or transparent",
+            ("auto", "opaque", "transparent"),
+        ),
+        JobOption("--moderation", "request.moderation", "NAME", "auto or low", ("auto", "low")),
+        JobOption("--n", "request.n", "N", "images made from each prompt, 1 to 10"),
+        JobOption(
+            "--output-format", "request.output_format", "NAME", "png, jpeg, webp, …", ("png", "jpeg", "webp")
+        ),
+        JobOption("--output-compression", "request.output_compression", "0-100", "for jpeg and webp"),
+        JobOption(
+            "--response-format", "request.response_format", "NAME", "url or b64_json", ("url", "b64_json")
+        ),
+    ),
+    "Endpoint": (
+        JobOption("--simulate", "simulate", "", "use the embedded simulator: no key, no cost"),
+        JobOption(
+            "--profile", "endpoint.profile", "NAME", "dieyuyun (default) or openai", ("dieyuyun", "openai")
+        ),
+        JobOption(
+            "--base-url", "endpoint.base_url", "URL", "any other service, up to its version path (…/v1)"
+        ),
+        JobOption(
+            "--allow-http", "endpoint.allow_http", "", "allow plain http to a host that is not this machine"
+        ),
+        JobOption(
+            "--dialect", "endpoint.dialect", "NAME", "how the service is spoken to (default auto)", ("auto",)
+        ),
+        JobOption("--api-key-env", "endpoint.api_key_env", "NAME", "environment variable that holds the key"),
+        JobOption(
+            "--timeout", "endpoint.timeout", "SECONDS", "one attempt, from send to last byte (default 600)"
+        ),
+    ),
+    "Limits": (
+        JobOption("--rpm", "limits.rpm", "N", "requests a minute"),
+        JobOption("--ipm", "limits.ipm", "N", "images a minute"),
+        JobOption("--tpm", "limits.tpm", "N", "tokens a minute"),
+        JobOption(
+            "--concurrency", "limits.concurrency", "N", "most requests in flight; imagemill adapts below it"
+        ),
+    ),
+    "Money": (
+        JobOption("--max-cost", "budget.max_cost", "USD", "never spend more, over all runs of this folder"),
+        JobOption(
+            "--max-requests", "budget.max_requests", "N", "never send more, over all runs of this folder"
+        ),
+        JobOption("--price", "budget.price", "USD", "an image, where the service has no price table"),
+    ),
+    "Failure": (
+        JobOption("--attempts", "retry.attempts", "N", "requests for a row, safe failures only (default 5)"),
+        JobOption(
+            "--on-ambiguous",
+            "retry.on_ambiguous",
+            "park|retry",
+            "when a request may have been paid for",
+            ("park", "retry"),
+        ),
+        JobOption(
+            "--ambiguous-budget",
+            "retry.ambiguous_budget",
+            "N",
+            "requests that --on-ambiguous retry may repeat",
+        ),
+        JobOption(
+            "--give-up", "retry.give_up", "TIME", "nothing but refusals for so long: stop (default 10m)"
+        ),
+    ),
+    "Time": (
+        JobOption("--max-duration", "run.max_duration", "TIME", "end the run after so long, resumable (6h)"),
+        JobOption("--drain", "run.drain", "TIME", "wait for answers in flight after Ctrl-C (default 120s)"),
+        JobOption("--wait-lock", "run.wait_lock", "TIME", "wait for another run of this folder (10m)"),
+    ),
+    "Output": (
+        JobOption(
+            "--out", "out", "DIR", "output folder (default runs/<manifest name>); the same again resumes"
+        ),
+        JobOption(
+            "--progress",
+            "output.progress",
+            "MODE",
+            "auto, rich, plain or none",
+            ("auto", "rich", "plain", "none"),
+        ),
+        JobOption("--log-format", "output.log_format", "NAME", "console or json", ("console", "json")),
+    ),
+}
+
+JOB_OPTIONS: tuple[JobOption, ...] = tuple(option for group in _GROUPS.values() for option in group)
+
+
+def _named(flag: str) -> str:
+    return flag[2:].replace("-", "_")
+
+
+def _click_option(option: JobOption, group: str) -> click.Option:
+    if not option.metavar:
+        return Option([option.flag], group=group, is_flag=True, default=None, help=option.help)
+    return Option(
+        [option.flag], group=group, metavar=option.metavar, help=option.help, choices=option.choices
+    )
+
+
+def job_options(*groups: str) -> list[click.Parameter]:
+    """The options of these groups (all of them when none is named), with `--set`, ready for a command."""
+    chosen = groups or tuple(_GROUPS)
+    options: list[click.Parameter] = []
+    for group in chosen:
+        options += [_click_option(option, group) for option in _GROUPS[group]]
+        if group == "Request defaults":
+            options.append(
+                Option(
+                    ["--param"], group=group, metavar="KEY=VALUE", multiple=True, help="any other body field"
+                )
+            )
+    options.append(
+        Option(
+            ["--set"],
+            group="Output",
+            metavar="KEY=VALUE",
+            multiple=True,
+            help="any key of the job file, such as limits.window_s=30",
+        )
+    )
+    return options
+
+
+def common_options() -> list[click.Parameter]:
+    """What every command takes."""
+    return [
+        Option(["--json", "as_json"], group="Output", is_flag=True, help="print one JSON object on stdout"),
+        Option(["-q", "--quiet"], group="Output", is_flag=True, help="no progress; only errors are logged"),
+        Option(["-v", "--verbose"], group="Output", count=True, help="more log lines; twice: libraries' too"),
+    ]
+
+
+def source_argument(metavar: str = "MANIFEST|JOB.toml") -> click.Argument:
+    """The manifest (file, folder, glob or URL) or the job file."""
+    return click.Argument(["source"], required=False, metavar=f"[{metavar}]", type=click.Path())
+
+
+def _assignment(text: str, flag: str) -> tuple[str, str]:
+    key, sign, value = text.partition("=")
+    if not sign or not key.strip():
+        raise click.UsageError(f"{flag} takes key=value")
+    return key.strip(), value
+
+
+def job_overrides(values: Mapping[str, Any]) -> dict[str, Any]:
+    """Dotted job keys from a command's parsed options; a flag of its own wins over `--set`."""
+    from runner.job_files import read_setting
+
+    pairs = [_assignment(text, "--set") for text in values["set"]]
+    for text in values.get("param", ()):
+        name, value = _assignment(text, "--param")
+        pairs.append((f"request.param.{name}", value))
+    overrides = {key: read_setting(key, text) for key, text in pairs}
+    given = {option.key: values.get(_named(option.flag)) for option in JOB_OPTIONS}
+    return overrides | {key: value for key, value in given.items() if value is not None}
+
+
+def set_up_logs(values: Mapping[str, Any], log_format: Literal["console", "json"] = "console") -> None:
+    """Logging for a command's `-q` and `-v`."""
+    from runner.logs import configure_logging
+
+    configure_logging(verbosity=-1 if values["quiet"] else values["verbose"], log_format=log_format)
+
+
+def job_from(values: Mapping[str, Any]) -> Job:
+    """The job of a command's arguments and options. Raises JobError for a bad job, and for one without a manifest."""
+    from runner.job_files import load_job
+    from schemas.exit_codes import JobError
+
+    set_up_logs(values, "json" if values["log_format"] == "json" else "console")
+    job = load_job(values["source"], job_overrides(values), environ=os.environ, cwd=Path.cwd())
+    set_up_logs(values, job.output.log_format)
+    if job.manifest is None:
+        raise JobError("no manifest", fix="name a manifest or a job file: imagemill run prompts.csv")
+    return job
