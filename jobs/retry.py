@@ -26,7 +26,6 @@ class History:
     counted: failed sends that count against `attempts`, this one included. patient: refusals for speed, this one
     included. refused_since: when (monotonic seconds) the first of an unbroken series of refusals for speed came.
     ambiguous_left: how many ambiguous requests the whole job may still send again.
-    reached: whether the service has answered anything at all in this run.
     not_found_running: answers "no such model or path" in a row, over the whole run, this one included.
     """
 
@@ -34,7 +33,6 @@ class History:
     patient: int = 0
     refused_since: float | None = None
     ambiguous_left: int = 0
-    reached: bool = True
     not_found_running: int = 0
 
 

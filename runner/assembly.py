@@ -13,16 +13,18 @@ from jobs.retry import RetryPolicy
 from runner.attempt import AttemptLine
 from runner.ending import Ending
 from runner.engine import Engine, EngineParts, Numbers
-from runner.folder import Headroom, OpenFolder
+from runner.folder import Ballast, Headroom, OpenFolder
 from runner.guard import Guard
-from runner.landing import SAVING_THREADS, Landing
+from runner.landing import Landing
 from runner.money import Budget
 from runner.pacer import Pacer
+from runner.persistence import SAVING_THREADS, Persistence
 from runner.prepared import Prepared
 from runner.redaction import REDACTOR
 from runner.store import ledger, views
 from runner.store.images import ImageStore
 from runner.transport import Deadlines, Transport
+from runner.verdicts import Verdicts
 from runner.work import Source
 
 
@@ -47,13 +49,17 @@ async def assembled(
         Deadlines(job.endpoint.timeout),
     )
     headroom = Headroom(place.out)
+    policy = RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up)
     with ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool:
-        landing = Landing(place.folder, ImageStore(place.folder, job.output.max_pixels), pool, REDACTOR)
         async with transport, ledger.Writer(place.connection) as writer:
+            persistence = Persistence(pool, writer, ending, Ballast(place.folder))
+            images = ImageStore(place.folder, job.output.max_pixels)
+            landing = Landing(place.folder, images, persistence.save, REDACTOR)
             line = AttemptLine(
                 transport,
                 landing,
                 writer,
+                persistence,
                 ready.prices,
                 REDACTOR,
                 ready.endpoint.profile.server_error_billed,
@@ -66,11 +72,10 @@ async def assembled(
                     pacer=Pacer(job.limits),
                     budget=Budget(job.budget, totals.spent_usd, totals.requests),
                     ending=ending,
-                    policy=RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up),
+                    verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - resent)),
                     headroom=headroom.problem,
                     cost_usd=totals.cost_usd,
                 ),
                 numbers,
                 concurrency=job.limits.concurrency,
-                ambiguous_left=max(0, job.retry.ambiguous_budget - resent),
             )

@@ -13,10 +13,12 @@ from runner.dialects import sync
 from runner.dialects.conversation import Conversation, Fetch, Received, Rejected, Send, StepResult
 from runner.guard import DownloadRefused
 from runner.landing import Landing
+from runner.memory import Held
+from runner.persistence import Persistence
 from runner.redaction import Redactor
 from runner.store import records
 from runner.store.ledger import Statement, Writer
-from runner.transport import Answer, Broken, Transport
+from runner.transport import Answer, Broken, Room, Transport
 from schemas.failures import Billed, Failure, FailureKind, RowStatus
 from schemas.outcome import Failed, Outcome, Success
 from schemas.request import ImageRequest, canonical_params
@@ -33,15 +35,18 @@ class AttemptLine:
     transport: Transport
     landing: Landing
     writer: Writer
+    persistence: Persistence
     prices: Prices
     redactor: Redactor
     server_error_billed: Billed
     max_bytes: int
 
-    async def exchange(self, row: Row, *, cut: asyncio.Event) -> tuple[Received | Rejected, float]:
+    async def exchange(
+        self, row: Row, held: Held, *, cut: asyncio.Event
+    ) -> tuple[Received | Rejected, float]:
         """Send and receive: the result and the seconds it took. `cut` ends the wait; the request is ambiguous then."""
         started = asyncio.get_running_loop().time()
-        talk = asyncio.create_task(self._converse(row))
+        talk = asyncio.create_task(self._converse(row, held))
         stop = asyncio.create_task(cut.wait())
         await asyncio.wait((talk, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -54,31 +59,31 @@ class AttemptLine:
             return Rejected(Failure(FailureKind.DISCONNECTED, detail)), latency
         return talk.result(), latency
 
-    async def _converse(self, row: Row) -> Received | Rejected:
+    async def _converse(self, row: Row, held: Held) -> Received | Rejected:
         conversation: Conversation = sync.converse(
             row.request, server_error_billed=self.server_error_billed, now=time.time
         )
-        cap = row.request.n * (self.max_bytes * 4 // 3) + 2**20
+        whole = Room(row.request.n * (self.max_bytes * 4 // 3) + 2**20, held)
         step = next(conversation)
         while True:
             result: StepResult
             if isinstance(step, Send):
                 headers = {"Idempotency-Key": idempotency_key(row.fingerprint, row.request)}
-                result = await self.transport.post(step.path, step.body, headers, max_bytes=cap)
+                result = await self.transport.post(step.path, step.body, headers, whole)
             else:
-                result = await self._fetch(step)
+                result = await self._fetch(step, Room(self.max_bytes, held))
             try:
                 step = conversation.send(result)
             except StopIteration as end:
                 found: Received | Rejected = end.value
                 return found
 
-    async def _fetch(self, step: Fetch) -> bytes | Failure:
+    async def _fetch(self, step: Fetch, room: Room) -> bytes | Failure:
         """The image's bytes, tried again while that may help; the last problem otherwise."""
         problem = ""
         for pause in (*FETCH_PAUSES_S, None):
             try:
-                answer = await self.transport.fetch(step.url, max_bytes=self.max_bytes)
+                answer = await self.transport.fetch(step.url, room)
             except DownloadRefused as refusal:
                 return Failure(FailureKind.DOWNLOAD_REFUSED, self.redactor.text(str(refusal)))
             if isinstance(answer, Answer) and answer.status == 200:

@@ -14,23 +14,24 @@ themselves, and the first reason stands.
 from __future__ import annotations
 
 import asyncio
-import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
 from jobs import pace
 from jobs.cost import Estimate, estimate
-from jobs.retry import Decision, GiveUp, Halt, History, Park, Retry, RetryPolicy, decide, gate_s
+from jobs.retry import Decision, GiveUp, Halt, Park, Retry
 from runner.attempt import AttemptLine, safe
 from runner.ending import Ending
+from runner.memory import Memory
 from runner.money import Budget
 from runner.pacer import Pacer
 from runner.store import records
 from runner.store.ledger import LedgerWriteError
+from runner.verdicts import Verdicts
 from runner.work import Source, Waiting, Work, with_history
-from schemas.exit_codes import ExitCode
-from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
+from schemas.exit_codes import ExitCode, JobError
+from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import Failed, Outcome, Success
 
 WAITING_CAP = 10_000
@@ -47,17 +48,13 @@ _HALT_CODES = {
 
 @dataclass
 class Counters:
-    """What this run has done so far, in images; `refusals_running` and `not_found_running` over all rows."""
+    """What this run has done so far. done, failed, parked: images. in_flight, sent: requests."""
 
     done: int = 0
     failed: int = 0
     parked: int = 0
     in_flight: int = 0
     sent: int = 0
-    refusals_running: int = 0
-    not_found_running: int = 0
-    reached: bool = False
-    ambiguous_left: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,7 +78,7 @@ class EngineParts:
     pacer: Pacer
     budget: Budget
     ending: Ending
-    policy: RetryPolicy
+    verdicts: Verdicts
     headroom: Callable[[int], str | None]
     cost_usd: float | None
 
@@ -89,11 +86,9 @@ class EngineParts:
 class Engine:
     """One run over one source of work."""
 
-    def __init__(
-        self, parts: EngineParts, numbers: Numbers, *, concurrency: int | None, ambiguous_left: int
-    ) -> None:
+    def __init__(self, parts: EngineParts, numbers: Numbers, *, concurrency: int | None) -> None:
         self.source = parts.source
-        self.counters = Counters(ambiguous_left=ambiguous_left)
+        self.counters = Counters()
         self.waiting = Waiting()
         self.window = pace.opening(concurrency, parts.pacer.told_per_s)
         self.budget = parts.budget
@@ -101,11 +96,11 @@ class Engine:
         self._line = parts.line
         self._pacer = parts.pacer
         self._ending = parts.ending
-        self._policy = parts.policy
+        self._verdicts = parts.verdicts
         self._headroom = parts.headroom
         self._numbers = numbers
+        self._memory = Memory()
         self._changed = asyncio.Event()
-        self._last_good = 0.0
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -115,7 +110,7 @@ class Engine:
 
     async def run(self) -> None:
         """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight."""
-        self._last_good = asyncio.get_running_loop().time()
+        self._verdicts.start(asyncio.get_running_loop().time())
         dispatcher = asyncio.create_task(self._dispatch())
         stopping = asyncio.create_task(self._ending.stopping.wait())
         await asyncio.wait((dispatcher, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -125,8 +120,8 @@ class Engine:
         while self._tasks:
             await asyncio.wait(self._tasks)
         await self.source.close()
-        if not dispatcher.cancelled():
-            dispatcher.result()
+        if not dispatcher.cancelled() and (error := dispatcher.exception()) is not None:
+            self._fault(error)
 
     async def _dispatch(self) -> None:
         while (work := await self._next_work()) is not None:
@@ -201,7 +196,9 @@ class Engine:
 
     def _fault(self, error: BaseException | None) -> None:
         """An attempt ended in a way that is not an outcome: this machine's trouble, or a bug."""
-        if isinstance(error, OSError):
+        if isinstance(error, JobError):
+            self._ending.stop(error.exit_code, error.message)
+        elif isinstance(error, OSError):
             self._ending.stop(ExitCode.LOCAL, f"this machine refused: {error}")
         else:
             self._ending.stop(ExitCode.INTERNAL, f"internal error: {type(error).__name__}: {error}")
@@ -213,88 +210,46 @@ class Engine:
             self.budget.settle(price, cost_usd=None, maybe_billed=False)
             raise
         self.counters.sent += 1
-        received, latency_s = await self._line.exchange(work.row, cut=self._ending.hard)
-        landed = await self._line.landing.land(received, work.row, intent.attempt)
+        with self._memory.holding() as held:
+            received, latency_s = await self._line.exchange(work.row, held, cut=self._ending.hard)
+            landed = await self._line.landing.land(received, work.row, intent.attempt)
         outcome = safe(landed, self._line.redactor)
-        decision, work = self._decide(outcome, work)
+        decision, work = self._verdicts.on(
+            outcome, work, stopping=self._ending.stopping.is_set(), now=asyncio.get_running_loop().time()
+        )
         status = _status(decision)
         statements, cost = self._line.outcome_records(
             outcome, status, intent.attempt, work.row.request, latency_s
         )
-        await self._line.writer.record(statements)
+        await self._line.persistence.record(statements)
         maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
         self.budget.settle(price, cost_usd=cost, maybe_billed=maybe)
-        self._count(outcome, status, cost)
+        self._count(outcome, status, cost, work.row.request.n)
         self._act(decision, work, outcome)
 
-    def _decide(self, outcome: Outcome, work: Work) -> tuple[Decision | None, Work]:
-        """What follows from the outcome (None: success), and the row with its history."""
-        now = asyncio.get_running_loop().time()
-        if isinstance(outcome, Success):
-            self._good(now)
-            self.window = pace.grown(self.window)
-            return None, work
-        failure = outcome.failure
-        history = self._history(failure, work.history, now)
-        decision = decide(failure, history, self._policy, now=now, draw=random.random())
-        if isinstance(decision, Retry) and failure.rule.resend is Resend.IF_ALLOWED:
-            self.counters.ambiguous_left -= 1
-        if self._ending.stopping.is_set() and isinstance(decision, Retry):
-            decision = Halt(RowStatus.PENDING)
-        return decision, replace(work, history=history)
-
-    def _history(self, failure: Failure, before: History, now: float) -> History:
-        counters, resend = self.counters, failure.rule.resend
-        refused = resend is Resend.PATIENT or failure.kind is FailureKind.CONNECT
-        counters.refusals_running = counters.refusals_running + 1 if refused else 0
-        counters.not_found_running = (
-            counters.not_found_running + 1 if failure.kind is FailureKind.NOT_FOUND else 0
-        )
-        if failure.http_status is not None:
-            counters.reached = True
-        if failure.rule.billed is not Billed.NO or failure.kind is FailureKind.INVALID_REQUEST:
-            self._last_good = now
-        patient = resend is Resend.PATIENT
-        return History(
-            counted=before.counted + (resend is Resend.COUNTED),
-            patient=before.patient + patient,
-            refused_since=(before.refused_since if before.refused_since is not None else now)
-            if patient
-            else None,
-            ambiguous_left=counters.ambiguous_left,
-            reached=counters.reached,
-            not_found_running=counters.not_found_running,
-        )
-
-    def _good(self, now: float) -> None:
-        self._last_good = now
-        self.counters.reached = True
-        self.counters.refusals_running = 0
-        self.counters.not_found_running = 0
-
-    def _count(self, outcome: Outcome, status: RowStatus, cost: float | None) -> None:
+    def _count(self, outcome: Outcome, status: RowStatus, cost: float | None, n: int) -> None:
         if cost is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost
         if isinstance(outcome, Success):
             self.counters.done += len(outcome.images)
             self.counters.failed += len(outcome.missing)
         elif status is RowStatus.FAILED:
-            self.counters.failed += 1
+            self.counters.failed += n
         elif status is RowStatus.PARKED:
-            self.counters.parked += 1
+            self.counters.parked += n
 
     def _act(self, decision: Decision | None, work: Work, outcome: Outcome) -> None:
-        if not isinstance(outcome, Failed):
+        now = asyncio.get_running_loop().time()
+        if isinstance(outcome, Success):
+            self.window = pace.grown(self.window)
             return
-        failure, now = outcome.failure, asyncio.get_running_loop().time()
-        closed_s = gate_s(failure, self.counters.refusals_running, self._policy)
+        failure = outcome.failure
+        closed_s = self._verdicts.gate_s(failure)
         if closed_s:
             self._pacer.close_gate(closed_s, f"the service says {failure.kind.value}")
             self.window = pace.halved(self.window, now=now, hold_s=closed_s)
-            if now + closed_s - self._last_good > self._policy.give_up_s:
-                self._ending.stop(
-                    ExitCode.SERVICE_DOWN, f"no success for {self._policy.give_up_s:.0f} s: {failure.message}"
-                )
+        if (reason := self._verdicts.hopeless(failure, now + closed_s)) is not None:
+            self._ending.stop(ExitCode.SERVICE_DOWN, reason)
         match decision:
             case Retry(not_before):
                 self.waiting.add(work, not_before)

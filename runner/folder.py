@@ -6,18 +6,19 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from runner.job_text import job_toml
 from runner.store import ledger, lock
-from runner.store.durable import Folder
+from runner.store.durable import TEMPORARY, Folder
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
 
 _LEAST_FREE_BYTES = 8 * 2**20
 _FIRST_IMAGE_BYTES = 4 * 2**20
+_BALLAST_BYTES = 32 * 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -60,6 +61,23 @@ def _unwritable(out: Path, error: OSError) -> JobError:
         fix="choose another --out, or change its permissions",
         exit_code=ExitCode.USAGE,
     )
+
+
+class Ballast:
+    """Disk space set aside at the start, so that what is in flight can still land when the disk is suddenly full."""
+
+    def __init__(self, folder: Folder) -> None:
+        """Takes the space if there is plenty of it; does without otherwise."""
+        self._path = folder.root / TEMPORARY / "ballast"
+        stat = os.statvfs(folder.root)
+        if stat.f_bavail * stat.f_frsize < 20 * _BALLAST_BYTES:
+            return
+        with suppress(OSError), self._path.open("xb") as file:
+            os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+
+    def drop(self) -> None:
+        """Give the space back."""
+        self._path.unlink(missing_ok=True)
 
 
 @dataclass

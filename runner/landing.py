@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Iterable
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
+from functools import partial
+from typing import Protocol, TypeVar
 
 from jobs.naming import quarantine_name
 from runner.dialects.conversation import Received, ReceivedImage, Rejected
@@ -16,16 +16,22 @@ from schemas.failures import Failure, FailureKind
 from schemas.outcome import Failed, MissingImage, Outcome, SavedImage, Success
 from schemas.row import Row
 
-SAVING_THREADS = 16
+T = TypeVar("T")
+
+
+class Persist(Protocol):
+    """Runs a blocking save until it succeeds; gives up only when the run is cut short, with the save's OSError."""
+
+    def __call__(self, save: Callable[[], T], /) -> Awaitable[T]: ...
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Where answers land. Raises OSError from `land` when this machine's disk refuses."""
+    """Where answers land. persist: runs a blocking save in a thread, and again while this machine's disk refuses."""
 
     folder: Folder
     images: ImageStore
-    pool: ThreadPoolExecutor
+    persist: Persist
     redactor: Redactor
 
     async def land(self, result: Received | Rejected, row: Row, attempt: int) -> Outcome:
@@ -63,11 +69,9 @@ class Landing:
         if item.data is None:
             failure = item.failure or Failure(FailureKind.BAD_CONTENT, "no image in this entry")
             return MissingImage(index, failure.kind, failure.message, revised)
-        loop = asyncio.get_running_loop()
+        save = partial(self.images.save, item.data, row.request, row.row_id, attempt, index, revised)
         try:
-            return await loop.run_in_executor(
-                self.pool, self.images.save, item.data, row.request, row.row_id, attempt, index, revised
-            )
+            return await self.persist(save)
         except NotAnImage as problem:
             return MissingImage(index, FailureKind.BAD_CONTENT, self.redactor.text(str(problem)), revised)
 
@@ -85,10 +89,12 @@ class Landing:
         return await self._quarantine(result.body.verbatim(), row, name)
 
     async def _quarantine(self, pieces: Iterable[bytes], row: Row, name: str) -> str:
-        def save() -> None:
-            self.folder.save(name, self.redactor.key_pieces(pieces), private=True)
+        kept = list(pieces)
 
-        await asyncio.get_running_loop().run_in_executor(self.pool, save)
+        def save() -> None:
+            self.folder.save(name, self.redactor.key_pieces(kept), private=True)
+
+        await self.persist(save)
         return name
 
 

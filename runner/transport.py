@@ -22,6 +22,7 @@ from yarl import URL
 from jobs.evidence import Broke
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard, GuardedResolver
+from runner.memory import Held
 
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60.0
@@ -58,6 +59,14 @@ class Deadlines:
 
     total_s: float
     idle_s: float = IDLE_TIMEOUT_S
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What an answer may hold: bytes at most, and its share of the memory for all answers."""
+
+    max_bytes: int
+    held: Held
 
 
 class Transport:
@@ -103,7 +112,7 @@ class Transport:
         await self._files.close()
 
     async def post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], *, max_bytes: int
+        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], room: Room
     ) -> Answer | Broken:
         """POST JSON to a path below the base URL. Redirects are answers, not followed."""
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -113,9 +122,9 @@ class Transport:
             "Accept": "application/json",
             **headers,
         }
-        return await self._exchange(self._api, "POST", self._base / path, merged, data, max_bytes)
+        return await self._exchange(self._api, "POST", self._base / path, merged, data, room)
 
-    async def fetch(self, url: str, *, max_bytes: int) -> Answer | Broken:
+    async def fetch(self, url: str, room: Room) -> Answer | Broken:
         """GET an image URL, absolute or relative to the endpoint, over at most three redirects.
 
         Raises DownloadRefused for a target that the guard does not allow, at whatever hop.
@@ -127,7 +136,7 @@ class Transport:
         for _ in range(MAX_REDIRECTS + 1):
             self._guard.check(target)
             headers = self._headers if self._guard.takes_key(target) else {}
-            answer = await self._exchange(self._files, "GET", target, headers, None, max_bytes, lift=False)
+            answer = await self._exchange(self._files, "GET", target, headers, None, room, lift=False)
             location = answer.headers.get("location") if isinstance(answer, Answer) else None
             if (
                 not isinstance(answer, Answer)
@@ -148,7 +157,7 @@ class Transport:
         url: URL,
         headers: Mapping[str, str],
         data: bytes | None,
-        max_bytes: int,
+        room: Room,
         *,
         lift: bool = True,
     ) -> Answer | Broken:
@@ -156,13 +165,13 @@ class Transport:
         started = asyncio.get_running_loop().time()
         try:
             async with (
-                asyncio.timeout(self._deadlines.total_s + CONNECT_TIMEOUT_S),
+                asyncio.timeout(self._deadlines.total_s + CONNECT_TIMEOUT_S) as deadline,
                 session.request(
                     method, url, data=data, headers=headers, allow_redirects=False, trace_request_ctx=progress
                 ) as response,
             ):
                 progress.status = response.status
-                body = await self._read(response, max_bytes, lift=lift)
+                body = await self._read(response, room, deadline, lift=lift)
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
@@ -170,9 +179,11 @@ class Transport:
         latency = asyncio.get_running_loop().time() - started
         return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body, latency)
 
-    async def _read(self, response: aiohttp.ClientResponse, max_bytes: int, *, lift: bool) -> Body:
+    async def _read(
+        self, response: aiohttp.ClientResponse, room: Room, deadline: asyncio.Timeout, *, lift: bool
+    ) -> Body:
         good = 200 <= response.status < 300
-        lifter = Lifter(max_bytes)
+        lifter = Lifter(room.max_bytes)
         pieces: list[bytes] = []
         stream = response.content
         while True:
@@ -180,16 +191,24 @@ class Transport:
                 chunk = await stream.readany()
             if not chunk or (not good and lifter.size + len(chunk) > ERROR_BODY_BYTES):
                 break
+            _postpone(deadline, await room.held.take(len(chunk)))
             if lift:
                 lifter.feed(chunk)
             else:
                 lifter.size += len(chunk)
-                if lifter.size > max_bytes:
-                    raise BodyTooLarge(f"more than {max_bytes:,} bytes")
+                if lifter.size > room.max_bytes:
+                    raise BodyTooLarge(f"more than {room.max_bytes:,} bytes")
                 pieces.append(chunk)
         if lift:
             return lifter.finish()
         return Body(b"".join(pieces), (), (), lifter.size)
+
+
+def _postpone(deadline: asyncio.Timeout, seconds: float) -> None:
+    """Time spent waiting for our own memory is not the service's."""
+    when = deadline.when()
+    if seconds and when is not None:
+        deadline.reschedule(when + seconds)
 
 
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

@@ -84,7 +84,7 @@ class Folder:
         try:
             if not replace and _exists(path.name, target):
                 os.unlink(temporary, dir_fd=source)
-                raise FileExistsError(errno.EEXIST, "a file that is not ours stands in the way", str(path))
+                raise FileExistsError(errno.EEXIST, "a file stands in the way", str(path))
             os.rename(temporary, path.name, src_dir_fd=source, dst_dir_fd=target)
             os.fsync(target)
         finally:

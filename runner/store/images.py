@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import io
 import re
+import secrets
 import struct
 import warnings
 from dataclasses import dataclass
@@ -98,9 +99,8 @@ class ImageStore:
     ) -> SavedImage:
         """Check, write, sync and publish one image. Raises NotAnImage, or OSError when the disk refuses."""
         looked = look(data, asked_format=request.get("output_format"), max_pixels=self.max_pixels)
-        name = image_name(attempt, index, row_id, looked.format)
         digest = hashlib.sha256(data).hexdigest()
-        self.folder.save(name, (data,))
+        name = self._publish(image_name(attempt, index, row_id, looked.format), data)
         return SavedImage(
             index,
             name,
@@ -112,3 +112,13 @@ class ImageStore:
             revised_prompt,
             differences(looked, request),
         )
+
+    def _publish(self, name: str, data: bytes) -> str:
+        """Save under this name, or under one like it when a file that is not ours (or a failed try's) stands there."""
+        try:
+            self.folder.save(name, (data,))
+        except FileExistsError:
+            stem, _, ending = name.rpartition(".")
+            name = f"{stem}-{secrets.token_hex(3)}.{ending}"
+            self.folder.save(name, (data,))
+        return name

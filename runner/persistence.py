@@ -1,0 +1,60 @@
+"""Keeping what was paid for while this machine refuses: a full disk stops the sending, not the landing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import TypeVar
+
+from runner.ending import Ending
+from runner.folder import Ballast
+from runner.store.ledger import Statement, Writer
+from schemas.exit_codes import ExitCode
+
+SAVING_THREADS = 16
+_PAUSE_S = 0.5
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Persistence:
+    """Saves and records that are tried again until they succeed, or until the run is cut short.
+
+    The first refusal stops the run (exit 9) and gives the ballast back; what is in flight then has that space, and
+    the drain time, to land in. Raises the last OSError when the run is cut.
+    """
+
+    pool: ThreadPoolExecutor
+    writer: Writer
+    ending: Ending
+    ballast: Ballast
+
+    async def save(self, save: Callable[[], T], /) -> T:
+        """Run a blocking save in a thread."""
+        while True:
+            try:
+                return await asyncio.get_running_loop().run_in_executor(self.pool, save)
+            except OSError as error:
+                await self._refused(error)
+
+    async def record(self, statements: Sequence[Statement]) -> None:
+        """Record in the ledger."""
+        while True:
+            try:
+                return await self.writer.record(statements)
+            except OSError as error:
+                await self._refused(error)
+
+    async def _refused(self, error: OSError) -> None:
+        self.ending.stop(ExitCode.LOCAL, f"this machine refused: {error.strerror or error}")
+        self.ballast.drop()
+        if self.ending.hard.is_set():
+            raise error
+        try:
+            async with asyncio.timeout(_PAUSE_S):
+                await self.ending.hard.wait()
+        except TimeoutError:
+            return

@@ -1,0 +1,71 @@
+"""What follows from each outcome, with what only the whole run knows: refusals in a row, and the last good sign."""
+
+from __future__ import annotations
+
+import random
+from dataclasses import replace
+
+from jobs.retry import Decision, Halt, History, Retry, RetryPolicy, decide, gate_s
+from runner.work import Work
+from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
+from schemas.outcome import Outcome, Success
+
+_PROOF_OF_SERVICE = frozenset({FailureKind.INVALID_REQUEST, FailureKind.MODERATION, FailureKind.TASK_FAILED})
+
+
+class Verdicts:
+    """Decisions for one run. ambiguous_left: requests that may have been paid for and may still be sent again."""
+
+    def __init__(self, policy: RetryPolicy, ambiguous_left: int) -> None:
+        self._policy = policy
+        self._ambiguous_left = ambiguous_left
+        self._refusals_running = 0
+        self._not_found_running = 0
+        self._last_good = 0.0
+
+    def start(self, now: float) -> None:
+        """The run begins; `now` in monotonic seconds, as everywhere here."""
+        self._last_good = now
+
+    def on(self, outcome: Outcome, work: Work, *, stopping: bool, now: float) -> tuple[Decision | None, Work]:
+        """What follows from the outcome (None: success), and the row with its history."""
+        if isinstance(outcome, Success):
+            self._last_good = now
+            self._refusals_running = self._not_found_running = 0
+            return None, work
+        failure = outcome.failure
+        history = self._history(failure, work.history, now)
+        decision = decide(failure, history, self._policy, now=now, draw=random.random())
+        if isinstance(decision, Retry) and failure.rule.resend is Resend.IF_ALLOWED:
+            self._ambiguous_left -= 1
+        if stopping and isinstance(decision, Retry):
+            decision = Halt(RowStatus.PENDING)
+        return decision, replace(work, history=history)
+
+    def _history(self, failure: Failure, before: History, now: float) -> History:
+        resend = failure.rule.resend
+        self._refusals_running = self._refusals_running + 1 if failure.rule.slows else 0
+        not_found = failure.kind is FailureKind.NOT_FOUND
+        self._not_found_running = self._not_found_running + 1 if not_found else 0
+        if failure.rule.billed is Billed.YES or failure.kind in _PROOF_OF_SERVICE:
+            self._last_good = now
+        patient = resend is Resend.PATIENT
+        since = before.refused_since if before.refused_since is not None else now
+        return History(
+            counted=before.counted + (resend is Resend.COUNTED),
+            patient=before.patient + patient,
+            refused_since=since if patient else None,
+            ambiguous_left=self._ambiguous_left,
+            not_found_running=self._not_found_running,
+        )
+
+    def gate_s(self, failure: Failure) -> float:
+        """Seconds for which nobody sends after this failure."""
+        return gate_s(failure, self._refusals_running, self._policy)
+
+    def hopeless(self, failure: Failure, now: float) -> str | None:
+        """Why the run should end: nothing but refusals for longer than `retry.give_up`. None while there is hope."""
+        resend = failure.rule.resend
+        if resend not in (Resend.PATIENT, Resend.COUNTED) or now - self._last_good <= self._policy.give_up_s:
+            return None
+        return f"no success for {self._policy.give_up_s:g} s; the service says {failure.kind.value}: {failure.message}"
