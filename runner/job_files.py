@@ -11,6 +11,7 @@ import logging
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from glob import iglob
 from pathlib import Path
 from typing import Any
 
@@ -134,7 +135,9 @@ def _beside(folder: Path, source: str, cwd: Path, *, moved: bool) -> str:
         return source
     path = folder / Path(source).expanduser()
     if is_glob(source) and not path.is_absolute():
-        return str(path) if any((cwd / folder).glob(source)) else source
+        # Path.glob raises on patterns that it dislikes, such as `**x`.
+        there = any(iglob(source, root_dir=cwd / folder, recursive=True))  # noqa: PTH207
+        return str(path) if there else source
     if moved and not (cwd / path).exists():
         path = folder / path.name
     return str(path) if (cwd / path).exists() else source

@@ -36,8 +36,10 @@ def _escaped(match: re.Match[str]) -> str:
 
 
 def _base64_forms(secret: str) -> Iterator[str]:
-    """What base64 makes of the secret at each of its three alignments, without the digits that neighbours share."""
+    """The secret alone in base64, and at each of its three alignments without the digits that neighbours share."""
     raw = secret.encode()
+    yield base64.b64encode(raw).decode()
+    yield base64.urlsafe_b64encode(raw).decode()
     for shift in range(3):
         digits = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
         whole = digits[(0, 2, 3)[shift] : len(digits) - bool((shift + len(raw)) % 3)]

@@ -1,0 +1,79 @@
+"""Reports for people hold every figure, and nothing in them is read as markup or reaches the terminal raw."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from runner.cli.facts import plan_facts, summary_facts
+from runner.cli.output import print_facts, print_json
+from schemas.summary import CostRange, Plan, Summary
+
+SUMMARY = Summary(
+    run_id="r",
+    out="runs/a",
+    rows=1500,
+    images=3000,
+    by_status={"succeeded": 2990, "failed": 6, "parked": 4},
+    by_error={"timeout": 4, "moderation": 6},
+    requests_sent=1510,
+    images_saved=2991,
+    maybe_billed=4,
+    cost_usd=12.5,
+    duration_s=7500.0,
+    exit_code=3,
+    exit_reason="some rows did not succeed",
+    next="imagemill retry runs/a --parked",
+)
+PLAN = Plan(1000, 800, 400, 90, 7, 1, CostRange(4.8, 168.8, "list prices"), 780.0, "rpm", ("odd model",))
+
+
+def test_a_summary() -> None:
+    assert dict(summary_facts(SUMMARY)) == {
+        "rows": "1,500 (3,000 images asked for)",
+        "succeeded": "2,990",
+        "failed": "6",
+        "parked": "4",
+        "errors": "moderation 6, timeout 4",
+        "requests": "1,510 sent, 4 requests maybe billed without an image",
+        "cost": "$12.50",
+        "time": "2 h 05 min",
+        "images": "2,991 in runs/a/images",
+        "results": "runs/a/results.parquet",
+        "ended": "some rows did not succeed (exit code 3)",
+        "next": "imagemill retry runs/a --parked",
+    }
+
+
+def test_a_plan() -> None:
+    assert dict(plan_facts(PLAN)) == {
+        "rows": "1,000",
+        "to make": "800 images in 400 requests",
+        "done": "90 rows",
+        "invalid": "7 rows",
+        "parked": "1 row",
+        "cost": "$4.80 to $168.80 (list prices)",
+        "time": "about 13 min, bound by rpm",
+        "warning": "odd model",
+    }
+
+
+@pytest.mark.parametrize("terminal", [False, True])
+def test_lines_are_harmless(
+    terminal: bool, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setattr("sys.stdout.isatty", lambda: terminal, raising=False)
+    print_facts([("next", "[red]x[/red] \x1b]0;title\x07"), ("cost", "https://h/a?sig=1")])
+    out = capsys.readouterr().out
+    assert "[red]x[/red] \\x1b]0;title\\x07" in out
+    assert "sig=1" not in out
+    assert "\x1b]" not in out
+
+
+def test_json_keeps_data_and_drops_signatures(capsys: pytest.CaptureFixture[str]) -> None:
+    print_json({"out": "a\x1b\n東", "next": ["https://h/a?sig=1"], "n": None})
+    out = capsys.readouterr().out
+    assert json.loads(out) == {"out": "a\x1b\n東", "next": ["https://h/a?…"], "n": None}
+    assert (out.count("\n"), out.isascii()) == (1, True)

@@ -1,0 +1,220 @@
+"""Which key goes to which host, and that no key is ever shown."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import sys
+from itertools import pairwise
+from pathlib import Path
+from urllib.parse import quote
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.secrets import ApiKey, Redactor, find_key, resolve_endpoint
+from schemas.endpoints import PROFILES
+from schemas.exit_codes import ExitCode, JobError
+from schemas.job import EndpointTable, Job
+
+KEY = "k3y+with/odd=chars&more"
+ALL = {"DIEYUYUN_API_KEY": "key-d", "IMAGEMILL_API_KEY": "key-i", "OPENAI_API_KEY": "key-o", "MINE": "key-m"}
+
+
+def found(endpoint: EndpointTable, environ: dict[str, str], cwd: Path = Path("/nonexistent")) -> ApiKey:
+    return find_key(endpoint, environ=environ, cwd=cwd)
+
+
+@pytest.mark.parametrize(
+    ("endpoint", "order"),
+    [
+        ({}, ["DIEYUYUN_API_KEY", "IMAGEMILL_API_KEY"]),
+        ({"profile": "openai"}, ["OPENAI_API_KEY"]),
+        ({"base_url": "https://h/v1"}, ["IMAGEMILL_API_KEY", "OPENAI_API_KEY"]),
+        ({"base_url": "https://h/v1", "profile": "openai"}, ["IMAGEMILL_API_KEY", "OPENAI_API_KEY"]),
+        ({"base_url": "https://h/v1", "api_key_env": "MINE"}, ["MINE"]),
+        ({"api_key_env": "MINE"}, ["MINE"]),
+    ],
+)
+def test_the_variables_of_each_endpoint_in_order(endpoint: dict[str, str], order: list[str]) -> None:
+    table, environ = EndpointTable(**endpoint), dict(ALL)
+    for name in order:
+        key = found(table, environ)
+        assert (key.value, key.source) == (ALL[name], f"environment variable {name}")
+        environ[name] = ""
+    with pytest.raises(JobError) as caught:
+        found(table, environ)
+    assert caught.value.exit_code is ExitCode.USAGE
+    assert all(name in caught.value.message for name in order)
+    assert "--simulate" in caught.value.fix
+
+
+def test_dotenv_comes_below_the_environment(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("OPENAI_API_KEY='from $dotenv'\nMINE=${HOME}x\n")
+    table = EndpointTable(profile="openai")
+    assert found(table, ALL, tmp_path).value == "key-o"
+    with pytest.raises(JobError, match=r"\.env variable OPENAI_API_KEY holds blanks"):
+        found(table, {}, tmp_path)
+    assert found(EndpointTable(api_key_env="MINE"), {}, tmp_path) == ApiKey("${HOME}x", ".env variable MINE")
+
+
+def test_a_key_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "key.txt"
+    path.write_text(f"  {KEY}\r\nsecond line\n")
+    path.chmod(0o600)
+    table = EndpointTable(api_key_file="key.txt")
+    assert found(table, {}, tmp_path) == ApiKey(KEY, f"file {path}")
+    assert caplog.text == ""
+    path.chmod(0o644)
+    with caplog.at_level(logging.WARNING):
+        found(table, {}, tmp_path)
+    assert "chmod 600" in caplog.text
+    path.write_text("\n")
+    with pytest.raises(JobError, match="first line is empty"):
+        found(table, {}, tmp_path)
+    path.unlink()
+    with pytest.raises(JobError, match="cannot be read: FileNotFoundError"):
+        found(table, {}, tmp_path)
+
+
+def test_a_named_variable_goes_before_a_key_file(tmp_path: Path) -> None:
+    table = EndpointTable(api_key_env="MINE", api_key_file="gone.txt", api_key_command="false")
+    assert found(table, ALL, tmp_path).value == "key-m"
+
+
+def test_a_key_command_runs_without_a_shell(tmp_path: Path) -> None:
+    table = EndpointTable(api_key_command=f"{sys.executable} -c \"print('{KEY}'); print('$HOME; true')\"")
+    assert found(table, {}, tmp_path) == ApiKey(KEY, "endpoint.api_key_command")
+
+
+@pytest.mark.parametrize(
+    "program",
+    [
+        f"import sys; print('{KEY}'); sys.exit('{KEY}')",
+        f"print(); print('{KEY}')",
+        f"print('{KEY} and more')",
+        f"import sys; sys.stdout.buffer.write('{KEY}é'.encode('latin-1'))",
+    ],
+)
+def test_g14_a_failing_key_command_shows_nothing_of_its_output(
+    tmp_path: Path, program: str, capfd: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(JobError) as caught:
+        found(EndpointTable(api_key_command=f'{sys.executable} -c "{program}"'), {}, tmp_path)
+    shown = caught.value.message + caught.value.fix + "".join(capfd.readouterr())
+    assert KEY not in shown
+
+
+@pytest.mark.parametrize("command", ["/no/such/program", "'unclosed", "", " "])
+def test_key_commands_that_cannot_run(tmp_path: Path, command: str) -> None:
+    with pytest.raises(JobError, match="cannot be run"):
+        found(EndpointTable(api_key_command=command), {}, tmp_path)
+
+
+@pytest.mark.parametrize("value", ["two words", "line\nbreak", "schlüssel", " front", "back\r"])
+def test_g14_a_key_that_cannot_be_one_is_refused_and_not_shown(value: str) -> None:
+    with pytest.raises(JobError) as caught:
+        found(EndpointTable(profile="openai"), {"OPENAI_API_KEY": value})
+    assert value.strip() not in caught.value.message + caught.value.fix
+
+
+def test_g14_a_key_put_where_a_variable_name_belongs_is_not_shown() -> None:
+    with pytest.raises(JobError) as caught:
+        found(EndpointTable(api_key_env="abcdef0123456789"), {})
+    assert "abcdef0123456789" not in caught.value.message + caught.value.fix
+
+
+def test_g14_a_key_prints_without_its_value() -> None:
+    key = ApiKey(KEY, "test")
+    assert KEY not in f"{key} {key!r} {[key]}"
+
+
+def endpoint_of(
+    environ: dict[str, str] | None = None, cwd: Path = Path("/nonexistent"), **table: object
+) -> object:
+    resolved = resolve_endpoint(Job(endpoint=EndpointTable.model_validate(table)), environ or {}, cwd=cwd)
+    return resolved.base_url, resolved.profile.name, resolved.profile.prices is not None
+
+
+def test_endpoints(tmp_path: Path) -> None:
+    own = "https://relay.example/v1"
+    assert endpoint_of() == (PROFILES["dieyuyun"].base_url, "dieyuyun", True)
+    assert endpoint_of({"OPENAI_BASE_URL": own}) == (PROFILES["dieyuyun"].base_url, "dieyuyun", True)
+    assert endpoint_of({"OPENAI_BASE_URL": f"{own}/"}, profile="openai") == (own, "openai", True)
+    (tmp_path / ".env").write_text(f"OPENAI_BASE_URL={own}\n")
+    assert endpoint_of({}, tmp_path, profile="openai") == (own, "openai", True)
+    assert endpoint_of(base_url=own) == (own, "relay.example", False)
+    assert endpoint_of(base_url=own, profile="openai") == (own, "openai", True)
+    assert endpoint_of(base_url=own, profile="dieyuyun") == (own, "dieyuyun", True)
+    assert endpoint_of(base_url="https://api.openai.com/v1") == ("https://api.openai.com/v1", "openai", True)
+
+
+def test_an_unusable_openai_base_url_is_refused_without_showing_it() -> None:
+    with pytest.raises(JobError, match="OPENAI_BASE_URL must not hold a user name") as caught:
+        endpoint_of({"OPENAI_BASE_URL": f"https://u:{quote(KEY, safe='')}@h/v1"}, profile="openai")
+    assert "k3y" not in caught.value.message
+
+
+class TestRedactor:
+    @pytest.fixture
+    def redactor(self) -> Redactor:
+        redactor = Redactor()
+        redactor.register(KEY)
+        return redactor
+
+    @pytest.mark.parametrize(
+        "form",
+        [KEY, quote(KEY), quote(KEY, safe=""), base64.b64encode(KEY.encode()).decode(), f"Bearer {KEY}"],
+    )
+    def test_every_form_of_a_registered_secret(self, redactor: Redactor, form: str) -> None:
+        assert redactor.text(f"a {form} b") in ("a [redacted] b", "a Bearer [redacted] b")
+
+    @given(before=st.binary(max_size=7), after=st.binary(max_size=7))
+    def test_base64_at_every_alignment(self, before: bytes, after: bytes) -> None:
+        redactor = Redactor()
+        redactor.register(KEY)
+        encoded = base64.b64encode(before + KEY.encode() + after).decode()
+        assert "[redacted]" in redactor.text(encoded)
+
+    @pytest.mark.parametrize(
+        ("text", "safe"),
+        [
+            ("get https://h/a.png?sig=x&se=1 now", "get https://h/a.png?… now"),
+            ("https://u:p@h/a", "https://…@h/a"),
+            (r"https:\/\/h\/a?sig=x\u0026b", r"https:\/\/h\/a?…"),
+            ("/images/7?token=abc&n=2", "/images/7?token=…&n=2"),
+            ("Authorization: Bearer abc.def", "Authorization: Bearer [redacted]"),
+            ('{"x-api-key": "abc"}', '{"x-api-key": "[redacted]"}'),
+            ("Incorrect API key: sk-proj-12345678.", "Incorrect API key: [redacted]."),
+            ("a question? https://h/a", "a question? https://h/a"),
+            ("\x1b[31mred\x07\r\n\ttab\x9b\u202e", r"\x1b[31mred\x07\x0d\n\ttab\x9b\u202e"),
+            ("lone \udce9", r"lone \udce9"),
+            ("東京 🦊 [bold]", "東京 🦊 [bold]"),
+        ],
+    )
+    def test_what_looks_like_a_secret_or_a_terminal_escape(self, text: str, safe: str) -> None:
+        assert Redactor().text(text) == safe
+
+    def test_lines_can_be_kept(self) -> None:
+        assert Redactor().text("a\n\tb\x1b", lines=True) == "a\n\tb\\x1b"
+
+    def test_keys_only_leaves_the_rest_verbatim(self, redactor: Redactor) -> None:
+        text = f"https://h/?sig=1 \x1b Bearer x {KEY}"
+        assert redactor.keys(text) == text.replace(KEY, "[redacted]")
+        assert redactor.key_bytes(text.encode()) == redactor.keys(text).encode()
+
+    @given(cuts=st.lists(st.integers(0, 400), max_size=12))
+    def test_a_stream_hides_the_key_wherever_it_is_cut(self, cuts: list[int]) -> None:
+        redactor = Redactor()
+        redactor.register(KEY)
+        body = b"\x89PNG" * 20 + KEY.encode() + b"\0\xff" * 70 + KEY.encode() * 2 + b"end"
+        places = [0, *sorted(cuts), len(body)]
+        pieces = [body[start:stop] for start, stop in pairwise(places)]
+        assert b"".join(redactor.key_pieces(pieces)) == body.replace(KEY.encode(), b"[redacted]")
+
+    def test_nothing_registered_changes_nothing(self) -> None:
+        assert Redactor().key_bytes(b"abc") == b"abc"
+        redactor = Redactor()
+        redactor.register("abc")
+        assert redactor.text("abc") == "abc"
