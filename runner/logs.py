@@ -13,6 +13,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 
 from runner.redaction import REDACTOR
 
+LogFormat = Literal["console", "json"]
+
 _OURS = ("runner", "jobs", "schemas")
 _LEVELS: dict[int, tuple[int, int]] = {
     -1: (logging.ERROR, logging.ERROR),
@@ -49,53 +51,46 @@ def redaction(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDi
     return {key: _redacted(value, lines=key in ("exception", "stack")) for key, value in event.items()}
 
 
-def configure_logging(*, verbosity: int = 0, log_format: Literal["console", "json"] = "console") -> None:
+def configure_logging(*, verbosity: int = 0, log_format: LogFormat = "console") -> None:
     """Send all logging to stderr, redacted. Calling it again replaces the earlier configuration.
 
     verbosity: -1 errors only; 0 our own progress and anybody's warnings; 1 our debug lines; 2 or more everybody's.
     log_format: lines for people, or one JSON object a line.
     """
-    shared: list[Processor] = [
+    shared = _shared(log_format)
+    formatter = structlog.stdlib.ProcessorFormatter
+    structlog.configure(
+        processors=[structlog.stdlib.filter_by_level, *shared, formatter.wrap_for_formatter],
+        logger_factory=structlog.stdlib.LoggerFactory(),
+        wrapper_class=structlog.stdlib.BoundLogger,
+        cache_logger_on_first_use=False,
+    )
+    last: list[Processor] = [formatter.remove_processors_meta, redaction, _renderer(log_format)]
+    handler = _StderrHandler()
+    handler.setFormatter(formatter(foreign_pre_chain=shared, processors=last))
+    ours, others = _LEVELS[max(-1, min(verbosity, 2))]
+    logging.basicConfig(handlers=[handler], level=others, force=True)
+    logging.captureWarnings(True)
+    for name in _OURS:
+        logging.getLogger(name).setLevel(ours)
+
+
+def _shared(log_format: LogFormat) -> list[Processor]:
+    """What our lines and those of libraries pass alike, before the redaction."""
+    utc = log_format == "json"
+    return [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
         structlog.stdlib.PositionalArgumentsFormatter(),
         structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso", utc=True)
-        if log_format == "json"
-        else structlog.processors.TimeStamper(fmt="%H:%M:%S", utc=False),
+        structlog.processors.TimeStamper(fmt="iso" if utc else "%H:%M:%S", utc=utc),
         structlog.processors.StackInfoRenderer(),
         structlog.processors.format_exc_info,
     ]
-    structlog.configure(
-        processors=[
-            structlog.stdlib.filter_by_level,
-            *shared,
-            structlog.stdlib.ProcessorFormatter.wrap_for_formatter,
-        ],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    handler = _StderrHandler()
-    handler.setFormatter(
-        structlog.stdlib.ProcessorFormatter(
-            foreign_pre_chain=shared,
-            processors=[
-                structlog.stdlib.ProcessorFormatter.remove_processors_meta,
-                redaction,
-                _renderer(log_format),
-            ],
-        )
-    )
-    logging.captureWarnings(True)
-    ours, others = _LEVELS[max(-1, min(verbosity, 2))]
-    logging.basicConfig(handlers=[handler], level=others, force=True)
-    for name in _OURS:
-        logging.getLogger(name).setLevel(ours)
 
 
-def _renderer(log_format: Literal["console", "json"]) -> Processor:
+def _renderer(log_format: LogFormat) -> Processor:
     if log_format == "json":
         return structlog.processors.JSONRenderer()
     return structlog.dev.ConsoleRenderer(

@@ -9,12 +9,12 @@ from __future__ import annotations
 import base64
 import json
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from urllib.parse import quote, quote_plus
 
 HIDDEN = "[redacted]"
 
-_SHORTEST_SECRET = 4
+_SHORTEST_SECRET = 6
 _SHORTEST_BASE64 = 12
 _SIGNED = r"(?i)([?&](?:sig|signature|token|access_token|key|api_?key|se|sv|exp|expires|x-[a-z]+-[a-z-]+|auth[a-z]*)=)"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
@@ -56,7 +56,7 @@ class Redactor:
         self._bytes: re.Pattern[bytes] | None = None
 
     def register(self, secret: str) -> None:
-        """Hide this value from now on. Fewer than 4 characters are not taken for a secret."""
+        """Hide this value from now on. Fewer than 6 characters are not taken for a secret."""
         if len(secret) < _SHORTEST_SECRET:
             return
         self._forms |= {
@@ -69,6 +69,12 @@ class Redactor:
         self._forms |= {form for form in _base64_forms(secret) if len(form) >= _SHORTEST_BASE64}
         pattern = "|".join(map(re.escape, sorted(self._forms, key=len, reverse=True)))
         self._text, self._bytes = re.compile(pattern), re.compile(pattern.encode())
+
+    def register_variables(self, environ: Mapping[str, str]) -> None:
+        """Hide the value of every variable whose name ends in `_API_KEY`, whichever of them is used later."""
+        for name, value in environ.items():
+            if name.upper().endswith("_API_KEY"):
+                self.register(value)
 
     def keys(self, text: str) -> str:
         """The text with registered secrets replaced, otherwise verbatim."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import os
 import sys
 from collections.abc import Sequence
 from io import TextIOWrapper
@@ -123,6 +124,7 @@ def _run(arguments: Sequence[str]) -> int | Stop:
 def _tell(stop: Stop, arguments: Sequence[str]) -> None:
     from runner.redaction import REDACTOR
 
+    REDACTOR.register_variables(os.environ)
     verbose = any(text == "--verbose" or (text[:2] == "-v" and set(text[1:]) == {"v"}) for text in arguments)
     if stop.trace and verbose:
         click.echo(REDACTOR.text(stop.trace, lines=True), err=True)

@@ -208,9 +208,11 @@ def job_overrides(values: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def set_up_logs(values: Mapping[str, Any], log_format: Literal["console", "json"] = "console") -> None:
-    """Logging for a command's `-q` and `-v`."""
+    """Logging for a command's `-q` and `-v`, with the keys of the environment hidden from the start."""
     from runner.logs import configure_logging
+    from runner.redaction import REDACTOR
 
+    REDACTOR.register_variables(os.environ)
     configure_logging(verbosity=-1 if values["quiet"] else values["verbose"], log_format=log_format)
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 SECRET = "sk-proj-0123456789abcdefghij"
+PLAIN_SECRET = "9f8e7d6c5b4a39281706"
 
 
 @pytest.mark.parametrize(
@@ -78,13 +79,16 @@ def test_flags_and_set_and_file_and_variables_are_judged_together(imagemill: Any
         ["doctor", "--set", f"endpoint.api_key_command=/no/{SECRET}"],
         ["doctor", "--base-url", "http://127.0.0.1:9/v1"],
         ["plan", "gone.csv", "-vv"],
+        ["run", "a.csv", PLAIN_SECRET],
+        ["run", "a.csv", "--rpm", PLAIN_SECRET],
     ],
 )
 def test_g14_the_key_is_on_no_stream(imagemill: Any, arguments: list[str]) -> None:
     for extra in ([], ["--json"]):
-        done = imagemill(*arguments, *extra, IMAGEMILL_API_KEY=SECRET, DIEYUYUN_API_KEY=SECRET)
+        done = imagemill(*arguments, *extra, IMAGEMILL_API_KEY=SECRET, OPENAI_API_KEY=PLAIN_SECRET)
         assert done.code != 0
         assert SECRET not in done.out + done.err
+        assert PLAIN_SECRET not in done.out + done.err
 
 
 def test_an_internal_error_is_short_and_its_traceback_redacted(imagemill: Any) -> None:
