@@ -10,7 +10,34 @@ from hashlib import blake2b
 import numpy as np
 
 from jobs.seen import SeenKeys
+from schemas.failures import FailureKind, RowStatus
 from schemas.row import Row, RowProblem
+
+
+@dataclass(frozen=True, slots=True)
+class Selection:
+    """Which rows of the ledger are sent. The default is what `run` sends: what is pending, and nothing else.
+
+    statuses: rows in one of these. kinds: of them only those whose last failure is one of these; empty: any.
+    """
+
+    statuses: frozenset[RowStatus] = frozenset({RowStatus.PENDING})
+    kinds: frozenset[FailureKind] = frozenset()
+
+    def takes(self, status: RowStatus, kind: FailureKind | None) -> bool:
+        """Whether a row in this state is sent."""
+        return status in self.statuses and (not self.kinds or kind in self.kinds)
+
+
+UNSETTLED = Selection()
+
+
+def retry_selection(*, parked: bool, kinds: frozenset[FailureKind]) -> Selection:
+    """What `retry` sends: failed rows; parked ones only when asked for, by `parked` or by the name of their failure."""
+    statuses = {RowStatus.PARKED} if parked else {RowStatus.FAILED, RowStatus.PENDING}
+    if kinds:
+        statuses = {RowStatus.FAILED, RowStatus.PARKED, RowStatus.PENDING}
+    return Selection(frozenset(statuses), kinds)
 
 
 @dataclass

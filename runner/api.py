@@ -8,6 +8,7 @@ from contextlib import AsyncExitStack, nullcontext
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from jobs.selection import UNSETTLED, Selection
 from runner import planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
@@ -18,8 +19,11 @@ from runner.job_files import read_out_job
 from runner.prepared import Prepared, keep_frame, prepare
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
+from runner.store.views import ItemIndex
+from runner.verifying import Verification, verify
 from runner.version import VERSION
 from runner.watch import Observer, Watch
+from runner.work import Source
 from schemas.job import Job
 from schemas.summary import Plan, Summary
 
@@ -31,23 +35,27 @@ def run_job(
     job: Job,
     *,
     manifest: pd.DataFrame | None = None,
+    selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
 ) -> Summary:
     """Run a job to its end; see `run_job_async`."""
-    return asyncio.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
+    run = run_job_async(job, manifest=manifest, selection=selection, observer=observer, signals=signals)
+    return asyncio.run(run)
 
 
 async def run_job_async(
     job: Job,
     *,
     manifest: pd.DataFrame | None = None,
+    selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
 ) -> Summary:
     """Send what is still to send, and leave images, ledger, results table and summary in the job's folder.
 
-    manifest: rows to use instead of `job.manifest`; kept in the folder. observer: called a few times a second.
+    manifest: rows to use instead of `job.manifest`; kept in the folder. selection: which rows to send (`retry` names
+    others than the unsettled). observer: called a few times a second.
     signals: take over SIGINT and SIGTERM (command line only). Raises JobError when the run cannot start.
     """
     if manifest is not None:
@@ -56,13 +64,20 @@ async def run_job_async(
     async with AsyncExitStack() as stack:
         base_url = ready.endpoint.base_url
         place = stack.enter_context(opened(ready.out, job))
-        if job.simulate:
+        index = await asyncio.to_thread(ItemIndex, place.connection)
+        source = Source(ready.intake, index, selection)
+        if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
-        return await _run(ready, place, base_url, observer, signals)
+        return await _run(ready, place, source, base_url, observer, signals)
 
 
 async def _run(
-    ready: Prepared, place: OpenFolder, base_url: str, observer: Observer | None, signals: bool
+    ready: Prepared,
+    place: OpenFolder,
+    source: Source,
+    base_url: str,
+    observer: Observer | None,
+    signals: bool,
 ) -> Summary:
     started = asyncio.get_running_loop().time()
     run = ledger.next_number(place.connection, "runs", "run")
@@ -70,10 +85,10 @@ async def _run(
         "INSERT INTO runs VALUES (?,?,?,?,?)", (run, ready.run_id, int(time.time() * 1000), VERSION, base_url)
     )
     ending = Ending()
-    async with assembled(ready, place, base_url, run, ending) as engine:
+    async with assembled(ready, place, source, base_url, run, ending) as (engine, writer):
         watch = Watch(engine, ending, started, ready.job.run.drain)
         with watch.signals() if signals else nullcontext():
-            helpers = _helpers(ready, place, watch, observer, run)
+            helpers = _helpers(ready, place, watch, observer, run, writer)
             try:
                 await engine.run()
             finally:
@@ -83,12 +98,19 @@ async def _run(
 
 
 def _helpers(
-    ready: Prepared, place: OpenFolder, watch: Watch, observer: Observer | None, run: int
+    ready: Prepared,
+    place: OpenFolder,
+    watch: Watch,
+    observer: Observer | None,
+    run: int,
+    writer: ledger.Writer,
 ) -> list[asyncio.Task[None]]:
     def table() -> None:
         connection = ledger.open_reader(place.out)
         try:
-            ResultsTable(ready.intake, connection, live_run=run).write(place.folder)
+            ResultsTable(ready.intake, connection, live_run=run).write(
+                place.folder, writer.record_from_thread
+            )
         finally:
             connection.close()
 
@@ -111,6 +133,23 @@ async def _end(tasks: list[asyncio.Task[None]]) -> None:
 def plan_job(job: Job) -> Plan:
     """What a run would send now, and cost. Raises JobError when the job cannot be read."""
     return planning.plan(prepare(job, sends=False))
+
+
+def retry_folder(
+    out: Path, selection: Selection, *, observer: Observer | None = None, signals: bool = False
+) -> Summary:
+    """Send the selected rows of a folder again, as its own job says. Raises JobError when it is no such folder."""
+    return run_job(read_out_job(out), selection=selection, observer=observer, signals=signals)
+
+
+def verify_folder(out: Path, *, repair: bool = False) -> Verification:
+    """Compare the folder's images and tables with its ledger; see `runner.verifying`."""
+    job = read_out_job(out)
+    ready = prepare(job, sends=False)
+    if not repair:
+        return verify(out, ready.intake)
+    with opened(out, job) as place:
+        return verify(out, ready.intake, repair_in=place.folder)
 
 
 def status(out: Path) -> Summary:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -30,11 +29,10 @@ from runner.work import Source
 
 @asynccontextmanager
 async def assembled(
-    ready: Prepared, place: OpenFolder, base_url: str, run: int, ending: Ending
-) -> AsyncIterator[Engine]:
-    """The engine of one run, its connections and threads open for as long as the block runs."""
+    ready: Prepared, place: OpenFolder, source: Source, base_url: str, run: int, ending: Ending
+) -> AsyncIterator[tuple[Engine, ledger.Writer]]:
+    """The engine of one run and its ledger's writer, connections and threads open for as long as the block runs."""
     job = ready.job
-    index = await asyncio.to_thread(views.ItemIndex, place.connection)
     totals = views.totals(place.connection)
     numbers = Numbers(
         run,
@@ -50,9 +48,12 @@ async def assembled(
     )
     headroom = Headroom(place.out)
     policy = RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up)
-    with ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool:
+    with (
+        Ballast(place.folder) as ballast,
+        ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
+    ):
         async with transport, ledger.Writer(place.connection) as writer:
-            persistence = Persistence(pool, writer, ending, Ballast(place.folder))
+            persistence = Persistence(pool, writer, ending, ballast)
             images = ImageStore(place.folder, job.output.max_pixels)
             landing = Landing(place.folder, images, persistence.save, REDACTOR)
             line = AttemptLine(
@@ -65,9 +66,9 @@ async def assembled(
                 ready.endpoint.profile.server_error_billed,
                 job.output.max_image_bytes,
             )
-            yield Engine(
+            engine = Engine(
                 EngineParts(
-                    source=Source(ready.intake, index),
+                    source=source,
                     line=line,
                     pacer=Pacer(job.limits),
                     budget=Budget(job.budget, totals.spent_usd, totals.requests),
@@ -79,3 +80,4 @@ async def assembled(
                 numbers,
                 concurrency=job.limits.concurrency,
             )
+            yield engine, writer

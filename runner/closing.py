@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sqlite3
 import time
+from functools import partial
 
 from jobs.summary import finished_code, next_command
 from runner.ending import Reason
@@ -14,6 +15,7 @@ from runner.intake import Intake
 from runner.prepared import Prepared
 from runner.store import views
 from runner.store.durable import Folder
+from runner.store.ledger import record_now
 from runner.store.results import Counts, ResultsTable
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
@@ -30,7 +32,7 @@ def conclude(
     table = ResultsTable(ready.intake, place.connection)
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
     _record_end(place.connection, run, code, text)
-    counts = table.write(place.folder)
+    counts = table.write(place.folder, partial(record_now, place.connection))
     if reason is None:
         code, text = finished_code(counts.by_status)
         _record_end(place.connection, run, code, text)

@@ -12,6 +12,7 @@ from pathlib import Path
 
 from runner.job_text import job_toml
 from runner.store import ledger, lock
+from runner.store.adopt import adopt
 from runner.store.durable import TEMPORARY, Folder
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
@@ -42,7 +43,9 @@ def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
         connection = ledger.create_or_open(out, simulated=job.simulate)
         try:
             folder.clear_temporary()
-            settled = ledger.settle_dead(connection, now_ms=int(time.time() * 1000))
+            now_ms = int(time.time() * 1000)
+            adopt(out, connection, max_pixels=job.output.max_pixels, now_ms=now_ms)
+            settled = ledger.settle_dead(connection, now_ms=now_ms)
             folder.save("job.toml", (job_toml(job).encode(),), replace=True)
             yield OpenFolder(out, folder, connection, settled)
         except sqlite3.OperationalError as error:
@@ -74,6 +77,12 @@ class Ballast:
             return
         with suppress(OSError), self._path.open("xb") as file:
             os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+
+    def __enter__(self) -> Ballast:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.drop()
 
     def drop(self) -> None:
         """Give the space back."""

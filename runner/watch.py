@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import signal
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.ending import Ending
@@ -78,8 +78,7 @@ class Watch:
             await asyncio.sleep(pause)
             done, total = self.engine.counters.done, max(1, self.engine.source.tally.images)
             if last_done < 0 or done - last_done >= total / 10:
-                with suppress(OSError):
-                    await asyncio.to_thread(write)
+                await _whole(write)
                 last_done = done
             pause = TABLE_EVERY_S
 
@@ -107,3 +106,15 @@ class Watch:
             waiting=self.engine.waiting_reason,
             notes=tuple(self.engine.source.warnings),
         )
+
+
+async def _whole(write: Callable[[], object]) -> None:
+    """Run a write in a thread; being cancelled waits for its end. A disk that refuses is the run's business, not its."""
+    writing = asyncio.create_task(asyncio.to_thread(write))
+    try:
+        await asyncio.shield(writing)
+    except OSError:
+        return
+    except asyncio.CancelledError:
+        await asyncio.wait((writing,))
+        raise

@@ -1,4 +1,4 @@
-"""What is still to do: rows from the manifest that the ledger does not show as settled, and retries that wait."""
+"""What is still to do: rows of the manifest that are selected (those not settled), and retries that wait."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 
 from jobs.retry import History
+from jobs.selection import UNSETTLED, Selection
 from runner.intake import Intake, RowBatch
 from runner.store.views import ABSENT, ItemIndex
 from schemas.failures import RowStatus
@@ -40,7 +41,8 @@ class Tally:
 class Source:
     """Streams unsettled rows from the manifest, reading ahead by one batch in a thread."""
 
-    def __init__(self, intake: Intake, index: ItemIndex) -> None:
+    def __init__(self, intake: Intake, index: ItemIndex, selection: Selection = UNSETTLED) -> None:
+        self._selection = selection
         self._batches: Iterator[RowBatch] = intake.batches()
         self._index = index
         self._ready: Iterator[Work] = iter(())
@@ -63,6 +65,13 @@ class Source:
                 self.tally.complete = True
                 return None
             self._take(*found)
+
+    async def anything(self) -> bool:
+        """Whether there is any row to send. Reads the manifest up to the first such row."""
+        work = await self.next()
+        if work is not None:
+            self._ready = itertools.chain((work,), self._ready)
+        return work is not None
 
     async def close(self) -> None:
         """Wait for the batch that is being read, if any."""
@@ -94,8 +103,10 @@ class Source:
         works: list[Work] = []
         tally = Tally(rows=len(batch.rows))
         for row, item, status in zip(batch.rows, items, statuses, strict=True):
-            count(tally, row, status)
-            if isinstance(row, Row) and status is RowStatus.PENDING:
+            if isinstance(row, RowProblem) or not self._selection.takes(status, self._index.kind(item)):
+                count(tally, row, status)
+            else:
+                tally.images += row.request.n
                 works.append(Work(row, None if item == ABSENT else item))
         return works, tally
 

@@ -18,6 +18,8 @@ SUMMARIES = {
     "run": "make the images of a manifest; the same again resumes",
     "plan": "what a run would do: rows, requests, cost and time; sends nothing",
     "status": "where a job stands; works while it runs",
+    "retry": "send again what failed, or what is parked",
+    "verify": "re-read every image and table against the ledger",
     "simulate": "the service, simulated, as a server of its own",
     "schema": "the job file's JSON Schema, the columns of the tables",
     "doctor": "check versions, key, endpoint, disk",

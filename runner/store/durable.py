@@ -6,6 +6,7 @@ Every write below OUT goes through `Folder`. Paths are relative, made by us, and
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import secrets
 import threading
@@ -20,7 +21,7 @@ TEMPORARY = ".tmp"
 Buffer = bytes | bytearray | memoryview
 
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+_FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
 
 
 class Folder:
@@ -109,14 +110,24 @@ class Folder:
 
 
 def replace_file(
-    folder: Folder, name: str, write: Callable[[IO[bytes]], None], *, private: bool = False
+    folder: Folder,
+    name: str,
+    write: Callable[[IO[bytes]], None],
+    *,
+    before: Callable[[str], None] = lambda _digest: None,
 ) -> None:
-    """Replace the file `name` by what `write` puts into the binary stream, in one durable step."""
-    with (
-        folder.writing(name, private=private, replace=True) as descriptor,
-        os.fdopen(os.dup(descriptor), "wb") as stream,
-    ):
-        write(stream)
+    """Replace the file `name` by what `write` puts into the binary stream, in one durable step.
+
+    before: called with the new content's sha256 (hex) when it is durable but not yet published.
+    """
+    with folder.writing(name, replace=True) as descriptor:
+        with os.fdopen(os.dup(descriptor), "w+b") as stream:
+            write(stream)
+            stream.flush()
+            stream.seek(0)
+            digest = hashlib.file_digest(stream, "sha256").hexdigest()
+        os.fsync(descriptor)
+        before(digest)
 
 
 def _open_folder(path: Path) -> int:

@@ -143,6 +143,14 @@ def settle_dead(connection: sqlite3.Connection, *, now_ms: int) -> int:
     return cursor.rowcount
 
 
+def record_now(connection: sqlite3.Connection, statements: Sequence[Statement]) -> None:
+    """Record directly, while no `Writer` runs. Raises sqlite3.OperationalError when the disk refuses."""
+    connection.execute("BEGIN IMMEDIATE")
+    for sql, values in statements:
+        connection.execute(sql, values)
+    connection.execute("COMMIT")
+
+
 class Writer:
     """The writing thread. Use as an async context manager inside the running event loop."""
 
@@ -170,6 +178,16 @@ class Writer:
         future: asyncio.Future[None] = self._loop.create_future()
         self._queue.put((statements, future))
         return future
+
+    def record_from_thread(self, statements: Sequence[Statement]) -> None:
+        """The same for another thread, which waits until the records are on disk."""
+        if self._loop is None:
+            raise RuntimeError("the ledger's writer has not been started")
+
+        async def record() -> None:
+            await self.record(statements)
+
+        asyncio.run_coroutine_threadsafe(record(), self._loop).result()
 
     def _work(self) -> None:
         while (first := self._queue.get()) is not None:

@@ -101,6 +101,11 @@ def failure(outcome: Failed, status: RowStatus, measured: Measured) -> list[Stat
     return [_outcome_row(status, outcome, measured)]
 
 
+def table(sha256: str, written_ms: int) -> list[Statement]:
+    """The digest (hex) of a results table that is about to be published."""
+    return [("INSERT INTO tables (written_ms, sha256) VALUES (?, ?)", (written_ms, bytes.fromhex(sha256)))]
+
+
 def _outcome_row(status: RowStatus, outcome: Success | Failed, measured: Measured) -> Statement:
     reported = outcome.reported
     failed = outcome.failure if isinstance(outcome, Failed) else None

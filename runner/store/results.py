@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import sqlite3
+import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import IO, Any
 
 import pyarrow as pa
@@ -14,7 +14,9 @@ import pyarrow.parquet as pq
 
 from jobs.state import ImageState, RowState, fold
 from runner.intake import Intake, RowBatch
+from runner.store import records
 from runner.store.durable import Folder, replace_file
+from runner.store.ledger import Statement
 from runner.store.views import ABSENT, AttemptReader, ItemIndex
 from schemas.failures import FailureKind, RowStatus
 from schemas.request import FIELDS
@@ -55,19 +57,27 @@ class ResultsTable:
     connection: sqlite3.Connection
     live_run: int | None = None
 
-    def write(self, folder: Folder) -> Counts:
-        """Write and replace `results.parquet`; what it holds. Raises OSError when the disk refuses."""
+    def write(self, folder: Folder, record: Callable[[Sequence[Statement]], None]) -> Counts:
+        """Write and replace `results.parquet`; what it holds. Raises OSError when the disk refuses.
+
+        record: makes a record for the ledger durable; told of the table's digest before it is published.
+        """
         counts = Counts()
 
-        def stream(file: IO[bytes]) -> None:
-            extra = self.intake.manifest.extra_schema()
-            schema = _full_schema(extra)
-            with pq.ParquetWriter(file, schema, compression="zstd") as writer:
-                for table in _grouped(self._tables(counts, extra, schema)):
-                    writer.write_table(table)
+        def announce(digest: str) -> None:
+            if digest != newest_digest(self.connection):
+                record(records.table(digest, int(time.time() * 1000)))
 
-        replace_file(folder, RESULTS_NAME, stream)
+        replace_file(folder, RESULTS_NAME, lambda file: self.stream(file, counts), before=announce)
         return counts
+
+    def stream(self, file: IO[bytes], counts: Counts) -> None:
+        """Write the table into a binary stream, counting what it holds."""
+        extra = self.intake.manifest.extra_schema()
+        schema = _full_schema(extra)
+        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+            for table in _grouped(self._tables(counts, extra, schema)):
+                writer.write_table(table)
 
     def count(self) -> Counts:
         """What the table would hold, without writing it."""
@@ -250,6 +260,7 @@ def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def results_path(out: Path) -> Path:
-    """Where the table of a folder is."""
-    return out / RESULTS_NAME
+def newest_digest(connection: sqlite3.Connection) -> str | None:
+    """sha256 (hex) of the newest table that was about to be published; None before the first."""
+    row = connection.execute("SELECT sha256 FROM tables ORDER BY number DESC LIMIT 1").fetchone()
+    return row[0].hex() if row else None

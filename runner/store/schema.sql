@@ -47,3 +47,6 @@ CREATE TABLE missing (
   attempt INTEGER NOT NULL, idx INTEGER NOT NULL, kind TEXT NOT NULL, message TEXT NOT NULL, revised_prompt TEXT,
   PRIMARY KEY (attempt, idx)
 ) WITHOUT ROWID;
+
+-- Every results.parquet that was about to be published, in order: which bytes are ours. `sha256` is the raw digest.
+CREATE TABLE tables (number INTEGER PRIMARY KEY, written_ms INTEGER NOT NULL, sha256 BLOB NOT NULL);

@@ -19,18 +19,19 @@ from schemas.row import Row, RowProblem
 ABSENT = -1
 _CODES = {RowStatus.PENDING: 0, RowStatus.SUCCEEDED: 1, RowStatus.FAILED: 2, RowStatus.PARKED: 3}
 _STATUSES = {code: status for status, code in _CODES.items()}
+_KINDS = tuple(FailureKind)
 _FETCH = 20_000
 
 
 class ItemIndex:
-    """Every row that the ledger knows: fingerprint -> item number, and the row's status.
+    """Every row that the ledger knows: fingerprint -> item number, the row's status, and its last failure.
 
-    16 bytes of fingerprint, 8 of number and 1 of status a row, however long prompts and ids are.
+    16 bytes of fingerprint, 8 of number, 1 of status and 1 of failure a row, however long prompts and ids are.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         count = connection.execute("SELECT coalesce(max(item) + 1, 0) FROM items").fetchone()[0]
-        self.status = _statuses(connection, count)
+        self._status, self._kind = _states(connection, count)
         prints = b"".join(row[0] for row in connection.execute("SELECT fingerprint FROM items ORDER BY item"))
         unsorted = np.frombuffer(prints, dtype="S16")
         self._items: npt.NDArray[np.int64] = np.argsort(unsorted, kind="stable").astype(np.int64)
@@ -52,21 +53,30 @@ class ItemIndex:
 
     def statuses(self, items: Iterable[int]) -> list[RowStatus]:
         """The rows' statuses; `PENDING` for a row that the ledger does not know."""
-        return [_STATUSES[int(self.status[item])] if item != ABSENT else RowStatus.PENDING for item in items]
+        return [_STATUSES[int(self._status[item])] if item != ABSENT else RowStatus.PENDING for item in items]
+
+    def kind(self, item: int) -> FailureKind | None:
+        """The kind of a row's last failure; None for one that the ledger does not know or that succeeded."""
+        code = int(self._kind[item]) if item != ABSENT else 0
+        return _KINDS[code - 1] if code else None
 
 
-def _statuses(connection: sqlite3.Connection, count: int) -> npt.NDArray[np.uint8]:
-    """Status codes by item: a success stays, otherwise the newest outcome counts; none at all means parked."""
+def _states(
+    connection: sqlite3.Connection, count: int
+) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
+    """Status and failure codes by item: a success stays, otherwise the newest outcome counts; none at all means parked."""
     status = np.full(count, _CODES[RowStatus.PENDING], dtype=np.uint8)
+    kinds = np.zeros(count, dtype=np.uint8)
     succeeded = _CODES[RowStatus.SUCCEEDED]
     cursor = connection.execute(
-        "SELECT item, status FROM attempts LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
+        "SELECT item, status, kind FROM attempts LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
     )
     while chunk := cursor.fetchmany(_FETCH):
-        for item, name in chunk:
+        for item, name, kind in chunk:
             if status[item] != succeeded:
                 status[item] = _CODES[RowStatus(name)] if name else _CODES[RowStatus.PARKED]
-    return status
+                kinds[item] = _KINDS.index(FailureKind(kind)) + 1 if kind else 0
+    return status, kinds
 
 
 @dataclass
