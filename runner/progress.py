@@ -46,9 +46,12 @@ def _done_text(progress: Progress) -> str:
     return f"{progress.done_images:,}/{total} images"
 
 
+def _waiting_text(progress: Progress) -> str:
+    return f"waiting: {REDACTOR.text(progress.waiting)}" if progress.waiting else ""
+
+
 def _details(progress: Progress) -> str:
-    """Everything but the count of done images, on one line; zeros and unknowns are left out."""
-    waiting = f"waiting: {REDACTOR.text(progress.waiting)}" if progress.waiting else ""
+    """Counts, rates, cost and time left on one line; zeros and unknowns are left out."""
     parts = (
         (progress.failed_images, f"{progress.failed_images:,} failed"),
         (progress.parked_images, f"{progress.parked_images:,} parked"),
@@ -57,7 +60,6 @@ def _details(progress: Progress) -> str:
         (progress.images_per_minute, f"{progress.images_per_minute:,.1f} images/min"),
         (progress.cost_usd is not None, money_text(progress.cost_usd or 0.0)),
         (progress.eta_s is not None, f"{duration_text(progress.eta_s or 0.0)} left"),
-        (waiting, waiting),
     )
     return "  ".join(text for present, text in parts if present)
 
@@ -68,7 +70,8 @@ def progress_line(progress: Progress) -> str:
     if progress.total_known and progress.total_images:
         percent = f" ({100 * progress.done_images // progress.total_images} %)"
     phase = f"{REDACTOR.text(progress.phase)}: " if progress.phase else ""
-    return f"{phase}{_done_text(progress)}{percent}  {_details(progress)}".rstrip()
+    parts = (f"{phase}{_done_text(progress)}{percent}", _details(progress), _waiting_text(progress))
+    return "  ".join(filter(None, parts))
 
 
 class _Notes:
@@ -126,7 +129,8 @@ def _drawing(progress: Progress) -> RenderableType:
         Text(_done_text(progress)),
         Text(duration_text(progress.elapsed_s), style="dim"),
     )
-    return Group(bar, Text(_details(progress), overflow="ellipsis", no_wrap=True))
+    lines = [Text(line) for line in (_details(progress), _waiting_text(progress)) if line]
+    return Group(bar, *lines)
 
 
 @contextmanager
