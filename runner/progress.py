@@ -23,7 +23,9 @@ _BAR_WIDTH = 40
 
 
 def duration_text(seconds: float) -> str:
-    """`45 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    """`0.4 s`, `45 s`, `12 min`, `3 h 05 min`, `2 d 4 h`."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
     whole = round(seconds)
     if whole < 60:
         return f"{whole} s"

@@ -66,7 +66,9 @@ def _plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
         if count:
             yield label, _plural(count, "row")
     yield "cost", _cost_text(plan.cost_usd)
-    if plan.duration_s is not None:
+    if plan.requests == 0:
+        yield "time", "nothing to send"
+    elif plan.duration_s is not None:
         yield "time", f"about {duration_text(plan.duration_s)}, bound by {plan.binding_limit}"
     else:
         yield "time", "unknown: nothing limits it"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -57,6 +58,13 @@ def test_a_plan() -> None:
         "time": "about 13 min, bound by rpm",
         "warning": "odd model",
     }
+
+
+def test_a_plan_without_a_price_and_with_nothing_to_send() -> None:
+    plan = replace(PLAN, cost_usd=CostRange(None, None, ""), requests=0, images=0, warnings=())
+    facts = dict(plan_facts(plan))
+    assert facts["cost"] == "unknown: no price (see --price)"
+    assert facts["time"] == "nothing to send"
 
 
 @pytest.mark.parametrize("terminal", [False, True])

@@ -1,0 +1,68 @@
+"""`run`, `plan` and `status` against the embedded simulator: what they print, where, and what they exit with."""
+
+from __future__ import annotations
+
+from dataclasses import fields
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from schemas.summary import Plan, Summary
+
+MANIFEST = "id,prompt\na,a red fox\nb,a [[refuse]] b\nc,\n"
+SIMULATED = ("--simulate", "--set", "simulator.latency=0")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path) -> str:
+    (tmp_path / "p.csv").write_text(MANIFEST)
+    return "p.csv"
+
+
+def test_plan_then_run_then_status(imagemill: Any, manifest: str, tmp_path: Path) -> None:
+    planned = imagemill("plan", manifest, *SIMULATED, "--json")
+    assert (planned.code, list(planned.json)) == (0, [field.name for field in fields(Plan)])
+    assert [planned.json[name] for name in ("rows", "images", "requests", "invalid")] == [3, 2, 2, 1]
+    assert imagemill("run", manifest, *SIMULATED, "--dry-run", "--json").json == planned.json
+    assert not (tmp_path / "runs").exists()
+
+    ran = imagemill("run", manifest, *SIMULATED, "--json", "--progress", "none")
+    summary = ran.json
+    assert (ran.code, list(summary)) == (3, [field.name for field in fields(Summary)])
+    assert summary["by_status"] == {"succeeded": 1, "failed": 1, "invalid": 1}
+    assert (summary["exit_code"], summary["out"]) == (3, "runs/p")
+
+    status = imagemill("status", "runs/p", "--json")
+    assert status.code == 0
+    kept = ("rows", "images", "by_status", "by_error", "requests_sent", "images_saved", "exit_code", "next")
+    assert [status.json[name] for name in kept] == [summary[name] for name in kept]
+
+
+def test_people_read_facts_on_stdout_and_progress_on_stderr(imagemill: Any, manifest: str) -> None:
+    done = imagemill("run", manifest, *SIMULATED, "--limit", "1")
+    facts = {line.split()[0]: line.split(maxsplit=1)[1] for line in done.out.splitlines()}
+    assert (done.code, facts["images"], facts["results"]) == (
+        0,
+        "1 in runs/p/images",
+        "runs/p/results.parquet",
+    )
+    assert "1/1 images" in done.err
+    again = imagemill("run", manifest, *SIMULATED, "--limit", "1", "-q")
+    assert (again.code, again.err) == (0, "")
+
+
+def test_the_job_file_of_the_folder_resumes_it_from_anywhere(
+    imagemill: Any, manifest: str, tmp_path: Path
+) -> None:
+    assert imagemill("run", manifest, *SIMULATED, "-q", "--out", "first").code == 3
+    (tmp_path / "first").rename(tmp_path / "moved")
+    again = imagemill("run", "moved/job.toml", "-q", "--json")
+    assert (again.code, again.json["out"], again.json["requests_sent"]) == (3, "moved", 2)
+    assert not (tmp_path / "first").exists()
+
+
+def test_a_run_that_cannot_start_is_told_on_both_streams(imagemill: Any) -> None:
+    done = imagemill("run", "gone.csv", *SIMULATED, "--json")
+    assert (done.code, done.json["exit_code"]) == (2, 2)
+    assert done.err.startswith("error: ")
