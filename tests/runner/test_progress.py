@@ -48,7 +48,9 @@ class Terminal(StringIO):
 @pytest.mark.parametrize(
     ("seconds", "text"),
     [
-        (0, "0 s"),
+        (0, "0.0 s"),
+        (9.94, "9.9 s"),
+        (9.96, "10 s"),
         (59.4, "59 s"),
         (59.6, "1 min"),
         (3599, "1 h 00 min"),
