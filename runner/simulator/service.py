@@ -29,6 +29,7 @@ from schemas.endpoints import PROFILES
 GENERATIONS = "/v1/images/generations"
 MAX_BODY_BYTES = 2**20
 REFUSED_KEY = "invalid"
+CALLER_GONE = 499
 _DRAWING_THREADS = 2
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
@@ -233,9 +234,11 @@ def _page_response(fault: Fault) -> web.Response:
 
 @web.middleware
 async def _json_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Every refusal, aiohttp's own included, in the service's JSON shape."""
+    """Every refusal, aiohttp's own included, in the service's JSON shape; callers who leave leave no trace."""
     try:
         return await handler(request)
+    except ConnectionError:
+        return web.Response(status=CALLER_GONE)
     except ServiceError as error:
         return error_response(error)
     except web.HTTPException as error:

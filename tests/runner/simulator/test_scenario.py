@@ -1,0 +1,140 @@
+"""A scenario file is read strictly: every mistake at once, each with the nearest valid name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from runner.simulator.answers import Latency, latency_of
+from runner.simulator.config import SimulatorConfig, configure
+from runner.simulator.faults import KINDS, Fault
+from runner.simulator.windows import Limits
+from schemas.exit_codes import ExitCode, JobError
+
+CONTRACT = """
+seed = 7
+latency = { median = 0.2, p95 = 0.6 }       # seconds
+limits = { rpm = 600, ipm = 600 }
+[[fault]]
+match = "castle"                             # a regular expression over the prompt
+kind = "moderation"
+times = 1
+"""
+
+
+def read(folder: Path, text: str) -> SimulatorConfig:
+    path = folder / "scenario.toml"
+    path.write_text(text, encoding="utf-8")
+    return configure(scenario=path)
+
+
+def mistakes(folder: Path, text: str) -> list[str]:
+    with pytest.raises(JobError) as caught:
+        read(folder, text)
+    assert caught.value.exit_code is ExitCode.USAGE
+    return [line.strip() for line in caught.value.message.splitlines()]
+
+
+def test_the_contracts_example(tmp_path: Path) -> None:
+    config = read(tmp_path, CONTRACT)
+    assert (config.seed, config.latency, config.limits) == (7, Latency(0.2, 0.6), Limits(600, 600))
+    (fault,) = config.faults
+    assert fault.match is not None
+    assert (fault.kind, fault.match.pattern, fault.times) == ("moderation", "castle", 1)
+
+
+def test_defaults_and_units(tmp_path: Path) -> None:
+    assert read(tmp_path, "") == SimulatorConfig()
+    config = read(tmp_path, "profile='openai'\nlatency={median='200ms'}\nlimits={window_s='2m'}\n")
+    assert (config.profile, config.latency, config.limits.window_s) == ("openai", Latency(0.2, 0.5), 120)
+    faults = read(
+        tmp_path, "[[fault]]\nrows=[3,4]\nkind='hang'\n[[fault]]\nshare=0.05\nkind='slow'\ndelay='3s'"
+    ).faults
+    assert faults == (Fault("hang", rows=frozenset({3, 4})), Fault("slow", share=0.05, delay=3.0))
+
+
+def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
+    found = mistakes(
+        tmp_path,
+        """
+        sed = 7
+        latency = { median = 0.5, p95 = 0.1, mean = 3 }
+        limits = { rpm = -1, ipm = "many" }
+        profile = "dieyuyum"
+        [[fault]]
+        match = "castle("
+        kind = "moderatoin"
+        [[fault]]
+        kind = "truncate"
+        rows = [-1]
+        share = 2
+        at_bite = 7
+        retry_after = 3
+        [[fault]]
+        kind = "quota"
+        times = 0
+        """,
+    )
+    assert found[0].endswith("scenario.toml: 15 mistakes")
+    for expected in (
+        "sed: unknown key; did you mean 'seed'?",
+        "latency.mean: unknown key; did you mean 'median'?",
+        "latency.p95: 0.1 is below the median, 0.5",
+        "limits.rpm: Input should be greater than 0",
+        "limits.ipm: Input should be a valid number",
+        "profile: unknown profile 'dieyuyum'; did you mean 'dieyuyun'?",
+        "fault[0].kind: unknown kind 'moderatoin'; did you mean 'moderation'?",
+        "fault[1].at_bite: unknown key; did you mean 'at_byte'?",
+        "fault[1]: needs exactly one of match, rows, share; has rows and share",
+        "fault[1].retry_after: kind 'truncate' takes no such parameter, only at_byte, delay, billed",
+        "fault[1].rows[0]: Input should be greater than or equal to 0",
+        "fault[1].share: Input should be less than or equal to 1",
+        "fault[2]: needs exactly one of match, rows, share; has none",
+        "fault[2].times: Input should be greater than or equal to 1",
+    ):
+        assert expected in found
+    assert any(line.startswith("fault[0].match: not a regular expression") for line in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("seed = ", "not TOML"),
+        ("fault = 3", "fault: Input should be a valid list"),
+        ("fault = [3]", "fault[0]: Input should be a valid dictionary"),
+        ("latency = 3", "latency: Input should be a valid dictionary"),
+        ("[[fault]]\nmatch = 'x'", "fault[0].kind: Field required"),
+        ("[[fault]]\nmatch = 'x'\nkind = 3", "fault[0].kind: Input should be a valid string"),
+        ("[[fault]]\nmatch = 'x'\nkind = 'zzzz'", "valid: moderation, content_policy"),
+        (
+            "[[fault]]\nmatch = 'x'\nkind = 'wrong_format'\nformat = 'heic'",
+            "fault[0].format: Input should be 'png'",
+        ),
+        ("seed = true", "seed: Input should be a valid integer"),
+        ("limits = { rpm = inf }", "limits.rpm: Input should be a finite number"),
+    ],
+)
+def test_single_mistakes(tmp_path: Path, text: str, expected: str) -> None:
+    assert expected in "\n".join(mistakes(tmp_path, text))
+
+
+def test_a_file_that_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(JobError, match="No such file"):
+        configure(scenario=tmp_path / "none.toml")
+
+
+def test_every_kind_can_be_written(tmp_path: Path) -> None:
+    text = "\n".join(f"[[fault]]\nmatch = 'x'\nkind = '{name}'\ndelay = 1\nbilled = false" for name in KINDS)
+    assert [fault.kind for fault in read(tmp_path, text).faults] == list(KINDS)
+
+
+def test_latency_is_lognormal_and_the_same_for_the_same_seed() -> None:
+    latency = Latency(0.2, 0.6)
+    drawn = sorted(latency_of(latency, 1, f"prompt {number}", 1) for number in range(4_000))
+    assert drawn[2_000] == pytest.approx(0.2, rel=0.1)
+    assert drawn[3_800] == pytest.approx(0.6, rel=0.15)
+    assert drawn[0] > 0
+    assert latency_of(latency, 1, "a", 1) == latency_of(latency, 1, "a", 1)
+    assert len({latency_of(latency, seed, "a", attempt) for seed in (1, 2) for attempt in (1, 2)}) == 4
+    assert latency_of(Latency(0.0, 0.0), 1, "a", 1) == 0.0
