@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from typing import overload
 
 import pyarrow as pa
+
+from schemas.exit_codes import JobError
 
 ROLES = ("prompt", "id")
 """Besides these two roles, every name in `schemas.request.FIELDS` is a role."""
@@ -13,15 +16,52 @@ ROLES = ("prompt", "id")
 Values = list[str | None]
 
 
+class ManifestError(JobError):
+    """The manifest as a whole cannot be read, or not to its end. Exit code 2."""
+
+
+@dataclass(frozen=True, slots=True)
+class Places(Sequence[str]):
+    """Where records start, written out only when one is asked for.
+
+    form: a %-format, `line %d`. numbers: what fills it, one a record. file: put before it where files are several.
+    """
+
+    form: str
+    numbers: Sequence[object]
+    file: str = ""
+
+    def within(self, file: str) -> Places:
+        """The same places, each with the file's name before it."""
+        return replace(self, file=file)
+
+    @overload
+    def __getitem__(self, index: int) -> str: ...
+    @overload
+    def __getitem__(self, index: slice) -> Places: ...
+    def __getitem__(self, index: int | slice) -> str | Places:
+        if isinstance(index, slice):
+            return replace(self, numbers=self.numbers[index])
+        place = self.form % self.numbers[index]
+        return f"{self.file}, {place}" if self.file else place
+
+    def __len__(self) -> int:
+        return len(self.numbers)
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive records of one file.
 
-    roles: role (`prompt`, `id`, a request field) to the values as text, one a record; None is null or absent.
-    places: where each record starts, ready to show: `line 17` (text forms, counted from 1), `row 17`, a file name.
     source: the file's name, for messages.
-    malformed: offset in this batch -> what is wrong with that record and how to mend it. Its values are None.
-    extras: the other columns of these records, in the manifest's `extra_schema`, made on demand.
+    places: where each record starts, ready to show: `line 17` (text forms, counted from 1), `row 17` (Parquet and
+        DataFrame, counted from 0 in the file), a file name (folder). With several files: `b.csv, line 17`.
+    roles: role (`prompt`, `id`, a request field) to the values as text, one a record; None is null or absent. Every
+        role of `Manifest.columns` is there, others where a later file or record brings them.
+    extras: the other columns of these records, in the manifest's `extra_schema`, made on demand. It may raise
+        `ManifestError` where the file has changed since.
+    malformed: offset in this batch -> what is wrong with that record and how to mend it, ready to show: it begins
+        with the place. The role values of such a record are None.
     """
 
     source: str
@@ -40,9 +80,10 @@ class Manifest:
 
     label: what the user named, ready to show. stem: the name for `{manifest_stem}`.
     columns: role -> the manifest's own column name, for messages.
-    extra_schema: Arrow schema of the other columns. Calling it may read the manifest once (JSONL, several files).
-    batches: opens the manifest and yields its records in order. `batches(first)` starts with batches of at most
-        `first` records, then larger ones, so that the first record is there soon.
+    extra_schema: Arrow schema of the other columns. The first call may read the manifest once (JSONL, object columns
+        of a DataFrame).
+    batches: opens the manifest and yields its records in order, in batches that grow from 64 to 2,048 records so that
+        the first is there soon. Raises `ManifestError` where a file cannot be read to its end.
     """
 
     label: str
