@@ -86,7 +86,7 @@ class Redactor:
 
     def key_pieces(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
         """The same over a stream, wherever its pieces are cut."""
-        held = max(map(len, self._forms), default=1) * 4
+        held = max((len(form.encode()) for form in self._forms), default=1)
         tail = b""
         for piece in pieces:
             data = self.key_bytes(tail + piece)
