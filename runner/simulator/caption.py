@@ -11,6 +11,11 @@ from runner.simulator.scene import GROUND
 
 MAX_LINES = 4
 _INK = 250
+_STAND_INS = str.maketrans(
+    dict(zip("—–−‐‑×øØłŁđĐ•′", "-----xoOlLdD·'", strict=True))
+    | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
+)
+"""For letters that Pillow's own font lacks; it has no letters at all beyond Latin."""
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
 
 
@@ -71,5 +76,5 @@ def _fitting(text: str, font: _Font, room: float) -> int:
 
 def _printable(text: str) -> str:
     """`text` as far as the font has letters for it: accents drop off, control characters become spaces."""
-    bare = (letter for letter in normalize("NFKD", text) if not combining(letter))
+    bare = (letter for letter in normalize("NFKD", text.translate(_STAND_INS)) if not combining(letter))
     return "".join(letter if letter.isprintable() else " " for letter in bare)

@@ -37,7 +37,7 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class Attempt:
-    """One POST for images on its way through. fault, attempt: known once it is admitted."""
+    """One POST for images on its way through. key, fault, number (which attempt of its prompt, from 1): known once it is admitted."""
 
     request: web.Request
     id: str
@@ -138,7 +138,7 @@ class Service:
             return _page_response(fault)
         if kind.stage is Stage.WIRE:
             return await wire.misbehave(attempt.request, fault, lambda: self._body(attempt, order))
-        return _json_response(await self._body(attempt, order), status=fault.status)
+        return _json_response(await self._body(attempt, order))
 
     async def _admit(self, attempt: Attempt) -> Order:
         """Check key, body and limits, choose the fault, and charge; ServiceError where the service refuses."""
@@ -220,10 +220,8 @@ def error_response(error: ServiceError) -> web.Response:
     return _json_response(json.dumps(error.document()).encode(), error.status, error.headers)
 
 
-def _json_response(
-    body: bytes, status: int | None = None, headers: dict[str, str] | None = None
-) -> web.Response:
-    return web.Response(body=body, status=status or 200, content_type="application/json", headers=headers)
+def _json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
+    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
 
 def _page_response(fault: Fault) -> web.Response:

@@ -109,6 +109,7 @@ def test_captions_wrap_at_spaces_and_end_in_an_ellipsis() -> None:
     assert lines[-1].endswith("…")
     assert wrap("unbreakable" * 9, font, 120, 20)[0].startswith("unbreak")
     assert wrap("fits", font, 120, 3) == ["fits"]
+    assert wrap("Smør—brød\x07 für Zoë", font, 400, 3) == ["Smor-brod fur Zoe"]
 
 
 def test_colours_run_from_dark_to_pale() -> None:

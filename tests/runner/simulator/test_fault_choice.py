@@ -38,6 +38,10 @@ def test_parameters_override_the_kind(simulate: Callable[..., Any]) -> None:
         match = "file"
         location = "file:///etc/passwd"
         [[fault]]
+        kind = "url_404"
+        match = "gone"
+        status = 410
+        [[fault]]
         kind = "truncate"
         match = "cut"
         at_byte = 3
@@ -50,9 +54,12 @@ def test_parameters_override_the_kind(simulate: Callable[..., Any]) -> None:
     assert simulator.order(prompt="overload").headers["retry-after-ms"] == "2500"
     assert simulator.order(prompt="cdn").status == 521
     assert simulator.order(prompt="file").json()["data"][0]["url"] == "file:///etc/passwd"
+    gone = simulator.order(prompt="gone")
+    assert gone.status == 200
+    assert simulator.ask("GET", gone.json()["data"][0]["url"]).status == 410
     assert simulator.raw(prompt="cut").endswith(b'\r\n\r\n{"c')
     stats = simulator.stats()
-    assert stats["billed_by_prompt"] == {"451": 1, "file": 1, "cut": 1}
+    assert stats["billed_by_prompt"] == {"451": 1, "file": 1, "gone": 1, "cut": 1}
     assert stats["faults"]["moderation"] == 1
 
 
