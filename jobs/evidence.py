@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
 from typing import Any
@@ -40,9 +41,14 @@ _BLOCKED_TEXT = re.compile(
     r"temporarily blocked|must be verified|account .{0,30}(?:suspended|disabled|blocked)", re.I
 )
 _NOT_FOUND_CODES = frozenset({"model_not_found", "deploymentnotfound", "not_found_error"})
-_WAIT_TEXT = re.compile(
-    r"(?:try again|retry)\s+(?:in|after)\s+(?:(\d+)m(?!s))?\s*(\d+(?:\.\d+)?)?\s*(ms|s|sec|seconds?|minutes?|min)?\b",
-    re.I,
+_WAIT_TEXT = re.compile(r"(?:try again|retry)\s+(?:in|after)\s+((?:\d+(?:\.\d+)?\s*[a-z]*\s*)+)", re.I)
+_WAIT_PART = re.compile(r"(\d+(?:\.\d+)?)\s*([a-z]*)", re.I)
+_UNITS_S = (
+    (re.compile(r"ms|milliseconds?"), 0.001),
+    (re.compile(r"|s|secs?|seconds?"), 1.0),
+    (re.compile(r"m|mins?|minutes?"), 60.0),
+    (re.compile(r"h|hrs?|hours?"), 3600.0),
+    (re.compile(r"d|days?"), 86400.0),
 )
 _MONEY_WORDS = ("spend", "usage", "billing", "credit", "quota")
 _BY_STATUS = {
@@ -205,15 +211,20 @@ def _date(text: str | None, now: float) -> float | None:
     if text is None or not text[:3].isalpha():
         return None
     try:
-        return parsedate_to_datetime(text).timestamp() - now
+        when = parsedate_to_datetime(text)
+        return (when if when.tzinfo else when.replace(tzinfo=UTC)).timestamp() - now
     except (ValueError, TypeError, OverflowError):
         return None
 
 
 def _message_wait(message: str) -> float | None:
+    """Seconds of "try again in 1m30s" and its kin; None where a unit is not understood."""
     found = _WAIT_TEXT.search(message)
-    if found is None or (found[1] is None and found[2] is None):
+    if found is None:
         return None
-    unit = (found[3] or "s").lower()
-    scale = 0.001 if unit == "ms" else 60.0 if unit.startswith("min") else 1.0
-    return 60.0 * float(found[1] or 0) + scale * float(found[2] or 0)
+    waits = [_seconds(number, unit.lower()) for number, unit in _WAIT_PART.findall(found[1])]
+    return None if None in waits else sum(wait for wait in waits if wait is not None)
+
+
+def _seconds(number: str, unit: str) -> float | None:
+    return next((float(number) * scale for name, scale in _UNITS_S if name.fullmatch(unit)), None)
