@@ -37,7 +37,10 @@ _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 @dataclass(slots=True)
 class Attempt:
-    """One POST for images on its way through. key, fault, number (which attempt of its prompt, from 1): known once it is admitted."""
+    """One POST for images on its way through; `key`, `fault` and `number` are known once it is admitted.
+
+    started: seconds, monotonic. number: which request for its prompt this is, from 1.
+    """
 
     request: web.Request
     id: str
