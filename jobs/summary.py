@@ -18,18 +18,30 @@ def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
     return ExitCode.SOME_FAILED, f"finished: {told}"
 
 
-def next_command(exit_code: ExitCode, out: str, manifest: str, *, simulated: bool) -> str:
+def next_command(
+    exit_code: ExitCode, by_status: Mapping[str, int], out: str, manifest: str, *, simulated: bool
+) -> str:
     """The command that a user most likely wants now."""
     folder = shlex.quote(out)
     again = f"imagemill run {shlex.quote(out + '/job.toml')}"
     match exit_code:
         case ExitCode.OK if simulated:
             return f"imagemill plan {shlex.quote(manifest)}"
-        case ExitCode.OK | ExitCode.SOME_FAILED:
-            return f"imagemill status {folder}"
+        case ExitCode.OK:
+            return f"imagemill verify {folder}"
+        case ExitCode.SOME_FAILED:
+            return _after_failures(by_status, folder, manifest)
         case ExitCode.BUDGET:
             return f"{again} --max-cost …"
         case ExitCode.ACCOUNT:
             return f"imagemill doctor {shlex.quote(out + '/job.toml')}"
         case _:
             return again
+
+
+def _after_failures(by_status: Mapping[str, int], folder: str, manifest: str) -> str:
+    if by_status.get(RowStatus.FAILED.value):
+        return f"imagemill retry {folder}"
+    if by_status.get(RowStatus.PARKED.value):
+        return f"imagemill retry {folder} --parked"
+    return f"imagemill plan {shlex.quote(manifest)}"
