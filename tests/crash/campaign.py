@@ -1,0 +1,189 @@
+"""The kill campaign: jobs that are killed again and again until they complete, judged after every kill.
+
+A job's first kills come while its folder is made, then while rows are sent, then while the folder is recovered, then
+while that recovery is recovered, and at last while tables are written; then it may finish, and is run once more.
+"""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import threading
+import time
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from tests.crash.jobs import HANG_S, Ground, Job
+from tests.crash.judge import changes
+from tests.crash.points import PARTS
+from tests.faults.drive import frozen_files
+
+AT_RANDOM = "at a random time"
+REAL = "a real process, at a random time"
+_LATEST_S = {"fresh": 1.0, "opening": 1.0, "recovery": 1.0, "engine": 1.5, "closing": 20.0}
+"""When a point of that part was not reached by then, the kill comes anyway."""
+_LAST_NTH = {"engine": 5, "fresh": 3}
+"""Points of that part come several times; one of the first so many is taken."""
+_REAL_STARTS_S = (0.2, 2.0)
+
+
+@dataclass
+class Tally:
+    """What a campaign has done so far. kills: by point. runs: that were let to end. Shared by threads."""
+
+    kills: Counter[str] = field(default_factory=Counter)
+    parked: int = 0
+    adopted: int = 0
+    max_in_flight: int = 0
+    runs: int = 0
+    jobs: int = 0
+    rows: int = 0
+    violations: list[str] = field(default_factory=list)
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @property
+    def total(self) -> int:
+        """Kills in all."""
+        return self.kills.total()
+
+    def rarest(self, part: str, chance: random.Random) -> str:
+        """The point of a part that has killed least."""
+        with self.lock:
+            least = min(self.kills[label] for label in PARTS[part])
+            return chance.choice([label for label in PARTS[part] if self.kills[label] == least])
+
+
+@dataclass(frozen=True, slots=True)
+class Aim:
+    """How a campaign chooses its kills. points, random: at named points, at random times; real: share of real processes."""
+
+    points: bool = True
+    random: bool = True
+    real: float = 0.0
+
+    def parts(self, chance: random.Random) -> Iterator[str]:
+        """Where a job is killed, in order; "" is a random time, "real" a random time of a real process."""
+        for part in _course(chance):
+            if chance.random() < self.real:
+                yield "real"
+            elif self.points and not (self.random and chance.random() < 0.25):
+                yield part
+            else:
+                yield ""
+
+
+def _course(chance: random.Random) -> Iterator[str]:
+    for part in ("fresh", "opening"):
+        if chance.random() < 0.4:
+            yield part
+    for _ in range(chance.randint(3, 6)):
+        yield "engine"
+        while chance.random() < 0.55:
+            yield chance.choice(("opening", "opening", "recovery"))
+    for _ in range(chance.randint(2, 5)):
+        yield "closing"
+        if chance.random() < 0.3:
+            yield "opening"
+
+
+def kill(job: Job, part: str, tally: Tally, chance: random.Random) -> str | None:
+    """One run with a kill in it; where the kill came, None when the run ended first. Raises TimeoutError if it hangs."""
+    if part == "real":
+        return _kill_process(job, chance)
+    label, latest = "", chance.uniform(0.0, 0.8)
+    if part:
+        label, latest = tally.rarest(part, chance), _LATEST_S[part]
+    nth = chance.randint(1, _LAST_NTH.get(part, 1))
+    child = job.start((label, nth) if label else None)
+    code = child.wait(latest)
+    if code is None:
+        label = AT_RANDOM
+        child.signal(signal.SIGKILL)
+        code = child.wait(HANG_S)
+    if code is None:
+        raise TimeoutError
+    return label if code == -signal.SIGKILL else None
+
+
+def _kill_process(job: Job, chance: random.Random) -> str | None:
+    process = job.start_process()
+    time.sleep(chance.uniform(*_REAL_STARTS_S))
+    process.kill()
+    return REAL if process.wait(HANG_S) == -signal.SIGKILL else None
+
+
+def chance_of(seed: int, number: int) -> random.Random:
+    """The randomness of one job."""
+    return random.Random(f"{seed}/{number}")
+
+
+def attack(ground: Ground, number: int, seed: int, aim: Aim, tally: Tally, enough: int) -> None:
+    """One job: killed until its course is over, then finished and repeated. Stops killing after `enough` in all."""
+    chance = chance_of(seed, number)
+    job = Job(ground, f"job-{seed}-{number}", chance, count=chance.randint(12, 40))
+    problems: list[str] = []
+    for part in aim.parts(chance):
+        if tally.total >= enough:
+            break
+        where = kill(job, part, tally, chance)
+        if where is None:
+            continue
+        with tally.lock:
+            tally.kills[where] += 1
+        problems += [f"{job.name}, killed {where}: {text}" for text in job.judge.after_kill(job.history())]
+    problems += [f"{job.name}, at its end: {text}" for text in finish(job)]
+    _add(tally, job, problems)
+    if not problems:
+        shutil.rmtree(job.folder)
+
+
+def finish(job: Job) -> list[str]:
+    """Let the job end, then run it again: what is wrong with it."""
+    code = job.start().wait(HANG_S)
+    problems = job.judge.at_end(code, job.history())
+    before, sent = frozen_files(job.out), job.requests()
+    again = job.start().wait(HANG_S)
+    if again != code:
+        problems.append(f"G15: exit code {again} when run again, {code} before")
+    if job.requests() != sent:
+        problems.append(f"G9: the repeated run sent {job.requests() - sent} requests")
+    return problems + changes(before, job.out)
+
+
+def _add(tally: Tally, job: Job, problems: list[str]) -> None:
+    statuses = {record["row"]: record["status"] for record in job.judge.records()}
+    prompts = {row.position: row.prompt for row in job.rows}
+    interrupted = [statuses.get(position) for position, p in prompts.items() if p in job.judge.interrupted]
+    with tally.lock:
+        tally.jobs += 1
+        tally.runs += 2
+        tally.rows += len(job.rows)
+        tally.parked += interrupted.count("parked")
+        tally.adopted += interrupted.count("succeeded")
+        tally.max_in_flight = max(tally.max_in_flight, job.judge.max_in_flight)
+        tally.violations += problems
+
+
+def run(ground: Ground, kills: int, *, seed: int, aim: Aim, parallel: int) -> Tally:
+    """Attack jobs until so many kills have come. The first internal error of a worker ends it."""
+    tally = Tally()
+    numbers = iter(range(10**9))
+
+    def work() -> None:
+        while tally.total < kills:
+            with tally.lock:
+                number = next(numbers)
+            try:
+                attack(ground, number, seed, aim, tally, kills)
+            except TimeoutError:
+                with tally.lock:
+                    tally.violations.append(f"job-{seed}-{number}: G12: hangs for {HANG_S:g} s")
+
+    workers = [threading.Thread(target=work) for _ in range(parallel)]
+    for worker in workers:
+        worker.start()
+    for worker in workers:
+        worker.join()
+    return tally

@@ -1,0 +1,76 @@
+"""What a dead run's ledger says, read from a copy, so that looking changes nothing for the next run."""
+
+from __future__ import annotations
+
+import shutil
+import sqlite3
+import tempfile
+from contextlib import closing
+from dataclasses import dataclass
+from pathlib import Path
+
+SUFFIXES = ("", "-wal", "-journal")
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One attempt. status None: no outcome. images: (index, file name, sha256) of its outcome."""
+
+    number: int
+    prompt: str
+    status: str | None
+    maybe_billed: int
+    images: tuple[tuple[int, str, str], ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """Every attempt, oldest first. Empty when there is no ledger yet, or none that was laid out."""
+
+    attempts: tuple[Attempt, ...] = ()
+
+    def of(self, prompt: str) -> list[Attempt]:
+        """The attempts of one prompt."""
+        return [attempt for attempt in self.attempts if attempt.prompt == prompt]
+
+    @property
+    def dangling(self) -> list[Attempt]:
+        """Attempts without an outcome."""
+        return [attempt for attempt in self.attempts if attempt.status is None]
+
+    @property
+    def acknowledged(self) -> list[Attempt]:
+        """Attempts with images that count."""
+        return [attempt for attempt in self.attempts if attempt.status == "succeeded"]
+
+
+def read(out: Path) -> Ledger:
+    """The ledger below `out`. Raises sqlite3.DatabaseError when it is damaged."""
+    source = out / "ledger.sqlite"
+    if not source.exists():
+        return Ledger()
+    with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
+        copy = Path(folder) / source.name
+        for suffix in SUFFIXES:
+            if (part := source.with_name(source.name + suffix)).exists():
+                shutil.copyfile(part, copy.with_name(copy.name + suffix))
+        with closing(sqlite3.connect(copy)) as connection:
+            return _read(connection)
+
+
+def _read(connection: sqlite3.Connection) -> Ledger:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+        return Ledger()
+    problem = connection.execute("PRAGMA integrity_check").fetchone()[0]
+    if problem != "ok":
+        raise sqlite3.DatabaseError(problem)
+    images: dict[int, list[tuple[int, str, str]]] = {}
+    for attempt, index, name, digest in connection.execute(
+        "SELECT attempt, idx, file_name, sha256 FROM images ORDER BY attempt, idx"
+    ):
+        images.setdefault(attempt, []).append((index, name, digest.hex()))
+    rows = connection.execute(
+        "SELECT attempt, prompt, status, coalesce(maybe_billed, 0) "
+        "FROM attempts JOIN items USING (item) LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
+    )
+    return Ledger(tuple(Attempt(*row, tuple(images.get(row[0], ()))) for row in rows))

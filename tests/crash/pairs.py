@@ -1,0 +1,63 @@
+"""Two runners of one folder started together: exactly one sends, the other exits 6. Each has a key of its own, so that
+the server can tell them apart."""
+
+from __future__ import annotations
+
+import random
+import shutil
+import signal
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from tests.crash.campaign import finish
+from tests.crash.jobs import HANG_S, Ground, Job
+from tests.crash.stops import WHOLE
+
+LOCKED = 6
+_FEWEST_ROWS = 16
+"""So many slow rows take longer than the later runner needs to start."""
+
+
+@dataclass
+class Pairs:
+    """What came of it. senders: how many keys the server saw in a pair."""
+
+    codes: Counter[tuple[int | None, ...]] = field(default_factory=Counter)
+    senders: Counter[int] = field(default_factory=Counter)
+    violations: list[str] = field(default_factory=list)
+
+
+def together(ground: Ground, times: int, seed: int) -> Pairs:
+    """Start two runners at once, on fresh folders and on those that a killed run left."""
+    pairs = Pairs()
+    for number in range(times):
+        chance = random.Random(f"{seed}/pair/{number}")
+        name = f"pair-{seed}-{number}"
+        job = Job(ground, name, chance, count=_FEWEST_ROWS, sorts=WHOLE, slots=(1, 2))
+        problems = [] if chance.random() < 0.5 else _killed_once(job, chance)
+        before = len(job.history().all("request"))
+        children = [job.start(key="sk-first")]
+        time.sleep(chance.uniform(0.0, 0.03))
+        children.append(job.start(key="sk-second"))
+        codes = tuple(sorted(child.wait(HANG_S) or 0 for child in children))
+        keys = {event["authorization"] for event in job.history().all("request")[before:]}
+        pairs.codes[codes] += 1
+        pairs.senders[len(keys)] += 1
+        if LOCKED not in codes or codes == (LOCKED, LOCKED):
+            problems.append(f"G10: exit codes {codes}")
+        if len(keys) != 1:
+            problems.append(f"G10: {len(keys)} runners sent")
+        problems += finish(job)
+        pairs.violations += [f"{name}: {text}" for text in problems]
+        if not problems:
+            shutil.rmtree(job.folder)
+    return pairs
+
+
+def _killed_once(job: Job, chance: random.Random) -> list[str]:
+    child = job.start()
+    time.sleep(chance.uniform(0.1, 0.3))
+    child.signal(signal.SIGKILL)
+    child.wait(HANG_S)
+    return job.judge.after_kill(job.history())

@@ -1,0 +1,70 @@
+"""Kills, signals and pairs of runners in the numbers that every run of the suite can afford.
+
+More by hand: `python -m tests.crash --kills 10000 --sigterm 100 --two-runners 100`.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+
+import pytest
+
+from tests.crash import campaign, pairs, stops
+from tests.crash.campaign import Aim
+from tests.crash.forkserver import ForkServer
+from tests.crash.jobs import HANG_S, Ground, Job
+from tests.crash.points import POINTS
+from tests.crash.witness import Witness
+
+pytestmark = pytest.mark.xdist_group("crash")
+SEED = 20261122
+
+
+@pytest.fixture(scope="module")
+def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
+    work = tmp_path_factory.mktemp("crash")
+    with ForkServer() as server, Witness(work / "journal.jsonl") as witness:
+        yield Ground(work, server, witness)
+
+
+def test_every_named_point_is_passed_by_a_plain_run(ground: Ground) -> None:
+    job = Job(ground, "points", campaign.chance_of(SEED, 0), count=40)
+    assert job.start(("", 0)).wait(HANG_S) == 3
+    passed = json.loads((job.folder / "run-0.moments").read_text())
+    assert [label for label in POINTS if label not in passed] == []
+
+
+@pytest.mark.parametrize("label", ["intent: after commit", "image: after rename", "outcome: before commit"])
+def test_a_trap_kills_at_its_point(ground: Ground, label: str) -> None:
+    job = Job(ground, f"trap-{label.split(':')[0]}", campaign.chance_of(SEED, 1), count=12)
+    assert job.start((label, 2)).wait(HANG_S) == -9
+
+
+def test_kills(ground: Ground) -> None:
+    tally = campaign.run(ground, 100, seed=SEED, aim=Aim(real=0.02), parallel=2)
+    assert tally.violations == []
+    assert tally.total >= 100
+
+
+def test_sigterm_parks_nothing(ground: Ground) -> None:
+    assert stops.drained(ground, 12, SEED).violations == []
+
+
+def test_a_second_signal_parks_what_is_in_flight_and_nothing_else(ground: Ground) -> None:
+    stopped = stops.cut(ground, 3, SEED)
+    assert stopped.violations == []
+    assert stopped.slowest_s < 30
+
+
+def test_of_two_runners_one_sends(ground: Ground) -> None:
+    assert pairs.together(ground, 8, SEED).violations == []
+
+
+@pytest.mark.campaign
+def test_many(ground: Ground) -> None:
+    tally = campaign.run(ground, 10_000, seed=SEED + 1, aim=Aim(real=0.01), parallel=2)
+    assert tally.violations == []
+    assert [label for label in POINTS if not tally.kills[label]] == []
+    assert stops.drained(ground, 100, SEED).violations == []
+    assert pairs.together(ground, 100, SEED).violations == []

@@ -1,0 +1,201 @@
+"""In the child: notices the moments of a run, and kills the process with SIGKILL at a chosen one.
+
+Nothing of the product is replaced. Python tells what happens: `sys.setprofile` every call and return, of C functions
+too; `sys.audit` the names of files that are opened; SQLite itself every statement it is given. Files are told apart by
+the name they will have, statements by the table they write.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import signal
+import sqlite3
+import sys
+import threading
+from collections import Counter
+from pathlib import PurePosixPath
+from types import FrameType
+from typing import Any
+
+_TEMPORARY = re.compile(r"(.+)\.[0-9a-f]{12}$")
+_INSERT = re.compile(r"\s*INSERT (?:OR \w+ )?INTO (\w+)")
+_FILES = {"job.toml": "job file", "results.parquet": "table", "summary.json": "summary"}
+_TRANSACTIONS = {"attempts": "intent", "outcomes": "outcome", "meta": "layout", "tables": "table digest"}
+_ALONE = {"runs": "run start", "outcomes": "settlement", "run_ends": "run end"}
+
+_PYTHON = {
+    ("call", "Folder.clear_temporary"): ("durable.py", "clearing, before"),
+    ("return", "Folder.clear_temporary"): ("durable.py", "clearing, after"),
+    ("call", "settle_dead"): ("ledger.py", "settling, before"),
+    ("return", "settle_dead"): ("ledger.py", "settling, after"),
+    ("call", "adopt"): ("adopt.py", "adopting, before"),
+    ("return", "adopt"): ("adopt.py", "adopting, after"),
+    ("call", "Engine._launch"): ("engine.py", "permit given"),
+    ("call", "Writer.record"): ("ledger.py", "record queued"),
+    ("call", "Writer._resolve"): ("ledger.py", "commit told"),
+    ("call", "Landing.land"): ("landing.py", "answer received"),
+    ("call", "look"): ("images.py", "check, before"),
+    ("return", "look"): ("images.py", "check, after"),
+    ("call", "conclude"): ("closing.py", "concluding"),
+}
+"""(event, qualified name) -> file of the code, label."""
+
+
+class _Place(threading.local):
+    """What one thread is doing. file: kind of file being saved; renamed: it has its final name.
+
+    committing: kinds of records; connection: of SQLite, not quite open yet.
+    """
+
+    file: str | None = None
+    opening: bool = False
+    renamed: bool = False
+    committing: tuple[str, ...] = ()
+    connection: sqlite3.Connection | None = None
+
+
+class Trap:
+    """Counts moments in `passed`; at the `nth` occurrence of `label` the process dies."""
+
+    def __init__(self, label: str, nth: int) -> None:
+        self.passed: Counter[str] = Counter()
+        self._label = label
+        self._nth = nth
+        self._place = _Place()
+
+    def set(self) -> None:
+        """Begin to watch this process: this thread and those to come."""
+        sys.addaudithook(self._audit)
+        threading.setprofile(self._profile)
+        sys.setprofile(self._profile)
+
+    def _happened(self, label: str) -> None:
+        self.passed[label] += 1
+        if label == self._label and self.passed[label] == self._nth:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+    def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:
+        if event == "open" and isinstance(arguments[0], str):
+            found = _TEMPORARY.match(PurePosixPath(arguments[0]).name)
+            if found:
+                self._place.file = _kind(found[1])
+                self._place.opening, self._place.renamed = True, False
+        elif event == "sqlite3.connect/handle":
+            self._place.connection = arguments[0]
+
+    def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
+        if event in ("call", "return"):
+            code = frame.f_code
+            found = _PYTHON.get((event, code.co_qualname))
+            if found is not None and code.co_filename.endswith(found[0]):
+                self._happened(found[1])
+        elif event != "c_exception":
+            step = _C_STEPS.get(argument.__name__)
+            if step is not None:
+                step(self, frame, event == "c_call", argument)
+
+    def _open(self, _frame: FrameType, before: bool, _function: Any) -> None:
+        if not before and self._place.opening:
+            self._place.opening = False
+            self._happened(f"{self._place.file}: created")
+
+    def _write(self, _frame: FrameType, before: bool, function: Any) -> None:
+        if not before and self._place.file and function.__self__ is os.sys.modules["posix"]:
+            self._happened(f"{self._place.file}: written")
+
+    def _fsync(self, _frame: FrameType, before: bool, _function: Any) -> None:
+        if self._place.file:
+            what = "folder sync" if self._place.renamed else "sync"
+            self._happened(f"{self._place.file}: {_when(before)} {what}")
+
+    def _rename(self, _frame: FrameType, before: bool, _function: Any) -> None:
+        if self._place.file:
+            self._place.renamed = not before
+            self._happened(f"{self._place.file}: {_when(before)} rename")
+
+    def _mkdir(self, _frame: FrameType, before: bool, _function: Any) -> None:
+        self._place.file, self._place.renamed = "folder", True
+        self._happened(f"folder: {_when(before)} making")
+
+    def _flock(self, _frame: FrameType, before: bool, _function: Any) -> None:
+        self._happened(f"lock: {_when(before)}")
+
+    def _execute(self, _frame: FrameType, before: bool, _function: Any) -> None:
+        if not before and self._place.committing:
+            kinds, self._place.committing = self._place.committing, ()
+            for kind in kinds:
+                self._happened(f"{kind}: after commit")
+
+    def _close(self, _frame: FrameType, before: bool, function: Any) -> None:
+        if isinstance(function.__self__, sqlite3.Connection):
+            self._happened(f"ledger: {_when(before)} close")
+
+    def _connect(self, frame: FrameType, before: bool, _function: Any) -> None:
+        if not before and self._place.connection is not None:
+            opened, self._place.connection = self._place.connection, None
+            opened.set_trace_callback(_Statements(self._happened, self._place).given)
+        elif frame.f_code.co_filename.endswith("selector_events.py"):
+            self._happened(f"connection: {_when(before)}")
+
+    def _send(self, frame: FrameType, before: bool, _function: Any) -> None:
+        if frame.f_code.co_qualname.startswith("_SelectorSocketTransport."):
+            self._happened(f"request: {_when(before)} send")
+
+    def _recv(self, frame: FrameType, before: bool, _function: Any) -> None:
+        if not before and frame.f_code.co_qualname.startswith("_SelectorSocketTransport."):
+            self._happened("answer: bytes read")
+
+
+_C_STEPS = {
+    "open": Trap._open,
+    "write": Trap._write,
+    "fsync": Trap._fsync,
+    "rename": Trap._rename,
+    "mkdir": Trap._mkdir,
+    "flock": Trap._flock,
+    "execute": Trap._execute,
+    "close": Trap._close,
+    "connect": Trap._connect,
+    "send": Trap._send,
+    "sendmsg": Trap._send,
+    "recv": Trap._recv,
+    "recv_into": Trap._recv,
+}
+
+
+class _Statements:
+    """The statements of one ledger connection, told by SQLite before each is carried out."""
+
+    def __init__(self, happened: Any, place: _Place) -> None:
+        self._happened = happened
+        self._place = place
+        self._tables: list[str] | None = None
+
+    def given(self, sql: str) -> None:
+        """Called by SQLite."""
+        if sql.startswith("BEGIN"):
+            self._tables = []
+        elif sql.startswith("COMMIT"):
+            kinds = {_TRANSACTIONS[name] for name in self._tables or () if name in _TRANSACTIONS}
+            self._tables = None
+            self._begin_commit(*kinds)
+        elif (found := _INSERT.match(sql)) and self._tables is not None:
+            self._tables.append(found[1])
+            if found[1] in _TRANSACTIONS:
+                self._happened(f"{_TRANSACTIONS[found[1]]}: in its transaction")
+        elif found and found[1] in _ALONE:
+            self._begin_commit(_ALONE[found[1]])
+
+    def _begin_commit(self, *kinds: str) -> None:
+        for kind in kinds:
+            self._happened(f"{kind}: before commit")
+        self._place.committing = kinds
+
+
+def _kind(name: str) -> str:
+    return _FILES.get(name) or ("paid body" if name.endswith(".body") else "image")
+
+
+def _when(before: bool) -> str:
+    return "before" if before else "after"
