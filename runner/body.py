@@ -2,7 +2,7 @@
 
 A body is almost wholly one or more `"b64_json": "…"` strings. `Lifter` takes them out of the stream: the document that
 remains is small JSON in which each image is the string `lifted:0`, `lifted:1`, …, and the images are bytes. What cannot
-be decoded strictly (white space, `\\/` escapes, a data-URI prefix, rubbish) is kept as text and decoded at the end, or
+be decoded strictly (white space, escapes, a data-URI prefix, rubbish) is kept as text and decoded at the end, or
 left as it came. The body can always be put together again, byte for byte, for `quarantine/`.
 """
 
@@ -20,8 +20,8 @@ import pybase64
 _KEY = re.compile(rb'"b64_json"\s*:\s*"')
 _KEY_TAIL = 64
 """Bytes held back between chunks so that a split key is still found; more white space than this defeats lifting only."""
-_PREFIX = re.compile(rb"\s*data:[\w.+-]+/[\w.+-]+;base64,", re.IGNORECASE)
-_LOOSE = re.compile(rb"\s+|\\[nrt]")
+_PREFIX = re.compile(rb"\s*data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
+_SPACE = re.compile(rb"\s+")
 LIFTED = "lifted:"
 
 
@@ -74,6 +74,7 @@ class Lifter:
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
         self._skeleton: list[bytes] = []
+        self._skeleton_size = 0
         self._images: list[LiftedImage] = []
         self._marks: list[int] = []
         self._held = b""
@@ -94,10 +95,10 @@ class Lifter:
         found = _KEY.search(data)
         if found is None:
             keep = max(0, len(data) - _KEY_TAIL)
-            self._skeleton.append(data[:keep])
+            self._keep(data[:keep])
             self._held = data[keep:]
             return b""
-        self._skeleton.append(data[: found.end()])
+        self._keep(data[: found.end()])
         self._string = _Base64String()
         return data[found.end() :]
 
@@ -111,16 +112,20 @@ class Lifter:
         return data[end:]
 
     def _end_string(self, string: _Base64String) -> None:
-        self._marks.append(sum(map(len, self._skeleton)))
-        self._skeleton.append(f"{LIFTED}{len(self._images)}".encode())
+        self._marks.append(self._skeleton_size)
+        self._keep(f"{LIFTED}{len(self._images)}".encode())
         self._images.append(string.finish())
         self._string = None
+
+    def _keep(self, piece: bytes) -> None:
+        self._skeleton.append(piece)
+        self._skeleton_size += len(piece)
 
     def finish(self) -> Body:
         """The whole body, after its last byte."""
         if self._string is not None:
             self._end_string(self._string)
-        self._skeleton.append(self._held)
+        self._keep(self._held)
         return Body(b"".join(self._skeleton), tuple(self._images), tuple(self._marks), self.size)
 
 
@@ -151,6 +156,9 @@ class _Base64String:
         except binascii.Error:
             return False
         if decoded and self._decoded and usable and len(self._decoded[-1]) % 3:
+            return False
+        odd = len(decoded) % 3
+        if odd and pybase64.b64encode(decoded[-odd:]) != whole[usable - 4 : usable]:
             return False
         if decoded:
             self._decoded.append(decoded)
@@ -193,8 +201,14 @@ class _Base64String:
 
 
 def decode_loosely(text: bytes) -> bytes | None:
-    """Bytes of base64 that may have a data-URI prefix, white space, `\\/` escapes or no padding; else None."""
-    plain = _LOOSE.sub(b"", _PREFIX.sub(b"", text.replace(b"\\/", b"/"), count=1))
+    """Bytes of base64 that may have a data-URI prefix, white space, JSON escapes or no padding; else None."""
+    if b"\\" in text:
+        try:
+            text = json.loads(b'"' + text + b'"', strict=False).encode()
+        except ValueError:
+            return None
+    prefix = _PREFIX.match(text)
+    plain = _SPACE.sub(b"", text[prefix.end() :] if prefix else text)
     plain += b"=" * (-len(plain) % 4)
     try:
         return pybase64.b64decode(plain, validate=True)
