@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import socket
 from collections.abc import Iterable
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import ThreadedResolver
 from aiohttp.abc import AbstractResolver, ResolveResult
 from yarl import URL
 
-_NAT64 = (IPv6Network("64:ff9b::/96"), IPv6Network("64:ff9b:1::/48"))
+_NAT64 = IPv6Network("64:ff9b::/96")
+_NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")))
+"""Protocol assignments, local NAT64, documentation, site-local: not all Pythons count them as private."""
 _DOCUMENT_PORTS = {"http": 80, "https": 443}
 MAX_URL_CHARS = 8192
 
@@ -30,6 +32,8 @@ def is_public(address: str) -> bool:
         inner = _embedded(ip)
         if inner is not None:
             return is_public(str(inner))
+    if any(ip in network for network in _NOT_PUBLIC):
+        return False
     return ip.is_global and not ip.is_multicast and not ip.is_reserved
 
 
@@ -40,7 +44,7 @@ def _embedded(ip: IPv6Address) -> IPv4Address | None:
         return ip.sixtofour
     if ip.teredo is not None:
         return ip.teredo[1]
-    if any(ip in network for network in _NAT64):
+    if ip in _NAT64:
         return IPv4Address(int(ip) & 0xFFFFFFFF)
     return None
 
@@ -70,14 +74,14 @@ class Guard:
         if self.allowed(host, url.port):
             return
         literal = _literal(host)
-        if literal is not None and not is_public(literal):
+        if (literal is None and _numeric(host)) or (literal is not None and not is_public(literal)):
             raise DownloadRefused(_message(host, url.port))
 
     def takes_key(self, url: URL) -> bool:
         """Whether the endpoint's key may go with a request for this URL: only below the base URL itself."""
         base = self._base
         same = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
-        return same and url.raw_path.startswith(base.raw_path.rstrip("/") + "/") and ".." not in url.raw_path
+        return same and url.raw_path.startswith(base.raw_path.rstrip("/") + "/") and ".." not in url.path
 
 
 def _literal(host: str) -> str | None:
@@ -90,6 +94,11 @@ def _literal(host: str) -> str | None:
         return socket.inet_ntoa(socket.inet_aton(host))
     except (OSError, UnicodeError):
         return None
+
+
+def _numeric(host: str) -> bool:
+    """Whether the host looks like an address, so that a client may connect to it without resolving a name."""
+    return ":" in host or host.replace(".", "").isdigit()
 
 
 def _message(host: str, port: int | None) -> str:
