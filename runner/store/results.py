@@ -24,7 +24,7 @@ from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, passthrough_name
 from schemas.row import Row, RowProblem
 
 RESULTS_NAME = "results.parquet"
-_ROWS_A_GROUP = 50_000
+_ROWS_A_GROUP = 8_192
 _INTEGER_FIELDS = {name for name, rule in FIELDS.items() if rule.kind is int}
 
 Values = dict[str, Any]
