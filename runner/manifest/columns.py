@@ -68,10 +68,10 @@ def _missing(option: str, name: str, names: Sequence[str], source: str) -> Manif
 def _no_prompt(names: Sequence[str], source: str) -> ManifestError:
     near = _near_prompt(names)
     fix = "say which column holds the prompts with --prompt-col"
-    if near is not None:
-        fix = f"did you mean --prompt-col {shown(near)}?"
-    elif any("\0" in name for name in names):
+    if any("\0" in name for name in names):
         fix = "the file looks like UTF-16 without a byte order mark; save it as UTF-8"
+    elif near is not None:
+        fix = f"did you mean --prompt-col {shown(near)}?"
     there = f"its columns are: {listed(names)}" if names else "it has no columns"
     return ManifestError(
         f"{source} has no prompt column (none is named {', '.join(ALIASES['prompt'])}; --prompt-col names another); "

@@ -56,7 +56,7 @@ def _blocks(
     blank = (None,) * len(names)
     with open_text(source) as file:
         lines = Lines(line_blocks(file))
-        for batch in gather(rows(lines), lambda: lines.passed_chars):
+        for batch in gather(rows(lines), lambda: lines.passed_bytes):
             values = zip(*(blank if row is None else row for row in batch.items), strict=True)
             by_name = dict(zip(names, values, strict=True))
             yield text_block(Places("line %d", batch.starts), by_name, columns, batch.malformed)
@@ -67,13 +67,14 @@ def _read_header(lines: Lines, source: str, delimiters: tuple[str, ...]) -> _Hea
     problem = lines.problem(number, number + 1)
     if problem is not None:
         raise ManifestError(f"{source}: line {number}, the header: {problem}")
-    found = [header for mark in delimiters if (header := _split_header(lines, number, line, mark))]
-    if not found:
+    read = [_split_header(lines, number, line, delimiter) for delimiter in delimiters]
+    header = next((header for header in read if header is not None and len(header.cells) > 1), read[0])
+    if header is None:
         raise ManifestError(
             f"{source}: line {number} should be the header, but its quotes do not match",
             fix="start the file with a line of column names, one of them prompt",
         )
-    return next((header for header in found if len(header.cells) > 1), found[0])
+    return header
 
 
 def _first_line(lines: Lines, source: str) -> tuple[int, str]:

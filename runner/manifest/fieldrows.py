@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from itertools import count, islice
 
 from runner.manifest.tables import Malformed
-from runner.manifest.textlines import MAX_RECORD_CHARS, Lines, UnclosedRecord
+from runner.manifest.textlines import MAX_RECORD_BYTES, Lines, UnclosedRecord
 from runner.manifest.tsvquotes import split_record
 
 Row = list[str]
@@ -19,15 +19,17 @@ Row = list[str]
 REREAD_LINES = 100
 """A malformed record over more lines than this has them read one by one."""
 
-_UNCLOSED = f"a quoted value opens here and does not close within {MAX_RECORD_CHARS:,} characters; close it"
+_TSV_LOOK_AHEAD_CHARS = MAX_RECORD_BYTES // 4  # so that `Lines`, which counts bytes, never gives up first
+
+_UNCLOSED = f"a quoted value opens here and does not close within {MAX_RECORD_BYTES >> 20} MiB; close it"
 
 
 def csv_rows(
     lines: Lines, *, start: int, width: int, delimiter: str
 ) -> Iterator[tuple[int, Row | Malformed]]:
     """Line number and fields of each record from line `start` on, quoting as in RFC 4180."""
-    if csv.field_size_limit() < MAX_RECORD_CHARS:
-        csv.field_size_limit(MAX_RECORD_CHARS)  # of the whole process, so it is only ever raised
+    if csv.field_size_limit() < MAX_RECORD_BYTES:
+        csv.field_size_limit(MAX_RECORD_BYTES)  # of the whole process, so it is only ever raised
     restart: int | None = start
     one_by_one_to = start
     while restart is not None:
@@ -74,7 +76,7 @@ def _careful_split(line: str, following: Iterator[str], width: int) -> tuple[Row
     """Fields, lines that the record takes, and lines that were looked at to find that out."""
     looked_at = count()
     ahead = (text for text, _ in zip(following, looked_at, strict=False))
-    row, used = split_record(line, ahead, width, MAX_RECORD_CHARS)
+    row, used = split_record(line, ahead, width, _TSV_LOOK_AHEAD_CHARS)
     return row, used, next(looked_at)
 
 

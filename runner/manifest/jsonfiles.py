@@ -30,27 +30,33 @@ class _Form:
 
 
 def open_json_lines(source: Source) -> Table:
-    """A record a line; blank lines are none."""
-    return _open(source, _Form("line %d", _line_records))
+    """A record a line; blank lines are none. A file whose first line is a lone bracket is an array all the same."""
+    return _open(source, _ARRAY if _head(source).partition("\n")[0].strip() == "[" else _LINES)
 
 
 def open_json(source: Source) -> Table:
     """One array of objects or of strings, or JSON lines: the first character tells."""
+    return _open(source, _ARRAY if _head(source).startswith("[") else _LINES)
+
+
+def _head(source: Source) -> str:
+    """The first text that is not blank, up to a chunk of it."""
     with open_text(source) as file:
-        sign = next((text for chunk in text_chunks(file) if (text := chunk.lstrip())), "")[:1]
-    return (
-        _open(source, _Form("line %d, item %d", _array_records)) if sign == "[" else open_json_lines(source)
-    )
+        return next((text for chunk in text_chunks(file) if (text := chunk.lstrip())), "")
 
 
 def _line_records(file: Readable, _: str, once: Container[str]) -> Iterator[Gathered[Record]]:
     lines = Lines(line_blocks(file))
-    return gather(_of_lines(lines, once), lambda: lines.passed_chars)
+    return gather(_of_lines(lines, once), lambda: lines.passed_bytes)
 
 
 def _array_records(file: Readable, source: str, once: Container[str]) -> Iterator[Gathered[Record]]:
     items = ArrayItems(text_chunks(file), source)
     return gather(items.records(once), lambda: items.passed_chars)
+
+
+_LINES = _Form("line %d", _line_records)
+_ARRAY = _Form("line %d, item %d", _array_records)
 
 
 def _of_lines(lines: Lines, once: Container[str]) -> Iterator[tuple[int, Record | Malformed]]:

@@ -58,7 +58,7 @@ def is_prompt_file(name: str) -> bool:
 def _line_blocks(source: Source, columns: Mapping[str, str]) -> Iterator[Block]:
     with open_text(source) as file:
         lines = Lines(line_blocks(file))
-        for batch in gather(_prompts(lines), lambda: lines.passed_chars):
+        for batch in gather(_prompts(lines), lambda: lines.passed_bytes):
             yield text_block(
                 Places("line %d", batch.starts), {"prompt": batch.items}, columns, batch.malformed
             )

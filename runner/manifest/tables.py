@@ -15,7 +15,7 @@ from runner.manifest.records import ManifestError, Places, Values
 FIRST_BATCH_RECORDS = (64, 256)
 BATCH_RECORDS = 2_048
 
-MAX_BATCH_CHARS = 4 * 1024 * 1024
+MAX_BATCH_BYTES = 4 * 1024 * 1024
 """A batch of long records ends early, when about so much text has been read for it."""
 
 MAX_COLUMNS = 5_000
@@ -76,11 +76,11 @@ def batch_sizes() -> Iterator[int]:
 
 
 def gather(
-    records: Iterable[tuple[object, Item | Malformed]], passed_chars: Callable[[], int]
+    records: Iterable[tuple[object, Item | Malformed]], passed: Callable[[], int]
 ) -> Iterator[Gathered[Item]]:
-    """Records in batches: by number, and by the characters read for them, which `passed_chars` tells in total."""
+    """Records in batches: by number, and by the text read for them, whose length `passed` tells in total."""
     sizes = batch_sizes()
-    size, full_at = next(sizes), passed_chars() + MAX_BATCH_CHARS
+    size, full_at = next(sizes), passed() + MAX_BATCH_BYTES
     batch: Gathered[Item] = Gathered()
     for start, item in records:
         if isinstance(item, Malformed):
@@ -89,9 +89,9 @@ def gather(
         else:
             batch.items.append(item)
         batch.starts.append(start)
-        if len(batch.items) == size or passed_chars() > full_at:
+        if len(batch.items) == size or passed() > full_at:
             yield batch
-            size, full_at = next(sizes), passed_chars() + MAX_BATCH_CHARS
+            size, full_at = next(sizes), passed() + MAX_BATCH_BYTES
             batch = Gathered()
     if batch.items:
         yield batch

@@ -7,17 +7,16 @@ from __future__ import annotations
 
 import codecs
 import io
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from itertools import chain
+from itertools import chain, islice
 from typing import Protocol
 
 MAX_LINE_BYTES = 4 * 1024 * 1024
 """A longer physical line is a malformed record."""
 
-MAX_RECORD_CHARS = 1024 * 1024
+MAX_RECORD_BYTES = 1024 * 1024
 """A quoted record is given up as unclosed when so much text has passed since the line it starts on."""
 
 FIRST_CHUNK_BYTES = 16 * 1024
@@ -35,8 +34,6 @@ MARKS = (
 )
 """Byte order marks; UTF-32 before UTF-16, whose mark begins its own."""
 
-_LINE_END = re.compile(rb"\r?\n|\r(?=[^\n])")
-
 
 class Readable(Protocol):
     """A binary stream: `read(size)` gives at most `size` bytes, and b"" only at the end."""
@@ -46,10 +43,14 @@ class Readable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class LineBlock:
-    """Consecutive lines. first: number of the first, from 1. problems: line number -> why the line is malformed."""
+    """Consecutive lines. first: number of the first, from 1. problems: line number -> why the line is malformed.
+
+    bytes: their length in the text, as UTF-8.
+    """
 
     first: int
     lines: list[str]
+    bytes: int
     problems: dict[int, str] = field(default_factory=dict)
 
 
@@ -89,7 +90,7 @@ def line_blocks(file: Readable) -> Iterator[LineBlock]:
     for data, skipped_bytes in _whole_lines(chunks):
         if skipped_bytes:
             problem = f"the line has more than {MAX_LINE_BYTES >> 20} MiB; shorten it or remove it"
-            block = LineBlock(first, [TOO_LONG_LINE], {first: problem})
+            block = LineBlock(first, [TOO_LONG_LINE], len(TOO_LONG_LINE), {first: problem})
         else:
             block = _decoded(data, first, offset)
         yield block
@@ -102,30 +103,46 @@ def _whole_lines(chunks: Iterable[bytes]) -> Iterator[tuple[bytes, int]]:
     rest, skipped = b"", 0
     for chunk in chunks:
         data = rest + chunk
-        if skipped or (len(data) > MAX_LINE_BYTES and not _LINE_END.search(data, 0, MAX_LINE_BYTES + 2)):
-            end = _LINE_END.search(data)
-            if end is None:
-                held = data.endswith(b"\r")  # the first half of CR LF, perhaps
+        if skipped or _first_line_bytes(data) > MAX_LINE_BYTES:
+            end = _first_end(data)
+            if not end:
+                held = data.endswith(b"\r")
                 skipped += len(data) - held
                 rest = b"\r" * held
                 continue
-            yield b"", skipped + end.end()
-            data, skipped = data[end.end() :], 0
+            yield b"", skipped + end
+            data, skipped = data[end:], 0
         cut = max(data.rfind(b"\n"), data.rfind(b"\r", 0, max(0, len(data) - 1))) + 1
         if cut:
             yield data[:cut], 0
         rest = data[cut:]
-    if skipped or len(rest) > MAX_LINE_BYTES + 1:
+    if skipped or _first_line_bytes(rest) > MAX_LINE_BYTES:
         yield b"", skipped + len(rest)
     elif rest:
         yield rest, 0
 
 
+def _first_line_bytes(data: bytes) -> int:
+    """Bytes before the first line end, or of everything where there is none; not counted if few."""
+    if len(data) <= MAX_LINE_BYTES:
+        return 0
+    ends = (data.find(b"\n", 0, MAX_LINE_BYTES + 1), data.find(b"\r", 0, MAX_LINE_BYTES + 1))
+    return min((end for end in ends if end >= 0), default=len(data))
+
+
+def _first_end(data: bytes) -> int:
+    """Where the first line stops; 0 if it may go on. A CR at the very end may be half of CR LF."""
+    lf = data.find(b"\n")
+    cr = data.find(b"\r", 0, lf if lf >= 0 else len(data))
+    alone = cr >= 0 and cr + 1 not in (lf, len(data))
+    return cr + 1 if alone else lf + 1
+
+
 def _decoded(data: bytes, first: int, offset: int | None) -> LineBlock:
     try:
-        return LineBlock(first, list(io.StringIO(data.decode(), newline="")))
+        return LineBlock(first, list(io.StringIO(data.decode(), newline="")), len(data))
     except UnicodeDecodeError:
-        block = LineBlock(first, [])
+        block = LineBlock(first, [], len(data))
     for line in data.splitlines(keepends=True):
         try:
             block.lines.append(line.decode())
@@ -155,16 +172,15 @@ class Lines:
     """Numbered lines that can be read again from `hold` on.
 
     hold: number of the line that reading may go back to; whoever reads moves it on. Blocks before it are let go.
-    passed_chars: characters given out for the first time so far.
+    passed_bytes: length of the lines given out for the first time so far, as UTF-8.
     """
 
     def __init__(self, blocks: Iterator[LineBlock]) -> None:
         self._blocks = blocks
         self._kept: deque[LineBlock] = deque()
-        self._held_chars: deque[int] = deque()
         self._problems: dict[int, str] = {}
         self.hold = 1
-        self.passed_chars = 0
+        self.passed_bytes = 0
 
     def read_from(self, number: int) -> Iterator[str]:
         """The lines from `number` on. Raises `UnclosedRecord` when `hold` lies too far behind."""
@@ -190,10 +206,9 @@ class Lines:
     def _pull(self) -> LineBlock | None:
         while self._kept and self._kept[0].first + len(self._kept[0].lines) <= self.hold:
             block = self._kept.popleft()
-            self._held_chars.popleft()
             for number in block.problems:
                 del self._problems[number]
-        if sum(self._held_chars) - (self._held_chars[0] if self._held_chars else 0) > MAX_RECORD_CHARS:
+        if sum(block.bytes for block in islice(self._kept, 1, None)) > MAX_RECORD_BYTES:
             raise UnclosedRecord
         block_or_none = next(self._blocks, None)
         if block_or_none is not None:
@@ -201,8 +216,6 @@ class Lines:
         return block_or_none
 
     def _keep(self, block: LineBlock) -> None:
-        chars = sum(map(len, block.lines))
         self._kept.append(block)
-        self._held_chars.append(chars)
         self._problems.update(block.problems)
-        self.passed_chars += chars
+        self.passed_bytes += block.bytes

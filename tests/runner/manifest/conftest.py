@@ -1,0 +1,25 @@
+"""Manifests written by tests."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from runner.manifest.opening import open_manifest
+from tests.runner.manifest.readback import Found, read_back
+
+Reader = Callable[..., Found]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Reader:
+    """`read(name, content, **options)` writes a manifest and gives back its records."""
+
+    def written_and_read(name: str, content: bytes, **options: str | None) -> Found:
+        path = tmp_path / name
+        path.write_bytes(content)
+        return read_back(open_manifest(path, **options))
+
+    return written_and_read
