@@ -7,7 +7,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-from tests.faults.catalogue import FAULTS
+from tests.faults.catalogue import FAULTS, MIXED
 from tests.faults.checks import check_all
 from tests.faults.drive import MIXED_NAME, run_all
 from tests.faults.judge import Verdict, judge_all
@@ -26,22 +26,33 @@ def table(verdicts: list[Verdict], *, verbose: bool) -> list[str]:
     return lines
 
 
+def chosen_names(faults: list[str], without: list[str]) -> frozenset[str]:
+    """The faults to run."""
+    wanted = set(faults) & FAULTS.keys() if faults else set(FAULTS)
+    if MIXED_NAME in faults:
+        wanted |= {fault.name for fault in MIXED}
+    return frozenset(wanted - set(without))
+
+
+def parser() -> argparse.ArgumentParser:
+    """The command's options."""
+    options = argparse.ArgumentParser(prog="python -m tests.faults", description=__doc__)
+    options.add_argument("faults", nargs="*", help=f"which; {MIXED_NAME}: all that share a run; none: all")
+    options.add_argument("--without", nargs="+", default=[], metavar="FAULT", help="faults to leave out")
+    options.add_argument("--keep", type=Path, help="new folder for manifests, outputs and journals")
+    options.add_argument("--quiet", action="store_true", help="list only what missed")
+    return options
+
+
 def main() -> int:
     """Run, judge, print; 1 when anything misses."""
-    options = argparse.ArgumentParser(description=__doc__)
-    options.add_argument(
-        "faults", nargs="*", help=f"faults to run; {MIXED_NAME} is the shared run; none: all"
-    )
-    options.add_argument(
-        "--keep", type=Path, help="folder for manifests, outputs and journals (must not exist)"
-    )
-    options.add_argument("--quiet", action="store_true", help="list only what missed")
+    options = parser()
     chosen = options.parse_args()
-    names = frozenset(chosen.faults)
-    if unknown := names - FAULTS.keys() - {MIXED_NAME}:
+    named = {*chosen.faults, *chosen.without} - {MIXED_NAME}
+    if unknown := named - FAULTS.keys():
         options.error(f"no such fault: {', '.join(sorted(unknown))}")
     with tempfile.TemporaryDirectory() as temporary:
-        runs = run_all(chosen.keep or Path(temporary), names)
+        runs = run_all(chosen.keep or Path(temporary), chosen_names(chosen.faults, chosen.without))
         verdicts, checks = judge_all(runs), check_all(runs)
     lines = table(verdicts, verbose=not chosen.quiet)
     for name, problems in checks.items():
@@ -49,6 +60,8 @@ def main() -> int:
         lines += [f"       {problem}" for problem in problems[:_SHOWN]]
     good = sum(not verdict.problems for verdict in verdicts)
     passed = sum(not problems for problems in checks.values())
+    peak = max(run.peak_bytes for run in runs) >> 20
+    lines.append(f"most memory of a run: {peak} MiB")
     lines.append(f"faults: {good} of {len(verdicts)}; checks: {passed} of {len(checks)}")
     sys.stdout.write("\n".join(lines) + "\n")
     return int(good < len(verdicts) or passed < len(checks))

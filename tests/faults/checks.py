@@ -84,7 +84,7 @@ def plain_rows_succeed(ran: Ran) -> list[str]:
 
 def attempts_are_requests(ran: Ran) -> list[str]:
     """`attempts` counts what the server saw (connections that died before a request count as well)."""
-    reached = not ran.alone or not (ran.alone.accept or ran.alone.down)
+    reached = not ran.alone or not ran.alone.unseen
     rows = {row.position: row for row in ran.rows}
     pairs = [
         (group[0]["attempts"] or 0, ran.history.requests(rows[position].prompt), position)
@@ -125,7 +125,7 @@ def summary_tells_the_truth(ran: Ran) -> list[str]:
     problems = [
         f"{name}: {found[name]}, not {expected[name]}" for name in expected if found[name] != expected[name]
     ]
-    exact = not ran.alone or not (ran.alone.accept or ran.alone.down)
+    exact = not ran.alone or not ran.alone.unseen
     if summary.get("requests_sent", -1) < sent or (exact and summary["requests_sent"] != sent):
         problems.append(f"requests_sent {summary.get('requests_sent')}, the server saw {sent}")
     return problems
@@ -140,7 +140,8 @@ def files_are_accounted_for(ran: Ran) -> list[str]:
     problems = [f"missing {name}" for name in sorted(named - there)]
     if len(there - named) != extra:
         problems.append(f"{len(there - named)} files below images/ that no row names, {extra} expected")
-    strays = [path.name for path in ran.out.rglob("*") if path.name.endswith((".tmp", ".part"))]
+    temporary = ("*.tmp", "*.part", ".tmp/**/*")
+    strays = [path.name for form in temporary for path in ran.out.rglob(form) if path.is_file()]
     return problems + [f"left behind: {name}" for name in strays]
 
 

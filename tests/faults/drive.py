@@ -35,7 +35,7 @@ ALONE_OPTIONS = ("--attempts", "3", "--timeout", "4", "--concurrency", "2")
 MAX_IMAGE_BYTES = 8 * 2**20
 PLAIN_BETWEEN = 2
 PARALLEL_RUNS = 3
-HANG_S = 600.0
+HANG_S = 240.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,14 +85,13 @@ def plain_row(position: int, group: str) -> Planned:
     return Planned(position, f"{group}, plain row {position}: an owl on a fence", fields)
 
 
-def mixed_rows() -> tuple[Planned, ...]:
-    """Every fault of the shared manifest once, shuffled, plain rows after each."""
-    faults = list(MIXED)
+def mixed_rows(faults: list[Fault]) -> tuple[Planned, ...]:
+    """Every fault once, shuffled, plain rows after each."""
     random.Random(20261122).shuffle(faults)
     rows: list[Planned] = []
     for fault in faults:
         rows.append(Planned(len(rows), fault.prompt, fault.fields, fault))
-        rows.extend(plain_row(len(rows) + extra, MIXED_NAME) for extra in range(PLAIN_BETWEEN))
+        rows += [plain_row(position, MIXED_NAME) for position in range(len(rows), len(rows) + PLAIN_BETWEEN)]
     return tuple(rows)
 
 
@@ -234,16 +233,15 @@ def run_alone(folder: Path, fault: Fault) -> Ran:
     return run_one(folder / fault.name, fault.name, alone_rows(fault, fault.alone), options, fault.alone)
 
 
-def run_all(folder: Path, names: frozenset[str] = frozenset()) -> list[Ran]:
-    """Every run, a few at a time; with `names`, only the runs of those faults (`mixed` names the shared one)."""
-    chosen = [fault for fault in ALONE if not names or fault.name in names]
+def run_mixed(folder: Path, faults: list[Fault]) -> Ran:
+    """The shared run, then the same command again."""
+    return run_one(folder / MIXED_NAME, MIXED_NAME, mixed_rows(faults), MIXED_OPTIONS, twice=True)
+
+
+def run_all(folder: Path, names: frozenset[str]) -> list[Ran]:
+    """The runs that the named faults need, a few at a time."""
+    shared = [fault for fault in MIXED if fault.name in names]
     with ThreadPoolExecutor(PARALLEL_RUNS) as pool:
-        tasks = [pool.submit(run_alone, folder, fault) for fault in chosen]
-        if not names or MIXED_NAME in names or any(fault.name in names for fault in MIXED):
-            tasks.insert(
-                0,
-                pool.submit(
-                    run_one, folder / MIXED_NAME, MIXED_NAME, mixed_rows(), MIXED_OPTIONS, twice=True
-                ),
-            )
+        tasks = [pool.submit(run_mixed, folder, shared)] if shared else []
+        tasks += [pool.submit(run_alone, folder, fault) for fault in ALONE if fault.name in names]
         return [task.result() for task in tasks]

@@ -87,7 +87,10 @@ class House:
 
 @dataclass
 class Exchange:
-    """One POST /v1/images/generations. number: `seq` of its journal line; nth: which request of its prompt."""
+    """One POST /v1/images/generations.
+
+    number: `seq` of its journal line. nth: which request of its prompt. held: sha256 of images within the answer.
+    """
 
     house: House
     wire: Wire
@@ -96,6 +99,7 @@ class Exchange:
     number: int
     nth: int
     marker: Marker
+    held: list[str] = field(default_factory=list)
 
     @property
     def prompt(self) -> str:
@@ -119,6 +123,10 @@ class Exchange:
     def charge(self, images: int | None = None) -> None:
         """Take the money: from here on this request is paid for, whatever becomes of the answer."""
         self.note("charged", images=self.n if images is None else images)
+
+    def holds(self, data: bytes) -> None:
+        """Note that the answer holds these bytes: quarantining them is as good as quarantining the answer."""
+        self.held.append(hashlib.sha256(data).hexdigest())
 
     def picture(self, index: int = 0, form: str | None = None) -> bytes:
         """The picture asked for, in the format and size asked for."""
@@ -162,7 +170,8 @@ class Exchange:
             raise ClientGone
         self.wire.send(data)
         body = data.partition(b"\r\n\r\n")[2]
-        self.note("flushed", status=status, body_sha256=hashlib.sha256(body).hexdigest())
+        sums = [hashlib.sha256(body).hexdigest(), *self.held]
+        self.note("flushed", status=status, body_sha256=sums)
 
     def answer(self, status: int, body: bytes, headers: dict[str, str] | None = None) -> None:
         """A whole, correctly framed answer. One that is not 2xx is journalled as `refused` first."""

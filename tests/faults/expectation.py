@@ -37,6 +37,7 @@ class Alone:
     exit_codes: allowed. options: added to `imagemill run`. before, after: plain rows around the `copies` faulty ones.
     others: allowed ends of the plain rows. total_requests: POSTs of the whole run.
     accept: what the first connections to the server meet. down: nothing listens at the base URL.
+    unseen: connections die before the server reads a request, which counts as an attempt all the same.
     silence_s: seconds after the first refusal in which no request may arrive (grace_s, from there, is for those on
     their way).
     """
@@ -50,6 +51,7 @@ class Alone:
     total_requests: Range = (0, MANY)
     accept: str = ""
     down: bool = False
+    unseen: bool = False
     silence_s: float = 0.0
     grace_s: float = 0.5
 

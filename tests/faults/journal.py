@@ -8,8 +8,8 @@ event             fields besides `event`, `seq`, `time`
 `request`         listener, path, prompt, prompt_hash, idempotency_key, authorization (sha256 or null), key_ok, cookie
 `charged`         exchange (seq of the request), prompt_hash, images: money
 `refused`         exchange, prompt_hash, status: an answer that is not 2xx
-`flushed`         exchange, prompt_hash, status, body_sha256: the whole answer was handed to the kernel and the client
-                  was there
+`flushed`         exchange, prompt_hash, status, body_sha256 (of the body and of what it holds): the whole answer was
+                  handed to the kernel and the client was there
 `closed_by_client` exchange, prompt_hash, sent: bytes handed over before it went
 `get`             listener, path, prompt_hash and data_sha256 of the image, credentials (names of headers that carried any)
 """

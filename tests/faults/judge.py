@@ -66,7 +66,8 @@ class Evidence:
     def paid_bodies(self, prompt: str) -> set[str]:
         """sha256 of what was handed over under 2xx for a prompt: answer bodies, and images behind URLs."""
         history = self.ran.history
-        bodies = {event["body_sha256"] for event in history.of("flushed", prompt) if event["status"] < 300}
+        answers = [event for event in history.of("flushed", prompt) if event["status"] < 300]
+        bodies = {each for event in answers for each in event["body_sha256"]}
         return bodies | {event["data_sha256"] for event in history.of("get", prompt)}
 
 

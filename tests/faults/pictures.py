@@ -46,6 +46,14 @@ def _packed_zeros(length: int) -> bytes:
     )
 
 
+def svg(prompt: str) -> bytes:
+    """A drawing that names its prompt."""
+    name = hashlib.sha256(prompt.encode()).hexdigest()
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><title>{name}</title></svg>'.encode()
+    )
+
+
 @functools.cache
 def pixel_bomb() -> bytes:
     """A valid PNG of 50,000 x 50,000 pixels in about 300 kB."""
@@ -75,5 +83,4 @@ def cut(data: bytes, share: float = 0.6) -> bytes:
     return data[: int(len(data) * share)]
 
 
-SVG = b'<svg xmlns="http://www.w3.org/2000/svg" width="8" height="8"><rect width="8" height="8" fill="red"/></svg>'
 HTML = b"<!DOCTYPE html><html><body><h1>Link expired</h1></body></html>"

@@ -15,7 +15,7 @@ pytestmark = pytest.mark.xdist_group("faults")
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Verdict], dict[str, list[str]]]:
     """Verdicts by fault and problems by check, of one pass over everything."""
-    runs = run_all(tmp_path_factory.mktemp("faults"))
+    runs = run_all(tmp_path_factory.mktemp("faults"), frozenset(FAULTS))
     return {verdict.name: verdict for verdict in judge_all(runs)}, check_all(runs)
 
 

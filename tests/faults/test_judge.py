@@ -36,7 +36,7 @@ def event(name: str, fault: Any, **fields: Any) -> Event:
         "exchange": 1,
         "status": 200,
         "images": 1,
-        "body_sha256": "00",
+        "body_sha256": ["00"],
         **fields,
     }
 

@@ -210,7 +210,7 @@ def test_every_fault_can_be_served_and_is_journalled_first(served: Served, group
             eventually(served, "request", fault.prompt)
             journal_kept_up(served, fault, receive(client, limit=1)[0])
             client.settimeout(0.01)
-            receive(client, limit=2**22, within_s=0.2)
+            receive(client, limit=2**22, within_s=0.1)
         served.house.revoked = False
 
 

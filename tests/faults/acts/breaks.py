@@ -81,7 +81,7 @@ def drip(exchange: Exchange) -> None:
     exchange.wire.drip(
         answer[start:], size=int(marker.number("size", 1)), every_s=marker.number("every", 0.5)
     )
-    exchange.note("flushed", status=200, body_sha256=None)
+    exchange.note("flushed", status=200, body_sha256=[])
 
 
 def pieces(exchange: Exchange) -> None:
@@ -89,7 +89,7 @@ def pieces(exchange: Exchange) -> None:
     answer = _charged_answer(exchange)
     count = int(exchange.marker.number("count", 20))
     exchange.wire.drip(answer, size=-(-len(answer) // count), every_s=0.05)
-    exchange.note("flushed", status=200, body_sha256=None)
+    exchange.note("flushed", status=200, body_sha256=[])
 
 
 def late(exchange: Exchange) -> None:
@@ -100,10 +100,10 @@ def late(exchange: Exchange) -> None:
 
 
 def drop_after(exchange: Exchange) -> None:
-    """A good answer on a connection said to be kept, which is closed without a word right after; how: close or reset."""
+    """A good answer on a connection said to be kept, which ends without a word `wait` s later; how."""
     exchange.charge()
     exchange.hand_over(whole(200, exchange.body(), {"Connection": "keep-alive", "Keep-Alive": "timeout=60"}))
-    exchange.wire.pause(0.05)
+    exchange.wire.pause(exchange.marker.number("wait"))
     _end(exchange)
 
 

@@ -143,7 +143,7 @@ IMAGES: dict[str, Callable[[Exchange], bytes]] = {
     "webp": lambda ex: ex.picture(form="WEBP"),
     "gif": lambda ex: ex.picture(form="GIF"),
     "tiff": lambda ex: ex.picture(form="TIFF"),
-    "svg": lambda _: pictures.SVG,
+    "svg": lambda ex: pictures.svg(ex.prompt),
     "html": lambda _: pictures.HTML,
     "text": lambda _: b"no image today",
     "one_byte": lambda _: b"\x89",
@@ -196,7 +196,9 @@ def raw_utf8(exchange: Exchange) -> None:
 def image(exchange: Exchange) -> None:
     """kind: a row of IMAGES, as base64."""
     exchange.charge()
-    item = {"b64_json": _text(IMAGES[exchange.marker.text("kind")](exchange))}
+    data = IMAGES[exchange.marker.text("kind")](exchange)
+    exchange.holds(data)
+    item = {"b64_json": _text(data)}
     exchange.answer(200, _dumped(exchange.document([item])))
 
 

@@ -144,14 +144,22 @@ BROKEN: dict[str, Callable[[bytes], bytes]] = {
 """Byte streams that no reader can trust, or at least none need read."""
 
 
+def _send_broken(exchange: Exchange, data: bytes) -> None:
+    """The head, a moment, the rest, so that the client has seen the status; at_once=1: all in one piece."""
+    start = 0 if exchange.marker.number("at_once") else data.find(b"\r\n\r\n") + 4
+    exchange.wire.send(data[:start])
+    exchange.wire.pause(0.05)
+    exchange.wire.send(data[start:])
+
+
 def frame(exchange: Exchange) -> None:
-    """kind: a row of SOUND or BROKEN; keep=1 leaves the connection open afterwards."""
+    """kind: a row of SOUND or BROKEN (see `_send_broken`); keep=1 leaves the connection open afterwards."""
     kind = exchange.marker.text("kind")
     exchange.charge()
     if kind in SOUND:
         exchange.hand_over(SOUND[kind](exchange.body()))
     else:
-        exchange.wire.send(BROKEN[kind](exchange.body()))
+        _send_broken(exchange, BROKEN[kind](exchange.body()))
     if not exchange.marker.number("keep"):
         exchange.wire.finish()
 

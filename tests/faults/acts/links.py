@@ -53,8 +53,9 @@ ABROAD: dict[str, str] = {
 Value = Callable[[Exchange, str], Any]
 
 
-def _data_uri(exchange: Exchange, _path: str) -> str:
-    return "data:image/png;base64," + base64.b64encode(exchange.picture()).decode()
+def _data_uri(exchange: Exchange, data: bytes, media_type: str = "image/png") -> str:
+    exchange.holds(data)
+    return f"data:{media_type};base64," + base64.b64encode(data).decode()
 
 
 OWN: dict[str, Value] = {
@@ -68,9 +69,9 @@ OWN: dict[str, Value] = {
     "in_list": lambda ex, path: [ex.url(path)],
     "list_empty": lambda ex, path: [],
     "words": lambda ex, path: "see attachment",
-    "data_uri": _data_uri,
-    "data_uri_html": lambda ex, path: "data:text/html;base64," + base64.b64encode(pictures.HTML).decode(),
-    "data_uri_cut": lambda ex, path: _data_uri(ex, path)[:200],
+    "data_uri": lambda ex, path: _data_uri(ex, ex.picture()),
+    "data_uri_html": lambda ex, path: _data_uri(ex, pictures.HTML, "text/html"),
+    "data_uri_cut": lambda ex, path: _data_uri(ex, ex.picture()[:300]),
 }
 """`url` values that stay at home: the exchange and the path of the published image to a JSON value."""
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from tests.faults.expectation import BAD_CONTENT, BAD_CONTENT_LOST, MODERATED, SUCCESS, Fault, grouped
+from tests.faults.expectation import BAD_CONTENT, BAD_CONTENT_LOST, LOST, MODERATED, SUCCESS, Fault, grouped
 from tests.faults.marker import write
 
 UNUSABLE = "evidence: 200 whole, content unusable: paid, quarantine, row failed"
@@ -34,7 +34,6 @@ UNREADABLE = (
             ("data_number", "`data` a number"),
             ("data_empty", "`data` empty"),
             ("data_of_nulls", "`data` [null]"),
-            ("data_of_texts", "`data` of strings that are no images"),
             ("data_of_numbers", "`data` of numbers"),
             ("data_of_lists", "`data` of lists"),
             ("item_empty", "an item without fields"),
@@ -54,6 +53,9 @@ UNREADABLE = (
             ("rate_limit_200", "a rate limit under 200"),
             ("code_msg_200", '{"code": 500, "msg": ...} under 200'),
         )
+    ),
+    Fault(
+        "body_data_of_texts", "`data` of words", _body("data_of_texts"), (BAD_CONTENT_LOST, LOST), UNUSABLE
     ),
     *(
         Fault(f"body_{kind}", does, _body(kind), (BAD_CONTENT_LOST,), UNUSABLE)

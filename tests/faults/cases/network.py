@@ -157,7 +157,6 @@ SOUND = tuple(
         ("http10_length", "HTTP/1.0 with a length", False),
         ("unframed", "neither length nor chunks, ended by FIN", False),
         ("interim", "100 and 103 before the 200", True),
-        ("garbage_after", "the answer, then garbage on the kept connection", True),
         ("second_answer", "the answer, then one that nobody asked for", True),
         ("many_headers", "about 100 header lines", False),
         ("odd_reason", "no reason phrase", False),
@@ -172,6 +171,27 @@ SOUND = tuple(
 _UNREADABLE_HEAD = (DISCONNECTED, TRUNCATED, GATEWAY)
 
 BROKEN = (
+    *(
+        Fault(
+            f"{kind}_at_once",
+            f"{does}, in one piece with the head",
+            _frame(kind, at_once=1),
+            (TRUNCATED, DISCONNECTED, BAD_CONTENT_LOST),
+            CUT,
+        )
+        for kind, does in (
+            ("length_short", "64 bytes more than the length says"),
+            ("chunk_size_nonsense", "a chunk size that is no number"),
+            ("chunk_size_vast", "a chunk size of 24 hex digits"),
+        )
+    ),
+    Fault(
+        "frame_garbage_after",
+        "the answer and garbage in one piece, on a kept connection",
+        _frame("garbage_after", keep=1),
+        (SUCCESS, TRUNCATED, DISCONNECTED),
+        "G2 when the reader gets the body; " + CUT,
+    ),
     Fault(
         "frame_gzip", "gzip although identity was asked", _frame("gzip"), (SUCCESS, BAD_CONTENT_LOST), KEPT
     ),

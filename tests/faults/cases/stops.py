@@ -27,6 +27,11 @@ ACCESS = "evidence: 401; 403 access, unverified or blocked: not billed, stop the
 DOWN = "the run pauses, and ends with exit 5 if the service stays down; rows stay pending with that kind"
 LONG = "a longer Retry-After than --give-up also ends the run: exit 5"
 
+_STEADY = ("--concurrency", "4", "--rpm", "1200")
+"""A request every 50 ms."""
+
+_NEVER_SEEN = End("parked", "disconnected", requests=NONE, billed=ONE, quarantine=None)
+
 _FAST = ("--give-up", "2s")
 
 
@@ -176,14 +181,21 @@ CONNECTIONS = (
         (End("pending", "connect", requests=NONE), UNSENT),
         "connect: never sent, not billed; exit 5 when the service stays down",
         alone=Alone(
-            frozenset({5}), options=_FAST, before=0, copies=5, after=0, down=True, total_requests=NONE
+            frozenset({5}),
+            options=_FAST,
+            before=0,
+            copies=5,
+            after=0,
+            down=True,
+            unseen=True,
+            total_requests=NONE,
         ),
     ),
     Fault(
         "reset_on_accept",
         "RST for the first three connections, before a byte is read",
         "",
-        (SUCCESS, End("parked", "disconnected", requests=NONE, billed=ONE, quarantine=None)),
+        (SUCCESS, _NEVER_SEEN),
         "evidence: reset; maybe billed once the headers were written, retried when they were not",
         alone=Alone(
             frozenset({0, 3}),
@@ -191,6 +203,7 @@ CONNECTIONS = (
             copies=10,
             after=0,
             accept="reset,reset,reset",
+            unseen=True,
             total_requests=(7, 10),
         ),
     ),
@@ -198,7 +211,7 @@ CONNECTIONS = (
         "close_on_accept",
         "FIN for the first three connections, before a byte is read",
         "",
-        (SUCCESS, End("parked", "disconnected", requests=NONE, billed=ONE, quarantine=None)),
+        (SUCCESS, _NEVER_SEEN),
         "evidence: disconnect; maybe billed once the headers were written, retried when they were not",
         alone=Alone(
             frozenset({0, 3}),
@@ -206,38 +219,36 @@ CONNECTIONS = (
             copies=10,
             after=0,
             accept="close,close,close",
+            unseen=True,
             total_requests=(7, 10),
         ),
     ),
-    Fault(
-        "kept_connections_die",
-        "every connection is said to be kept and closed 50 ms after its answer",
-        write("drop_after"),
-        (SUCCESS,),
-        "send: fresh or young connection; G2: nothing is parked for a dead connection of ours",
-        alone=Alone(
-            frozenset({0}),
-            before=0,
-            copies=60,
-            after=0,
-            options=("--concurrency", "4", "--rpm", "1200"),
-            total_requests=(60, 60),
-        ),
+    *(
+        Fault(
+            f"kept_connections_{how}",
+            f"every connection is said to be kept, and ends ({how}) right after its answer",
+            write("drop_after", how=how, wait=0.005),
+            (SUCCESS,),
+            "send: fresh or young connection: nothing is parked for a connection that died in our hands",
+            alone=Alone(
+                frozenset({0}),
+                before=0,
+                copies=40,
+                after=0,
+                options=_STEADY,
+                unseen=True,
+                total_requests=(40, 40),
+            ),
+        )
+        for how in ("close", "reset")
     ),
     Fault(
-        "kept_connections_reset",
-        "every connection is said to be kept and reset 50 ms after its answer",
-        write("drop_after", how="reset"),
-        (SUCCESS,),
-        "send: fresh or young connection; G2: nothing is parked for a dead connection of ours",
-        alone=Alone(
-            frozenset({0}),
-            before=0,
-            copies=60,
-            after=0,
-            options=("--concurrency", "4", "--rpm", "1200"),
-            total_requests=(60, 60),
-        ),
+        "kept_connections_race",
+        "every connection is said to be kept, and ends just when the next request is due",
+        write("drop_after", wait=0.05),
+        (SUCCESS, _NEVER_SEEN),
+        "send: fresh or young connection; at worst the row is parked and counted",
+        alone=Alone(frozenset({0, 3}), before=0, copies=40, after=0, options=_STEADY, unseen=True),
     ),
 )
 
