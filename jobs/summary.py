@@ -18,30 +18,28 @@ def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
     return ExitCode.SOME_FAILED, f"finished: {told}"
 
 
-def next_command(
-    exit_code: ExitCode, by_status: Mapping[str, int], out: str, manifest: str, *, simulated: bool
-) -> str:
-    """The command that a user most likely wants now."""
-    folder = shlex.quote(out)
-    again = f"imagemill run {shlex.quote(out + '/job.toml')}"
+def next_command(exit_code: ExitCode, by_status: Mapping[str, int], out: str, *, simulated: bool) -> str:
+    """The command that a user most likely wants now. A simulated folder stays so: the real run needs one of its own."""
+    folder, job = shlex.quote(out), shlex.quote(out + "/job.toml")
+    again = f"imagemill run {job}"
     match exit_code:
         case ExitCode.OK if simulated:
-            return f"imagemill plan {shlex.quote(manifest)}"
+            return f"imagemill plan {job} --set simulate=false --out {shlex.quote(out + '-real')}"
         case ExitCode.OK:
             return f"imagemill verify {folder}"
         case ExitCode.SOME_FAILED:
-            return _after_failures(by_status, folder, manifest)
+            return _after_failures(by_status, folder, job)
         case ExitCode.BUDGET:
             return f"{again} --max-cost …"
         case ExitCode.ACCOUNT:
-            return f"imagemill doctor {shlex.quote(out + '/job.toml')}"
+            return f"imagemill doctor {job}"
         case _:
             return again
 
 
-def _after_failures(by_status: Mapping[str, int], folder: str, manifest: str) -> str:
+def _after_failures(by_status: Mapping[str, int], folder: str, job: str) -> str:
     if by_status.get(RowStatus.FAILED.value):
         return f"imagemill retry {folder}"
     if by_status.get(RowStatus.PARKED.value):
         return f"imagemill retry {folder} --parked"
-    return f"imagemill plan {shlex.quote(manifest)}"
+    return f"imagemill plan {job}"

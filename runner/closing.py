@@ -76,7 +76,7 @@ def summarize(
         duration_s=round(duration_s, 3),
         exit_code=int(code),
         exit_reason=text,
-        next=next_command(code, counts.by_status, out, job.manifest or "", simulated=job.simulate),
+        next=next_command(code, counts.by_status, out, simulated=job.simulate),
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import re
+import shlex
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -28,7 +29,9 @@ def check_images(command: CommandLine, out: str | Path) -> None:
 def test_quickstart(command: CommandLine, samples: Path) -> None:
     ended = command("run", samples / "quickstart.csv", *SIMULATED)
     assert ended.code == 0, ended.err
-    assert "imagemill plan" in ended.out
+    command_line = ended.out.splitlines()[-1].split(" imagemill ")[1]
+    planned = command(*shlex.split(command_line), "--json")
+    assert (planned.code, planned.json["requests"]) == (0, 12), planned.err
     rows = command.results("runs/quickstart")
     written = list(csv.DictReader((samples / "quickstart.csv").open(encoding="utf-8", newline="")))
     asked = [row for row in written for _ in range(int(row["n"] or 1))]

@@ -43,20 +43,25 @@ STATUSES = [{}, {"failed": 1}, {"parked": 1}, {"failed": 1, "parked": 1}, {"inva
 def test_every_end_has_a_next_command_that_names_its_paths_whole(
     code: ExitCode, by_status: dict[str, int], simulated: bool
 ) -> None:
-    command = next_command(code, by_status, "runs/my run; rm -rf", "my prompts.csv", simulated=simulated)
+    command = next_command(code, by_status, "runs/my run; rm -rf", simulated=simulated)
     words = shlex.split(command)
     assert words[0] == "imagemill"
-    assert words[2] in ("runs/my run; rm -rf", "runs/my run; rm -rf/job.toml", "my prompts.csv")
+    assert words[2] in ("runs/my run; rm -rf", "runs/my run; rm -rf/job.toml")
 
 
 def test_what_failed_is_offered_to_be_sent_again_and_what_is_parked_only_by_name() -> None:
-    failed = next_command(ExitCode.SOME_FAILED, {"failed": 2, "parked": 1}, "o", "m.csv", simulated=False)
-    parked = next_command(ExitCode.SOME_FAILED, {"parked": 1}, "o", "m.csv", simulated=False)
+    failed = next_command(ExitCode.SOME_FAILED, {"failed": 2, "parked": 1}, "o", simulated=False)
+    parked = next_command(ExitCode.SOME_FAILED, {"parked": 1}, "o", simulated=False)
     assert (failed, parked) == ("imagemill retry o", "imagemill retry o --parked")
+
+
+def test_after_a_rehearsal_the_real_run_is_planned_in_a_folder_of_its_own() -> None:
+    command = next_command(ExitCode.OK, {"succeeded": 1}, "o", simulated=True)
+    assert command == "imagemill plan o/job.toml --set simulate=false --out o-real"
 
 
 @pytest.mark.parametrize(
     "code", [ExitCode.INTERRUPTED, ExitCode.TERMINATED, ExitCode.SERVICE_DOWN, ExitCode.LOCAL]
 )
 def test_what_ended_early_goes_on_by_running_it_again(code: ExitCode) -> None:
-    assert next_command(code, {}, "o", "m.csv", simulated=False) == "imagemill run o/job.toml"
+    assert next_command(code, {}, "o", simulated=False) == "imagemill run o/job.toml"
