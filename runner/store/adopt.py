@@ -1,7 +1,8 @@
 """Images of dead runs that were durable before their outcome was: adopted, so that what was paid for is not lost.
 
 Between the moment an image stands under its final name and the moment its outcome is recorded, a kill leaves the file
-without a record. The name tells the attempt and the index, and only whole, checked images ever get a final name.
+without a record. The name tells the attempt and the index, and only whole, checked images ever get a final name. The
+kill may have come before that name was synced, so that is done before it is recorded.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from jobs.naming import EXTENSIONS, image_name
 from runner.store import records
+from runner.store.durable import sync_above
 from runner.store.images import NotAnImage, differences, look
 from runner.store.ledger import record_now
 from schemas.outcome import SavedImage, Success
@@ -36,6 +38,8 @@ def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms:
         images = tuple(_on_disk(out, attempt, row_id, n, request, max_pixels))
         if len(images) < n:
             continue
+        for image in images:
+            sync_above(out, image.file_name)
         measured = records.Measured(attempt, now_ms, None, reserved, cost_estimated=reserved is not None)
         record_now(connection, records.success(Success(images, flags=(RECOVERED,)), measured))
         adopted += 1

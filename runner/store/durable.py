@@ -11,7 +11,7 @@ import os
 import secrets
 import threading
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
@@ -28,9 +28,9 @@ class Folder:
     """OUT, as a place to write. Safe to use from several threads."""
 
     def __init__(self, root: Path) -> None:
-        """Creates `root` and its temporary folder. Raises OSError where that is impossible."""
+        """Creates `root` and its temporary folder, durably. Raises OSError where that is impossible."""
         self.root = root
-        root.mkdir(parents=True, exist_ok=True)
+        _make_root(root)
         self._making = threading.Lock()
         self._made: set[str] = set()
         self.make(TEMPORARY, private=True)
@@ -134,14 +134,35 @@ def _open_folder(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 
 
-def _descend(parent: int, part: str, private: bool) -> int:
-    """Open the sub-folder `part`, made if absent; `parent` is closed."""
+def _make_root(root: Path) -> None:
+    """Make `root` and the folders above it that are missing, and sync the names of them all."""
+    missing = [path for path in root.parents if not path.exists()]
+    root.mkdir(parents=True, exist_ok=True)
+    for path in (root, *missing):
+        with suppress(PermissionError):  # one may write to a folder that one may not read
+            _sync(path.parent)
+
+
+def sync_above(root: Path, name: str) -> None:
+    """Make the names on the way from `root` down to the file `name` durable. Raises OSError."""
+    for folder in PurePosixPath(name).parents:
+        _sync(root / folder)
+
+
+def _sync(path: Path) -> None:
+    folder = _open_folder(path)
     try:
-        try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)
+
+
+def _descend(parent: int, part: str, private: bool) -> int:
+    """Open the sub-folder `part`, made if absent; `parent` is synced, as a run killed before that may have made it."""
+    try:
+        with suppress(FileExistsError):
             os.mkdir(part, 0o700 if private else 0o755, dir_fd=parent)
-            os.fsync(parent)
-        except FileExistsError:
-            pass
+        os.fsync(parent)
         return os.open(part, _FOLDER_FLAGS, dir_fd=parent)
     finally:
         os.close(parent)
