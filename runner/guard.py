@@ -6,6 +6,7 @@ The check is made on the address that is connected to, not on the name, so a nam
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from collections.abc import Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
@@ -19,6 +20,7 @@ _NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/2
 """Protocol assignments, local NAT64, documentation, site-local: not all Pythons count them as private."""
 _DOCUMENT_PORTS = {"http": 80, "https": 443}
 MAX_URL_CHARS = 8192
+RESOLVE_TIMEOUT_S = 10.0
 
 
 class DownloadRefused(Exception):
@@ -118,8 +120,9 @@ class GuardedResolver(AbstractResolver):
     async def resolve(
         self, host: str, port: int = 0, family: socket.AddressFamily = socket.AF_UNSPEC
     ) -> list[ResolveResult]:
-        """Addresses of `host`. Raises DownloadRefused unless all are public or the host is allowed."""
-        found = await self._inner.resolve(host, port, family)
+        """Addresses of `host`. Raises DownloadRefused unless all are public or the host is allowed, TimeoutError."""
+        async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+            found = await self._inner.resolve(host, port, family)
         if not self._guard.allowed(host, port) and not all(is_public(entry["host"]) for entry in found):
             raise DownloadRefused(_message(host, port))
         return found

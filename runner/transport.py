@@ -85,6 +85,7 @@ class Transport:
         trace = TraceConfig()
         trace.on_request_headers_sent.append(_mark_sent)
         timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        in_turn = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         plain = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
         self._api = aiohttp.ClientSession(
             connector=TCPConnector(limit=0, keepalive_timeout=YOUNG_CONNECTION_S, ttl_dns_cache=60),
@@ -101,7 +102,7 @@ class Transport:
                 use_dns_cache=False,
             ),
             cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=timeout,
+            timeout=in_turn,
             headers=plain,
             trace_configs=[trace],
         )
