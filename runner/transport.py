@@ -10,7 +10,7 @@ import asyncio
 import errno
 import json
 import ssl
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -192,7 +192,7 @@ class Transport:
                 chunk = await stream.readany()
             if not chunk or (not good and lifter.size + len(chunk) > ERROR_BODY_BYTES):
                 break
-            _postpone(deadline, await room.held.take(len(chunk)))
+            await _outside(deadline, room.held.take(len(chunk)))
             if lift:
                 lifter.feed(chunk)
             else:
@@ -205,11 +205,13 @@ class Transport:
         return Body(b"".join(pieces), (), (), lifter.size)
 
 
-def _postpone(deadline: asyncio.Timeout, seconds: float) -> None:
-    """Time spent waiting for our own memory is not the service's."""
-    when = deadline.when()
-    if seconds and when is not None:
-        deadline.reschedule(when + seconds)
+async def _outside(deadline: asyncio.Timeout, wait: Awaitable[object]) -> None:
+    """Wait for our own memory; the time this takes is not the service's."""
+    loop, when = asyncio.get_running_loop(), deadline.when()
+    left = None if when is None else when - loop.time()
+    deadline.reschedule(None)
+    await wait
+    deadline.reschedule(None if left is None else loop.time() + left)
 
 
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
