@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import re
 import ssl
 from collections.abc import Awaitable, Mapping
 from dataclasses import dataclass
@@ -30,6 +31,8 @@ YOUNG_CONNECTION_S = 2.0
 """An idle connection older than this is not used again: the server may be closing it, and a lost POST may be paid."""
 ERROR_BODY_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
+
+_LEGAL_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
@@ -130,12 +133,8 @@ class Transport:
 
         Raises DownloadRefused for a target that the guard does not allow, at whatever hop.
         """
-        try:
-            target = self._base.join(URL(url))
-        except (ValueError, TypeError):
-            raise DownloadRefused("the image's URL cannot be read as one") from None
+        target = self._target(self._base, url)
         for _ in range(MAX_REDIRECTS + 1):
-            self._guard.check(target)
             headers = self._headers if self._guard.takes_key(target) else {}
             answer = await self._exchange(self._files, "GET", target, headers, None, room, lift=False)
             location = answer.headers.get("location") if isinstance(answer, Answer) else None
@@ -145,11 +144,16 @@ class Transport:
                 or not location
             ):
                 return answer
-            try:
-                target = target.join(URL(location))
-            except ValueError:
-                raise DownloadRefused("the image's URL redirects to something that is no URL") from None
+            target = self._target(target, location)
         return Broken(Broke.DISCONNECTED, f"the image's URL redirects more than {MAX_REDIRECTS} times")
+
+    def _target(self, base: URL, text: str) -> URL:
+        try:
+            target = base.join(_as_written(text))
+            self._guard.check(target)
+        except (ValueError, TypeError):
+            raise DownloadRefused("the image's URL cannot be read as one") from None
+        return target
 
     async def _exchange(
         self,
@@ -203,6 +207,11 @@ class Transport:
         if lift:
             return lifter.finish()
         return Body(b"".join(pieces), (), (), lifter.size)
+
+
+def _as_written(text: str) -> URL:
+    """The URL without any quoting undone or redone, which would break a signature over it; quoted where it must be."""
+    return URL(text, encoded=_LEGAL_URL.fullmatch(text) is not None)
 
 
 async def _outside(deadline: asyncio.Timeout, wait: Awaitable[object]) -> None:
