@@ -69,12 +69,15 @@ def plain_type(kind: pa.DataType) -> pa.DataType:
 
 
 def as_type(array: pa.Array, kind: pa.DataType) -> pa.Array:
-    """The column in the type it is carried with. Anything can become text; numbers only wider ones."""
+    """The column in the type it is carried with. Anything can become text; numbers only wider ones.
+
+    Strings that are not UTF-8 (Parquet files may hold such) are escaped, or no one could read the results.
+    """
     if kinds.is_dictionary(array.type):
         array = array.dictionary_decode()
-    if array.type == kind:
-        return array
-    return _as_strings(array) if kinds.is_string(kind) else array.cast(kind)
+    if is_text(kind) and (array.type != kind or not _is_valid(array)):
+        array = string_array(carried_text(array))
+    return array if array.type == kind else array.cast(kind)
 
 
 def is_text(kind: pa.DataType) -> bool:
@@ -89,8 +92,12 @@ def string_array(values: Sequence[str | None]) -> pa.Array:
     return builder.finish()
 
 
-def _as_strings(array: pa.Array) -> pa.Array:
-    return string_array(carried_text(array))
+def _is_valid(array: pa.Array) -> bool:
+    try:
+        array.validate(full=True)
+    except pa.ArrowInvalid:
+        return False
+    return True
 
 
 def _is_bytes(kind: pa.DataType) -> bool:

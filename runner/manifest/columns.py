@@ -40,8 +40,11 @@ def assign_roles(
             raise _missing(OPTIONS[role], name, names, source)
     roles: dict[str, str] = {}
     for role, aliases in ALIASES.items():
-        free = (name for name in aliases if name in names and name not in chosen.values())
-        found = chosen.get(role) or next(free, None)
+        there = [name for name in aliases if name in names]
+        free = [name for name in there if name not in chosen.values()]
+        if role == "prompt":
+            free += there  # a column may be the id and the prompt
+        found = chosen.get(role) or next(iter(free), None)
         if found is not None:
             roles[role] = found
     if "prompt" not in roles:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Container, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
 
@@ -19,7 +19,7 @@ BUFFER_BYTES = 1024 * 1024
 """How much of a column chunk is read at once; without it whole column chunks would be in memory."""
 
 MAX_BATCH_BYTES = 16 * 1024 * 1024
-"""A batch has so few rows that their columns, in the mean of the file, take no more."""
+"""So few rows are read at once that all of their columns, in the mean of the file, take no more."""
 
 _SAMPLED_GROUPS = 32
 
@@ -95,11 +95,10 @@ class _Rows:
         while group < metadata.num_row_groups and first + metadata.row_group(group).num_rows <= row:
             first += metadata.row_group(group).num_rows
             group += 1
-        names = {name for name, _ in self._fields.values()}
         self._batches = self._file.iter_batches(
-            batch_size=_batch_rows(metadata, names),
+            batch_size=_batch_rows(metadata),
             row_groups=range(group, metadata.num_row_groups),
-            columns=list(names),
+            columns=list({name for name, _ in self._fields.values()}),
             use_threads=False,  # each thread would keep tens of MiB of Arrow's memory pool
         )
         self._start = self._stop = first
@@ -142,16 +141,12 @@ class _Rows:
                 self._start += len(self._held.popleft())
 
 
-def _batch_rows(metadata: pq.FileMetaData, names: Container[str]) -> int:
-    """Rows whose columns `names` take `MAX_BATCH_BYTES` at most, going by the first row groups."""
-    size = rows = 0
-    for group in map(metadata.row_group, range(min(metadata.num_row_groups, _SAMPLED_GROUPS))):
-        rows += group.num_rows
-        chunks = map(group.column, range(group.num_columns))
-        size += sum(chunk.total_uncompressed_size for chunk in chunks if _root(chunk) in names)
+def _batch_rows(metadata: pq.FileMetaData) -> int:
+    """How many rows take `MAX_BATCH_BYTES` with all columns, going by the first row groups.
+
+    The sizes of single columns would be nearer, but asking for them ends the process on a damaged footer (pyarrow 26).
+    """
+    groups = [metadata.row_group(group) for group in range(min(metadata.num_row_groups, _SAMPLED_GROUPS))]
+    rows = sum(group.num_rows for group in groups)
+    size = sum(group.total_byte_size for group in groups)
     return max(1, min(BATCH_RECORDS, MAX_BATCH_BYTES * max(rows, 1) // max(size, 1)))
-
-
-def _root(chunk: pq.ColumnChunkMetaData) -> str:
-    """The top-level column that a chunk belongs to, where no name holds a dot."""
-    return str(chunk.path_in_schema).partition(".")[0]

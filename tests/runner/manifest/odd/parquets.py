@@ -123,6 +123,13 @@ PARQUETS = (
         malformed={0: "not UTF-8"},
     ),
     Odd(
+        "extras that are not UTF-8",
+        "a.parquet",
+        parquet({"prompt": pa.array(["a"]), "tag": lying(b"\xffab")}),
+        ["a"],
+        extras={"tag": ["\\xffab"]},
+    ),
+    Odd(
         "nulls only",
         "a.parquet",
         parquet({"prompt": pa.nulls(2), "tag": pa.nulls(2)}),
