@@ -22,6 +22,7 @@ import queue
 import sqlite3
 import threading
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ from schemas.failures import FailureKind, RowStatus
 
 LEDGER_NAME = "ledger.sqlite"
 SCHEMA_VERSION = 1
+
+_NOT_WRITTEN = (sqlite3.Error, ValueError, OverflowError)
+"""What SQLite raises for a disk that refuses, and for a value that it cannot hold: half a character, a huge number."""
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -211,9 +215,10 @@ class Writer:
                 for sql, values in statements:
                     self._connection.execute(sql, values)
             self._connection.execute("COMMIT")
-        except sqlite3.Error as problem:
-            if self._connection.in_transaction:
-                self._connection.execute("ROLLBACK")
+        except _NOT_WRITTEN as problem:
+            with suppress(sqlite3.Error):
+                if self._connection.in_transaction:
+                    self._connection.execute("ROLLBACK")
             error = LedgerWriteError(f"the ledger could not be written: {problem}")
         self._resolve([future for _, future in batch], error)
 

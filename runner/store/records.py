@@ -80,7 +80,7 @@ def success(outcome: Success, measured: Measured) -> list[Statement]:
                 image.height,
                 image.bytes,
                 bytes.fromhex(image.sha256),
-                image.revised_prompt,
+                storable(image.revised_prompt),
                 _joined(image.flags),
             ),
         )
@@ -89,7 +89,13 @@ def success(outcome: Success, measured: Measured) -> list[Statement]:
     statements += [
         (
             "INSERT INTO missing VALUES (?,?,?,?,?)",
-            (measured.attempt, absent.index, absent.kind.value, absent.message, absent.revised_prompt),
+            (
+                measured.attempt,
+                absent.index,
+                absent.kind.value,
+                storable(absent.message),
+                storable(absent.revised_prompt),
+            ),
         )
         for absent in outcome.missing
     ]
@@ -114,15 +120,15 @@ def _outcome_row(status: RowStatus, outcome: Success | Failed, measured: Measure
         measured.finished_ms,
         status.value,
         failed.kind.value if failed else None,
-        failed.code if failed else None,
-        failed.message if failed else None,
+        storable(failed.code) if failed else None,
+        storable(failed.message) if failed else None,
         failed.http_status if failed else outcome.http_status if isinstance(outcome, Success) else None,
         int(failed.maybe_billed) if failed else 0,
         measured.cost_usd,
         int(measured.cost_estimated),
         reported.created,
-        reported.request_id,
-        reported.task_id,
+        storable(reported.request_id),
+        storable(reported.task_id),
         reported.input_tokens,
         reported.output_tokens,
         measured.latency_s,
@@ -134,3 +140,8 @@ def _outcome_row(status: RowStatus, outcome: Success | Failed, measured: Measure
 
 def _joined(flags: tuple[str, ...]) -> str | None:
     return json.dumps(flags) if flags else None
+
+
+def storable(text: str | None) -> str | None:
+    """Text that UTF-8 can hold: lone surrogates, which JSON and headers may bring, appear as their escapes."""
+    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")

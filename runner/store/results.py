@@ -147,25 +147,20 @@ def _duplicates(connection: sqlite3.Connection) -> frozenset[str]:
 
 def _invalid(row: RowProblem) -> Values:
     values: Values = {
-        "row_id": _storable(row.row_id),
+        "row_id": records.storable(row.row_id),
         "row": row.position,
         "image_index": 0,
         "status": RowStatus.INVALID.value,
-        "prompt": _storable(row.prompt),
+        "prompt": records.storable(row.prompt),
         "error_kind": FailureKind.INVALID_ROW.value,
-        "error_message": _storable(row.message),
+        "error_message": records.storable(row.message),
         "attempts": 0,
         "maybe_billed": 0,
         "flags": [],
     }
     for name, text in row.fields:
-        values[name] = _small_integer(text) if name in _INTEGER_FIELDS else _storable(text)
+        values[name] = _small_integer(text) if name in _INTEGER_FIELDS else records.storable(text)
     return values
-
-
-def _storable(text: str | None) -> str | None:
-    """Text that UTF-8 can hold: lone surrogates appear as their escapes."""
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
 def _small_integer(text: str) -> int | None:
