@@ -54,8 +54,13 @@ def read(out: Path) -> Ledger:
         for suffix in SUFFIXES:
             if (part := source.with_name(source.name + suffix)).exists():
                 shutil.copyfile(part, copy.with_name(copy.name + suffix))
-        with closing(sqlite3.connect(copy)) as connection:
-            return _read(connection)
+        return read_in_place(Path(folder))
+
+
+def read_in_place(out: Path) -> Ledger:
+    """The same, where the folder may be changed by looking."""
+    with closing(sqlite3.connect(out / "ledger.sqlite")) as connection:
+        return _read(connection)
 
 
 def _read(connection: sqlite3.Connection) -> Ledger:

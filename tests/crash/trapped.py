@@ -1,0 +1,16 @@
+"""`python -m tests.crash.trapped LABEL NTH ARGUMENT...`: imagemill, killed when it passes a moment the nth time.
+
+With an empty LABEL it lives.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from runner.cli.main import main
+from tests.crash.trap import Trap
+
+if __name__ == "__main__":
+    if sys.argv[1]:
+        Trap(sys.argv[1], int(sys.argv[2])).set()
+    sys.exit(main(sys.argv[3:]))
