@@ -158,7 +158,10 @@ def _sync(path: Path) -> None:
 
 
 def _descend(parent: int, part: str, private: bool) -> int:
-    """Open the sub-folder `part`, made if absent; `parent` is synced, as a run killed before that may have made it."""
+    """Open the sub-folder `part`, made if absent; `parent` is synced and closed.
+
+    Synced also when `part` is there: a run that was killed before its sync may have made it.
+    """
     try:
         with suppress(FileExistsError):
             os.mkdir(part, 0o700 if private else 0o755, dir_fd=parent)
