@@ -46,18 +46,12 @@ class LedgerWriteError(OSError):
 def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
     """The writing connection. Call only while holding the folder's lock.
 
-    Raises JobError: exit 7 when the file is damaged, or gone while images are there; exit 2 when the folder belongs to
-    the other kind of run (simulated or real).
+    Raises JobError: exit 7 when the file is damaged, or gone or empty while images are there; exit 9 when this machine
+    refuses; exit 2 when the folder belongs to the other kind of run (simulated or real).
     """
     path = out / LEDGER_NAME
-    fresh = not path.exists()
-    if fresh and any((out / "images").glob("*/*")):
-        raise JobError(
-            f"{out} holds images but no {LEDGER_NAME}: what was paid for cannot be told",
-            fix="put the ledger back, or choose another --out",
-            exit_code=ExitCode.DAMAGED,
-        )
-    if fresh:
+    if not path.exists():
+        _refuse_to_forget(out)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -65,11 +59,22 @@ def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA busy_timeout=10000")
         if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+            _refuse_to_forget(out)
             _lay_out(connection, simulated)
         _check(connection, out, simulated)
     except sqlite3.DatabaseError as error:
-        raise _damaged(out, error) from error
+        raise _unusable(out, error) from error
     return connection
+
+
+def _refuse_to_forget(out: Path) -> None:
+    """Stop before a new ledger takes the place of one that knew what was paid for."""
+    if any((out / "images").glob("*/*")):
+        raise JobError(
+            f"{out} holds images but no {LEDGER_NAME}, or an empty one: what was paid for cannot be told",
+            fix="put the ledger back (with its -wal file, if it has one), or choose another --out",
+            exit_code=ExitCode.DAMAGED,
+        )
 
 
 def _lay_out(connection: sqlite3.Connection, simulated: bool) -> None:
@@ -97,7 +102,21 @@ def _check(connection: sqlite3.Connection, out: Path, simulated: bool) -> None:
         )
 
 
-def _damaged(out: Path, error: sqlite3.DatabaseError) -> JobError:
+_MACHINE_REFUSES = frozenset(
+    {
+        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
+        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED),
+    }
+)
+
+
+def _unusable(out: Path, error: sqlite3.DatabaseError) -> JobError:
+    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _MACHINE_REFUSES:
+        return JobError(
+            f"{out / LEDGER_NAME} cannot be used: {error}",
+            fix="free some space, or see to the folder's permissions",
+            exit_code=ExitCode.LOCAL,
+        )
     return JobError(
         f"{out / LEDGER_NAME} cannot be read: {error}",
         fix="restore it from a copy; the images beside it are untouched",
@@ -106,7 +125,7 @@ def _damaged(out: Path, error: sqlite3.DatabaseError) -> JobError:
 
 
 def open_reader(out: Path) -> sqlite3.Connection:
-    """A read-only connection. Raises JobError when there is no ledger (exit 2) or it cannot be read (exit 7)."""
+    """A read-only connection. Raises JobError when there is no ledger (exit 2), it cannot be read (7) or opened (9)."""
     path = out / LEDGER_NAME
     if not path.is_file():
         raise JobError(
@@ -117,7 +136,7 @@ def open_reader(out: Path) -> sqlite3.Connection:
         connection.execute("PRAGMA busy_timeout=10000")
         connection.execute("SELECT count(*) FROM meta").fetchone()
     except sqlite3.DatabaseError as error:
-        raise _damaged(out, error) from error
+        raise _unusable(out, error) from error
     return connection
 
 
