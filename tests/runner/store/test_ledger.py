@@ -1,0 +1,302 @@
+"""The ledger: what is awaited is on disk, all or nothing; what is damaged or foreign is refused with its exit code."""
+
+from __future__ import annotations
+
+import asyncio
+import resource
+import shutil
+import sqlite3
+import stat
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
+from pathlib import Path
+
+import pytest
+
+from runner.store import ledger
+from runner.store.ledger import LEDGER_NAME, LedgerWriteError, Statement, Writer, create_or_open, open_reader
+from schemas.exit_codes import ExitCode, JobError
+
+
+def note(key: str, value: object = "x") -> Statement:
+    """A small record."""
+    return "INSERT INTO meta VALUES (?, ?)", (key, value)
+
+
+BROKEN: Statement = ("INSERT INTO nowhere VALUES (1)", ())
+
+
+def kept(out: Path) -> set[str]:
+    """The notes that a reader of its own sees."""
+    with closing(open_reader(out)) as reader:
+        return {key for (key,) in reader.execute("SELECT key FROM meta")} - {"simulated"}
+
+
+@contextmanager
+def opened(out: Path, *, simulated: bool = False) -> Iterator[sqlite3.Connection]:
+    """The writing connection."""
+    with closing(create_or_open(out, simulated=simulated)) as connection:
+        yield connection
+
+
+def refusal(out: Path, *, simulated: bool = False) -> tuple[ExitCode, str]:
+    """Exit code and message of an opening that is refused."""
+    with pytest.raises(JobError) as error, opened(out, simulated=simulated):
+        pass
+    return error.value.exit_code, error.value.message
+
+
+def test_a_record_that_was_awaited_can_be_read_by_anybody(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        async with Writer(connection) as writer:
+            for number in range(20):
+                await writer.record([note(str(number))])
+                assert str(number) in kept(tmp_path)
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+
+
+def test_records_that_arrive_together_share_a_transaction(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> list[str]:
+        told: list[str] = []
+        connection.set_trace_callback(told.append)
+        async with Writer(connection) as writer:
+            with closing(sqlite3.connect(tmp_path / LEDGER_NAME, isolation_level=None)) as other:
+                other.execute("BEGIN IMMEDIATE")
+                futures = [writer.record([note(str(number))]) for number in range(200)]
+                other.execute("ROLLBACK")
+            await asyncio.gather(*futures)
+        return told
+
+    with opened(tmp_path) as connection:
+        told = asyncio.run(main(connection))
+    assert len(kept(tmp_path)) == 200
+    assert 1 <= told.count("COMMIT") <= 3
+
+
+def test_the_log_is_synced_at_each_commit(tmp_path: Path) -> None:
+    with opened(tmp_path) as connection:
+        settings = [
+            connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")
+        ]
+    assert settings == ["wal", 2]
+
+
+def test_a_record_is_kept_whole_or_not_at_all(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        async with Writer(connection) as writer:
+            with pytest.raises(LedgerWriteError, match="no such table"):
+                await writer.record([note("before"), BROKEN, note("after")])
+            assert kept(tmp_path) == set()
+            await writer.record([note("later")])
+            assert kept(tmp_path) == {"later"}
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+
+
+@pytest.mark.parametrize("value", ["half a character \ud83d", 2**70, object(), b"\x00" * 3])
+def test_a_value_that_cannot_be_held_does_not_end_the_writer(tmp_path: Path, value: object) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        async with Writer(connection) as writer, asyncio.timeout(20):
+            if isinstance(value, bytes):
+                await writer.record([note("odd", value)])
+            else:
+                with pytest.raises(LedgerWriteError):
+                    await writer.record([note("odd", value)])
+            await writer.record([note("later")])
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+    assert "later" in kept(tmp_path)
+
+
+def test_a_full_disk_is_told_and_passes(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        pages = connection.execute("PRAGMA page_count").fetchone()[0]
+        connection.execute(f"PRAGMA max_page_count={pages}")
+        async with Writer(connection) as writer:
+            with pytest.raises(LedgerWriteError, match="full"):
+                await writer.record([note("large", "x" * 100_000)])
+            assert kept(tmp_path) == set()
+            connection.execute("PRAGMA max_page_count=1000000")
+            await writer.record([note("large", "x" * 100_000)])
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+    assert kept(tmp_path) == {"large"}
+
+
+def test_what_was_handed_over_before_the_end_is_written(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        async with Writer(connection) as writer:
+            futures = [writer.record([note(str(number))]) for number in range(50)]
+        await asyncio.gather(*futures)
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+    assert len(kept(tmp_path)) == 50
+
+
+def test_a_record_that_nobody_awaits_any_more_is_written_all_the_same(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        async with Writer(connection) as writer:
+            writer.record([note("left")]).cancel()
+            await writer.record([note("awaited")])
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+    assert kept(tmp_path) == {"left", "awaited"}
+
+
+def test_another_thread_can_record_and_waits_for_the_disk(tmp_path: Path) -> None:
+    async def main(connection: sqlite3.Connection) -> None:
+        async with Writer(connection) as writer:
+            await asyncio.to_thread(writer.record_from_thread, [note("thread")])
+            assert kept(tmp_path) == {"thread"}
+            with pytest.raises(LedgerWriteError):
+                await asyncio.to_thread(writer.record_from_thread, [BROKEN])
+
+    with opened(tmp_path) as connection:
+        asyncio.run(main(connection))
+
+
+def test_a_writer_that_was_not_started_takes_nothing(tmp_path: Path) -> None:
+    with opened(tmp_path) as connection, pytest.raises(RuntimeError, match="not been started"):
+        Writer(connection).record([note("x")])
+
+
+def test_a_reader_cannot_write(tmp_path: Path) -> None:
+    with opened(tmp_path), closing(open_reader(tmp_path)) as reader, pytest.raises(sqlite3.OperationalError):
+        reader.execute(*note("x"))
+
+
+def test_a_new_ledger_is_private_and_knows_its_kind_and_version(tmp_path: Path) -> None:
+    with opened(tmp_path, simulated=True) as connection:
+        assert ledger.read_meta(connection, "simulated") == "1"
+        assert ledger.read_meta(connection, "nothing") is None
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == ledger.SCHEMA_VERSION
+    assert stat.S_IMODE((tmp_path / LEDGER_NAME).stat().st_mode) == 0o600
+
+
+@pytest.mark.parametrize("made", [True, False])
+def test_simulated_and_real_runs_do_not_mix(tmp_path: Path, made: bool) -> None:
+    with opened(tmp_path, simulated=made):
+        pass
+    with opened(tmp_path, simulated=made):
+        pass
+    code, message = refusal(tmp_path, simulated=not made)
+    assert code is ExitCode.USAGE
+    assert ("made by a simulated run" in message) is made
+
+
+def test_a_ledger_of_another_version_is_refused(tmp_path: Path) -> None:
+    with opened(tmp_path) as connection:
+        connection.execute("PRAGMA user_version=99")
+    code, message = refusal(tmp_path)
+    assert (code, "schema version 99" in message) == (ExitCode.USAGE, True)
+
+
+def filled(out: Path) -> Path:
+    """A ledger of some hundred records, all in its main file."""
+    with opened(out) as connection:
+        ledger.record_now(connection, [note(str(number), "x" * 200) for number in range(500)])
+        connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+    return out / LEDGER_NAME
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda data: b"<html>" * 1000,
+        lambda data: b"\x00" * len(data),
+        lambda data: data[:1000],
+        lambda data: data[:100] + b"\xff" * (len(data) - 100),
+        lambda data: b"SQLite format 3\x00" + b"\x00" * 5000,
+    ],
+)
+def test_a_damaged_ledger_is_exit_7_for_writers_and_readers(tmp_path: Path, damage: object) -> None:
+    path = filled(tmp_path)
+    path.write_bytes(damage(path.read_bytes()))  # type: ignore[operator]
+    assert refusal(tmp_path)[0] is ExitCode.DAMAGED
+    with pytest.raises(JobError) as error:
+        open_reader(tmp_path)
+    assert error.value.exit_code is ExitCode.DAMAGED
+
+
+def test_images_without_a_ledger_are_exit_7(tmp_path: Path) -> None:
+    (tmp_path / "images" / "0000").mkdir(parents=True)
+    with opened(tmp_path):
+        pass
+    (tmp_path / "images" / "0000" / "1-0.png").write_bytes(b"x")
+    with opened(tmp_path):
+        pass
+    (tmp_path / LEDGER_NAME).unlink()
+    assert refusal(tmp_path)[0] is ExitCode.DAMAGED
+    assert not (tmp_path / LEDGER_NAME).exists()
+
+
+def test_a_ledger_that_lost_its_content_beside_images_is_exit_7(tmp_path: Path) -> None:
+    """Emptied, or copied without the log that holds what is not yet in the main file."""
+    out, copy = tmp_path / "out", tmp_path / "copy"
+    for folder in (out, copy):
+        (folder / "images" / "0000").mkdir(parents=True)
+    with opened(out) as connection:
+        ledger.record_now(connection, [note("paid")])
+        shutil.copy(out / LEDGER_NAME, copy / LEDGER_NAME)
+    for folder in (out, copy):
+        (folder / "images" / "0000" / "1-0.png").write_bytes(b"x")
+    (out / LEDGER_NAME).write_bytes(b"")
+    assert refusal(out)[0] is ExitCode.DAMAGED
+    assert refusal(copy)[0] is ExitCode.DAMAGED
+
+
+def test_an_empty_file_without_images_is_what_a_kill_leaves_and_is_laid_out(tmp_path: Path) -> None:
+    (tmp_path / LEDGER_NAME).write_bytes(b"")
+    with opened(tmp_path) as connection:
+        assert ledger.read_meta(connection, "simulated") == "0"
+
+
+def test_a_disk_that_refuses_on_opening_is_exit_9_and_no_damage(tmp_path: Path) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2000, hard))
+    try:
+        code, _ = refusal(tmp_path)
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert code is ExitCode.LOCAL
+    with opened(tmp_path):
+        pass
+
+
+def test_a_folder_without_a_ledger_is_exit_2_for_readers(tmp_path: Path) -> None:
+    with pytest.raises(JobError) as error:
+        open_reader(tmp_path)
+    assert error.value.exit_code is ExitCode.USAGE
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
+    with opened(tmp_path) as connection:
+        assert ledger.next_number(connection, "runs", "run") == 0
+        connection.execute("INSERT INTO runs VALUES (7, 'r', 0, 'v', 'e')")
+        assert ledger.next_number(connection, "runs", "run") == 8
+
+
+def test_dead_attempts_are_parked_once_and_settled_ones_are_left_alone(tmp_path: Path) -> None:
+    with opened(tmp_path) as connection:
+        connection.execute("INSERT INTO params VALUES (1, '{}')")
+        for attempt in range(4):
+            connection.execute("INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25)", (attempt, attempt))
+        done = (
+            "INSERT INTO outcomes (attempt, finished_ms, status, maybe_billed) VALUES (?, 6, 'succeeded', 0)"
+        )
+        connection.execute(done, (2,))
+        assert ledger.settle_dead(connection, now_ms=77) == 3
+        assert ledger.settle_dead(connection, now_ms=88) == 0
+        told = connection.execute(
+            "SELECT attempt, finished_ms, status, kind, maybe_billed FROM outcomes ORDER BY attempt"
+        ).fetchall()
+    parked = [(attempt, 77, "parked", "disconnected", 1) for attempt in (0, 1, 3)]
+    assert told == [*parked[:2], (2, 6, "succeeded", None, 0), parked[2]]

@@ -1,0 +1,92 @@
+"""One writer a folder: a second one is refused, and a kill frees the lock."""
+
+from __future__ import annotations
+
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from runner.store import lock
+from schemas.exit_codes import ExitCode, JobError
+
+HOLDER = """
+import sys, time
+from pathlib import Path
+from runner.store import lock
+with lock.held(Path(sys.argv[1]), wait_s=0):
+    print("held", flush=True)
+    sys.stdin.read()
+"""
+
+
+def holder(out: Path) -> subprocess.Popen[str]:
+    """A process that holds the folder's lock until its stdin is closed."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", HOLDER, str(out)], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    )
+    assert process.stdout is not None
+    assert process.stdout.readline() == "held\n"
+    return process
+
+
+def test_a_second_holder_is_refused_with_exit_6(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        assert lock.is_held(tmp_path)
+        with pytest.raises(JobError) as error, lock.held(tmp_path, wait_s=0):
+            pass
+        assert error.value.exit_code is ExitCode.LOCKED
+        assert process.poll() is None
+        process.communicate()
+    with lock.held(tmp_path, wait_s=0):
+        pass
+
+
+def test_a_kill_frees_the_lock(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        process.send_signal(signal.SIGKILL)
+        process.wait()
+        assert not lock.is_held(tmp_path)
+        with lock.held(tmp_path, wait_s=0):
+            pass
+
+
+def test_a_waiter_gets_the_lock_when_its_holder_ends(tmp_path: Path) -> None:
+    with holder(tmp_path) as process:
+        assert process.stdin is not None
+        process.stdin.close()
+        with lock.held(tmp_path, wait_s=60):
+            assert process.wait() == 0
+
+
+def test_a_holder_in_the_same_process_counts_too(tmp_path: Path) -> None:
+    with lock.held(tmp_path, wait_s=0):
+        assert lock.is_held(tmp_path)
+        with pytest.raises(JobError), lock.held(tmp_path, wait_s=0):
+            pass
+        assert lock.is_held(tmp_path)
+    assert not lock.is_held(tmp_path)
+
+
+def test_a_failure_inside_frees_the_lock(tmp_path: Path) -> None:
+    with pytest.raises(ZeroDivisionError), lock.held(tmp_path, wait_s=0):
+        raise ZeroDivisionError
+    assert not lock.is_held(tmp_path)
+
+
+def test_asking_creates_nothing(tmp_path: Path) -> None:
+    assert not lock.is_held(tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_text("precious")
+    out = tmp_path / "out"
+    out.mkdir()
+    (out / lock.LOCK_NAME).symlink_to(victim)
+    with pytest.raises((JobError, OSError)), lock.held(out, wait_s=0):
+        pass
+    assert victim.read_text() == "precious"
