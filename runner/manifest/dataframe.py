@@ -20,7 +20,7 @@ from runner.manifest.arrowtext import (
     text_values,
 )
 from runner.manifest.records import Places, Values
-from runner.manifest.tables import Block, Table, batch_sizes, unique_names
+from runner.manifest.tables import BATCH_RECORDS, Block, Table, batch_sizes, unique_names
 
 if TYPE_CHECKING:
     import pandas as pd
@@ -80,9 +80,13 @@ def _carried_type(series: pd.Series) -> pa.DataType:
     if len(set(map(type, values))) > 1 or isinstance(next(iter(values), None), _NESTED):
         return pa.string()
     try:
-        return plain_type(pa.infer_type(values))
-    except (pa.ArrowException, OverflowError):
+        kind = plain_type(pa.infer_type(values))
+        if not is_text(kind):
+            for start in range(0, len(values), BATCH_RECORDS):
+                pa.array(values[start : start + BATCH_RECORDS], type=kind)
+    except (pa.ArrowException, OverflowError):  # 30 digits, for one
         return pa.string()
+    return kind
 
 
 def _own_array(series: pd.Series) -> pa.Array | None:

@@ -149,4 +149,4 @@ def _batch_rows(metadata: pq.FileMetaData) -> int:
     groups = [metadata.row_group(group) for group in range(min(metadata.num_row_groups, _SAMPLED_GROUPS))]
     rows = sum(group.num_rows for group in groups)
     size = sum(group.total_byte_size for group in groups)
-    return max(1, min(BATCH_RECORDS, MAX_BATCH_BYTES * max(rows, 1) // max(size, 1)))
+    return max(1, min(BATCH_RECORDS, int(MAX_BATCH_BYTES * max(rows, 1) // max(size, 1))))
