@@ -41,11 +41,9 @@ class Folder:
             if name in self._made:
                 return
             parent = _open_folder(self.root)
-            try:
-                for part in PurePosixPath(name).parts:
-                    parent = _descend(parent, part, private)
-            finally:
-                os.close(parent)
+            for part in PurePosixPath(name).parts:
+                parent = _descend(parent, part, private)
+            os.close(parent)
             self._made.add(name)
 
     def save(
