@@ -9,7 +9,7 @@ from pathlib import Path
 
 from tests.faults.catalogue import FAULTS, MIXED
 from tests.faults.checks import check_all
-from tests.faults.drive import MIXED_NAME, run_all
+from tests.faults.drive import MIXED_NAME, Ran, run_all
 from tests.faults.judge import Verdict, judge_all
 
 _SHOWN = 8
@@ -24,6 +24,11 @@ def table(verdicts: list[Verdict], *, verbose: bool) -> list[str]:
             lines.append(f"{sign:4} {verdict.group:18} {verdict.name:28} {verdict.outcome}")
         lines += [f"       {problem}" for problem in verdict.problems[:_SHOWN]]
     return lines
+
+
+def last_words(runs: list[Ran]) -> list[str]:
+    """Why no run came to a summary: the end of each one's stderr."""
+    return [f"{run.name}: {run.stderr[-500:].decode('utf-8', 'replace').strip()}" for run in runs]
 
 
 def chosen_names(faults: list[str], without: list[str]) -> frozenset[str]:
@@ -54,7 +59,9 @@ def main() -> int:
     with tempfile.TemporaryDirectory() as temporary:
         runs = run_all(chosen.keep or Path(temporary), chosen_names(chosen.faults, chosen.without))
         verdicts, checks = judge_all(runs), check_all(runs)
-    lines = table(verdicts, verbose=not chosen.quiet)
+    lines = (
+        table(verdicts, verbose=not chosen.quiet) if any("rows" in run.summary for run in runs) else last_words(runs)
+    )
     for name, problems in checks.items():
         lines.append(f"{'MISS' if problems else 'ok':4} check              {name}")
         lines += [f"       {problem}" for problem in problems[:_SHOWN]]

@@ -153,7 +153,9 @@ def _send_broken(exchange: Exchange, data: bytes) -> None:
 
 
 def frame(exchange: Exchange) -> None:
-    """kind: a row of SOUND or BROKEN (see `_send_broken`); keep=1 leaves the connection open afterwards."""
+    """kind: a row of SOUND or BROKEN (see `_send_broken`); keep=1 leaves the connection open afterwards, as
+    the framing promises; without it FIN follows.
+    """
     kind = exchange.marker.text("kind")
     exchange.charge()
     if kind in SOUND:

@@ -170,7 +170,8 @@ def revoke(exchange: Exchange) -> None:
 def early(exchange: Exchange) -> None:
     """code: 413, or 200 with the picture; sent before the request's body is read, which then never is."""
     if exchange.marker.number("code") == 200:
-        exchange.succeed()
+        exchange.charge()
+        exchange.answer(200, exchange.body(), {"Connection": "close"})
     else:
         exchange.answer(413, error_body("invalid", "Request entity too large"), {"Connection": "close"})
     exchange.wire.finish()
