@@ -38,14 +38,15 @@ def open_manifest(
         label, stem = LABEL, manifest_stem(None)
     else:
         text = str(spec)
-        label, stem = shown_url(text) if is_url(text) else printable(text), manifest_stem(text)
+        label = shown_url(text) if is_url(text) else printable(text)
         with reading(label):
             tables = _tables(text, label, prompt_col)
+            stem = manifest_stem(text)
     return concatenated(tables, label=label, stem=stem, prompt_col=prompt_col, id_col=id_col)
 
 
 def _tables(spec: str, label: str, prompt_col: str | None) -> list[Table]:
-    if is_url(spec) and spec.endswith("/"):
+    if is_url(spec) and label.endswith("/"):
         return [folder_table(remote_folder(spec), label)]
     path = Path(spec).expanduser() if spec.startswith("~/") else Path(spec)
     if not is_url(spec) and path.is_dir():
