@@ -63,18 +63,20 @@ class Folder:
         path = PurePosixPath(name)
         self.make(str(path.parent), private=private) if str(path.parent) != "." else None
         temporary = f"{path.name[:80]}.{secrets.token_hex(6)}"
-        source = _open_folder(self.root / TEMPORARY)
+        source = self._open_below(PurePosixPath(TEMPORARY))
         try:
             file = os.open(temporary, _FILE_FLAGS, 0o600 if private else 0o644, dir_fd=source)
             try:
-                yield file
-                os.fsync(file)
+                try:
+                    yield file
+                    os.fsync(file)
+                finally:
+                    os.close(file)
+                self._publish(source, temporary, path, replace)
             except BaseException:
-                os.unlink(temporary, dir_fd=source)
+                with suppress(FileNotFoundError):  # it has its final name, but that could not be synced
+                    os.unlink(temporary, dir_fd=source)
                 raise
-            finally:
-                os.close(file)
-            self._publish(source, temporary, path, replace)
         finally:
             os.close(source)
 
@@ -82,7 +84,6 @@ class Folder:
         target = self._open_below(path.parent)
         try:
             if not replace and _exists(path.name, target):
-                os.unlink(temporary, dir_fd=source)
                 raise FileExistsError(errno.EEXIST, "a file stands in the way", str(path))
             os.rename(temporary, path.name, src_dir_fd=source, dst_dir_fd=target)
             os.fsync(target)
@@ -101,9 +102,14 @@ class Folder:
 
     def clear_temporary(self) -> int:
         """Remove what a dead run left unfinished; the number of files. Call only while holding the lock."""
-        left = [entry for entry in os.scandir(self.root / TEMPORARY) if entry.is_file(follow_symlinks=False)]
-        for entry in left:
-            os.unlink(entry.path)
+        folder = self._open_below(PurePosixPath(TEMPORARY))
+        try:
+            with os.scandir(folder) as entries:
+                left = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
+            for name in left:
+                os.unlink(name, dir_fd=folder)
+        finally:
+            os.close(folder)
         return len(left)
 
 
