@@ -1,0 +1,263 @@
+"""Files that are whole or absent, below OUT and nowhere else, whatever stands in the way."""
+
+from __future__ import annotations
+
+import errno
+import os
+import resource
+import stat
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.store.durable import TEMPORARY, Folder, replace_file
+from tests.runner.store.flaky import FlakyFolder
+
+NAME = "images/0000/fox-1-0.png"
+
+
+@pytest.fixture(params=[Folder, FlakyFolder])
+def folder(request: pytest.FixtureRequest, tmp_path: Path) -> Folder:
+    """The real folder, and the one for tests that can refuse."""
+    made: Folder = request.param(tmp_path / "out")
+    return made
+
+
+def files(root: Path) -> dict[str, bytes]:
+    """Every file below a folder."""
+    return {str(path.relative_to(root)): path.read_bytes() for path in root.rglob("*") if path.is_file()}
+
+
+def mode(path: Path) -> int:
+    """Permission bits."""
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+def descriptors() -> int:
+    """Descriptors of this process."""
+    return len(os.listdir("/proc/self/fd"))
+
+
+@given(st.lists(st.binary(max_size=2000), max_size=6))
+def test_a_file_holds_the_pieces_in_order(
+    tmp_path_factory: pytest.TempPathFactory, pieces: list[bytes]
+) -> None:
+    folder = Folder(tmp_path_factory.getbasetemp() / "pieces")
+    assert folder.save("x.bin", pieces, replace=True) == sum(map(len, pieces))
+    assert files(folder.root) == {"x.bin": b"".join(pieces)}
+
+
+def test_any_buffer_will_do(folder: Folder) -> None:
+    folder.save(NAME, (b"ab", bytearray(b"cd"), memoryview(b"xefx")[1:3]))
+    assert files(folder.root) == {NAME: b"abcdef"}
+
+
+def test_a_large_file_is_written_to_its_end(folder: Folder) -> None:
+    data = os.urandom(3_000_000)
+    assert folder.save(NAME, (data,)) == len(data)
+    assert files(folder.root) == {NAME: data}
+
+
+def test_an_existing_file_is_never_replaced_unless_asked(folder: Folder) -> None:
+    folder.save(NAME, (b"first",))
+    with pytest.raises(FileExistsError):
+        folder.save(NAME, (b"second",))
+    assert files(folder.root) == {NAME: b"first"}
+    folder.save(NAME, (b"third",), replace=True)
+    assert files(folder.root) == {NAME: b"third"}
+
+
+def test_files_can_be_read_by_others_and_private_ones_cannot(folder: Folder) -> None:
+    previous = os.umask(0o022)
+    try:
+        folder.save(NAME, (b"x",))
+        folder.save("quarantine/1.body", (b"x",), private=True)
+    finally:
+        os.umask(previous)
+    assert [mode(folder.root / name) for name in (NAME, "quarantine/1.body")] == [0o644, 0o600]
+    assert [mode(folder.root / name) for name in ("images", "quarantine", TEMPORARY)] == [0o755, 0o700, 0o700]
+
+
+class Refusal(Exception):
+    """A producer of pieces gives up."""
+
+
+def pieces_that_fail() -> Iterator[bytes]:
+    """Half a file."""
+    yield b"half"
+    raise Refusal
+
+
+def test_a_file_that_fails_half_way_leaves_nothing(folder: Folder) -> None:
+    before = descriptors()
+    with pytest.raises(Refusal):
+        folder.save(NAME, pieces_that_fail())
+    assert files(folder.root) == {}
+    assert descriptors() == before
+
+
+def test_a_replacement_that_fails_half_way_leaves_the_old_file(folder: Folder) -> None:
+    folder.save("job.toml", (b"old",))
+    with pytest.raises(Refusal):
+        folder.save("job.toml", pieces_that_fail(), replace=True)
+    assert files(folder.root) == {"job.toml": b"old"}
+
+
+def test_a_disk_that_refuses_leaves_nothing(folder: Folder) -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (10_000, hard))
+    try:
+        with pytest.raises(OSError, match="File too large"):
+            folder.save(NAME, (b"x" * 20_000,))
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+    assert files(folder.root) == {}
+
+
+def test_a_name_that_cannot_be_taken_leaves_nothing(folder: Folder) -> None:
+    before = descriptors()
+    (folder.root / "taken").mkdir()
+    with pytest.raises(OSError, match=r"taken"):
+        folder.save("taken", (b"x",), replace=True)
+    with pytest.raises(FileExistsError):
+        folder.save("taken", (b"x",))
+    folder.save(NAME, (b"x",))
+    with pytest.raises(FileExistsError):
+        folder.save(NAME, (b"y",))
+    assert files(folder.root) == {NAME: b"x"}
+    assert descriptors() == before
+
+
+def test_a_folder_that_vanished_is_an_error_that_leaves_nothing(folder: Folder) -> None:
+    folder.save(NAME, (b"x",))
+    (folder.root / NAME).unlink()
+    (folder.root / "images" / "0000").rmdir()
+    before = descriptors()
+    with pytest.raises(FileNotFoundError):
+        folder.save(NAME, (b"x",))
+    assert files(folder.root) == {}
+    assert descriptors() == before
+
+
+@pytest.mark.parametrize("link", ["images", "images/0000"])
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_a_planted_link_to_a_folder_is_not_followed(
+    folder: Folder, tmp_path: Path, link: str, moment: str
+) -> None:
+    elsewhere = tmp_path / "elsewhere"
+    (elsewhere / "0000").mkdir(parents=True)
+    if moment == "after":
+        folder.make("images/0000")
+        for path in ("images/0000", "images")[: 2 if link == "images" else 1]:
+            (folder.root / path).rmdir()
+    (folder.root / link).parent.mkdir(exist_ok=True)
+    (folder.root / link).symlink_to(elsewhere, target_is_directory=True)
+    before = descriptors()
+    with pytest.raises(OSError) as error:
+        folder.save(NAME, (b"x",))
+    assert error.value.errno in (errno.ELOOP, errno.ENOTDIR)
+    assert files(elsewhere) == {}
+    assert files(folder.root / TEMPORARY) == {}
+    assert descriptors() == before
+
+
+def test_a_planted_link_in_place_of_the_file_is_not_followed(folder: Folder, tmp_path: Path) -> None:
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    folder.make("images/0000")
+    (folder.root / NAME).symlink_to(victim)
+    with pytest.raises(FileExistsError):
+        folder.save(NAME, (b"x",))
+    folder.save(NAME, (b"x",), replace=True)
+    assert victim.read_bytes() == b"precious"
+    assert not (folder.root / NAME).is_symlink()
+
+
+@pytest.mark.parametrize("kind", [Folder, FlakyFolder])
+def test_a_planted_link_in_place_of_the_temporary_folder_is_not_followed(
+    kind: type[Folder], tmp_path: Path
+) -> None:
+    elsewhere, out = tmp_path / "elsewhere", tmp_path / "out"
+    elsewhere.mkdir()
+    (elsewhere / "precious").write_bytes(b"x")
+    folder = kind(out)
+    (out / TEMPORARY).rmdir()
+    (out / TEMPORARY).symlink_to(elsewhere, target_is_directory=True)
+    with pytest.raises(OSError):
+        folder.save(NAME, (b"x",))
+    with pytest.raises(OSError):
+        folder.clear_temporary()
+    with pytest.raises(OSError):
+        kind(out)
+    assert files(elsewhere) == {"precious": b"x"}
+
+
+def test_a_dangling_link_in_the_way_is_an_error(folder: Folder) -> None:
+    (folder.root / "images").symlink_to(folder.root / "nowhere", target_is_directory=True)
+    with pytest.raises(OSError):
+        folder.save(NAME, (b"x",))
+
+
+def test_what_a_dead_run_left_unfinished_is_cleared(folder: Folder, tmp_path: Path) -> None:
+    folder.save(NAME, (b"x",))
+    for name in ("a.0123456789ab", "ballast"):
+        (folder.root / TEMPORARY / name).write_bytes(b"unfinished")
+    victim = tmp_path / "victim"
+    victim.write_bytes(b"precious")
+    (folder.root / TEMPORARY / "link").symlink_to(victim)
+    assert folder.clear_temporary() == 2
+    assert folder.clear_temporary() == 0
+    assert files(folder.root)[NAME] == b"x"
+    assert victim.read_bytes() == b"precious"
+
+
+def test_many_threads_save_into_folders_that_do_not_exist_yet(folder: Folder) -> None:
+    names = [f"images/{i % 7:04d}/{i}.png" for i in range(80)]
+    threads = [threading.Thread(target=folder.save, args=(name, (name.encode(),))) for name in names]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert files(folder.root) == {name: name.encode() for name in names}
+
+
+def test_no_reader_sees_a_part_under_the_final_name(folder: Folder) -> None:
+    with folder.writing("results.parquet") as descriptor:
+        os.write(descriptor, b"half")
+        assert not (folder.root / "results.parquet").exists()
+        os.write(descriptor, b" and half")
+    assert (folder.root / "results.parquet").read_bytes() == b"half and half"
+
+
+def test_a_replacement_is_told_of_before_it_is_seen(folder: Folder) -> None:
+    folder.save("results.parquet", (b"old",))
+    told: list[tuple[str, bytes]] = []
+
+    def before(digest: str) -> None:
+        told.append((digest, (folder.root / "results.parquet").read_bytes()))
+
+    replace_file(folder, "results.parquet", lambda stream: stream.write(b"new") and None, before=before)
+    assert told == [("11507a0e2f5e69d5dfa40a62a1bd7b6ee57e6bcd85c67c9b8431b36fff21c437", b"old")]
+    assert files(folder.root) == {"results.parquet": b"new"}
+
+
+def test_a_folder_that_cannot_be_made_is_an_error(tmp_path: Path) -> None:
+    (tmp_path / "file").write_bytes(b"")
+    with pytest.raises(OSError):
+        Folder(tmp_path / "file" / "out")
+    with pytest.raises(OSError):
+        Folder(tmp_path / "file")
+
+
+def test_a_flaky_folder_refuses_so_often_and_then_saves(tmp_path: Path) -> None:
+    folder = FlakyFolder(tmp_path / "out", refusals=2)
+    for _ in range(2):
+        with pytest.raises(OSError, match="No space left"):
+            folder.save(NAME, (b"x",))
+        assert files(folder.root) == {}
+    folder.save(NAME, (b"x",))
+    assert files(folder.root) == {NAME: b"x"}
