@@ -228,3 +228,39 @@ def _message_wait(message: str) -> float | None:
 
 def _seconds(number: str, unit: str) -> float | None:
     return next((float(number) * scale for name, scale in _UNITS_S if name.fullmatch(unit)), None)
+
+
+@dataclass(frozen=True, slots=True)
+class RateTold:
+    """What an answer's headers say of one allowance; None where they say nothing. reset_s: seconds."""
+
+    limit: float | None
+    remaining: float | None
+    reset_s: float | None
+
+
+def rates_told(headers: Mapping[str, str]) -> dict[str, RateTold]:
+    """`x-ratelimit-{limit,remaining,reset}-{requests,images,tokens}`, a minute's allowance. headers: lower-case names."""
+    found = {}
+    for unit in ("requests", "images", "tokens"):
+        limit = _number(headers.get(f"x-ratelimit-limit-{unit}"), 1.0)
+        remaining = _number(headers.get(f"x-ratelimit-remaining-{unit}"), 1.0)
+        if limit is not None or remaining is not None:
+            usable = limit if limit is not None and math.isfinite(limit) and limit > 0 else None
+            found[unit] = RateTold(usable, remaining, _span(headers.get(f"x-ratelimit-reset-{unit}")))
+    return found
+
+
+_SPAN = re.compile(r"(?:(\d+)h)?(?:(\d+)m(?!s))?(?:(\d+(?:\.\d+)?)s)?(?:(\d+(?:\.\d+)?)ms)?")
+
+
+def _span(text: str | None) -> float | None:
+    """Seconds of `6m0s`, `1.5s`, `120ms` or a plain number; None for anything else."""
+    plain = _number(text, 1.0)
+    if plain is not None or not text:
+        return plain if plain is not None and 0 <= plain < 1e6 else None
+    found = _SPAN.fullmatch(text.strip())
+    if found is None or not any(found.groups()):
+        return None
+    hours, minutes, seconds, millis = (float(part or 0) for part in found.groups())
+    return hours * 3600 + minutes * 60 + seconds + millis / 1000

@@ -1,24 +1,26 @@
-"""How many requests may be in flight: a window that grows while the service keeps up and halves when it says "later"."""
+"""How many requests may be in flight: a window that grows while the service keeps up."""
 
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
 START = 16
-DEFAULT_CEILING = 256
+DEFAULT_CEILING = 1024
+SLOWER = 2.5
 
 
 @dataclass(frozen=True, slots=True)
 class Window:
     """size: requests that may be in flight now. ceiling: never more. slow_start: still doubling each round trip.
 
-    held_until: monotonic seconds; one burst of refusals halves the window once, so until then no further halving.
+    latency_s: smoothed seconds an answer takes; best_s: the least that has been (0: not known yet).
     """
 
     size: float
     ceiling: int
     slow_start: bool = True
-    held_until: float = 0.0
+    latency_s: float = 0.0
+    best_s: float = 0.0
 
     @property
     def limit(self) -> int:
@@ -39,30 +41,19 @@ def opening(concurrency: int | None, rate_per_s: float | None) -> Window:
     return Window(float(START), DEFAULT_CEILING)
 
 
-def grown(window: Window) -> Window:
-    """After an answer: one more in slow start, one more a whole window afterwards."""
-    step = 1.0 if window.slow_start else 1.0 / max(1.0, window.size)
-    return replace(window, size=min(float(window.ceiling), window.size + step))
+def grown(window: Window, latency_s: float) -> Window:
+    """After an answer: one more in slow start, one more a whole window afterwards; none while answers take ever longer.
 
-
-def halved(window: Window, *, now: float, hold_s: float) -> Window:
-    """After a refusal for speed: half, once a burst."""
-    if now < window.held_until:
-        return window
-    return replace(
-        window, size=max(1.0, window.size / 2), slow_start=False, held_until=now + max(1.0, hold_s)
-    )
-
-
-def bucket(rate: float, window_s: float) -> tuple[float, float]:
-    """(max_rate, time_period) for a leaky bucket that never lets more than `rate` through any `window_s` seconds.
-
-    A bucket of b that leaks l a second admits at most b + l·window_s in a window; so l = (rate - b) / window_s.
-    A bucket of one only spaces its permits: a little more than the whole rate's share of the window between them.
-    Source: measured for aiolimiter, which otherwise admits up to twice the rate in its first window.
+    A service that queues answers later the more it is given; beyond `SLOWER` times its best, more would only wait.
     """
-    burst = int(rate * 0.02)
-    if burst < 2:
-        whole = float(int(rate)) if rate >= 1 else rate
-        return 1.0, window_s / whole * 1.01
-    return float(burst), burst * window_s / (rate - burst)
+    smooth = latency_s if not window.latency_s else window.latency_s + (latency_s - window.latency_s) / START
+    best = smooth if not window.best_s else min(window.best_s, smooth)
+    step = 1.0 if window.slow_start else 1.0 / max(1.0, window.size)
+    if smooth > SLOWER * best + 0.5:
+        step = 0.0
+    return replace(window, size=min(float(window.ceiling), window.size + step), latency_s=smooth, best_s=best)
+
+
+def steadied(window: Window, in_flight: int) -> Window:
+    """After a refusal for speed: no more in flight than there were, growing slowly from there. The pace does the rest."""
+    return replace(window, size=float(max(START, min(window.size, in_flight + 1))), slow_start=False)

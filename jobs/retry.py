@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from schemas.failures import Failure, FailureKind, Resend, RowStatus
@@ -116,8 +117,47 @@ def gate_s(failure: Failure, refusals_running: int, policy: RetryPolicy) -> floa
 
     refusals_running: refusals in a row over the whole run, this one included.
     """
-    if not failure.rule.slows:
+    outage = failure.kind is FailureKind.SERVER_ERROR and refusals_running >= OUTAGE_FAILURES
+    if not failure.rule.slows and not outage:
         return 0.0
     if failure.retry_after_s is not None:
         return min(failure.retry_after_s, policy.give_up_s)
     return min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(refusals_running - 1, 30))
+
+
+QUOTA_SHARE = 0.1
+QUOTA_START = 10.0
+QUOTA_CAP = 100.0
+PROBE_S = 5.0
+OUTAGE_FAILURES = 10
+"""So many failures in a row, over all rows, are the service's outage, and no longer count against single rows."""
+
+
+@dataclass
+class RetryQuota:
+    """Requests that may be sent again: a tenth of those sent first, and one for each success; else a probe at times.
+
+    So a service that is down costs little more than one request a row, and one that recovers is used at once.
+    """
+
+    tokens: float = QUOTA_START
+    last_probe: float = -math.inf
+
+    def first_sent(self) -> None:
+        """A row was sent for the first time in this run."""
+        self.tokens = min(QUOTA_CAP, self.tokens + QUOTA_SHARE)
+
+    def succeeded(self) -> None:
+        """An answer brought what was asked for."""
+        self.tokens = min(QUOTA_CAP, self.tokens + 1.0)
+
+    def opens_at(self, now: float) -> float:
+        """When a request may be sent again: now, or at the next probe (monotonic seconds)."""
+        return now if self.tokens >= 1.0 else max(now, self.last_probe + PROBE_S)
+
+    def resent(self, now: float) -> None:
+        """A request was sent again."""
+        if self.tokens >= 1.0:
+            self.tokens -= 1.0
+        else:
+            self.last_probe = now

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
@@ -47,6 +48,7 @@ async def assembled(
         Deadlines(job.endpoint.timeout),
     )
     headroom = Headroom(place.out)
+    pacer = Pacer(job.limits, views.recent_sends(place.connection, job.limits.window_s, time.time()))
     policy = RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up)
     with (
         Ballast(place.folder) as ballast,
@@ -58,6 +60,7 @@ async def assembled(
             landing = Landing(place.folder, images, persistence.save, REDACTOR)
             line = AttemptLine(
                 transport,
+                pacer,
                 landing,
                 writer,
                 persistence,
@@ -70,7 +73,6 @@ async def assembled(
                 EngineParts(
                     source=source,
                     line=line,
-                    pacer=Pacer(job.limits),
                     budget=Budget(job.budget, totals.spent_usd, totals.requests),
                     ending=ending,
                     verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - resent)),

@@ -9,11 +9,13 @@ from hashlib import blake2b
 from uuid import UUID
 
 from jobs.cost import Prices, settled
+from jobs.evidence import rates_told
 from runner.dialects import sync
 from runner.dialects.conversation import Conversation, Fetch, Received, Rejected, Send, StepResult
 from runner.guard import DownloadRefused
 from runner.landing import Landing
 from runner.memory import Held
+from runner.pacer import Pacer, Permit
 from runner.persistence import Persistence
 from runner.redaction import Redactor
 from runner.store import records
@@ -33,6 +35,7 @@ class AttemptLine:
     """Everything an attempt passes through. max_bytes: an answer, for each image asked for."""
 
     transport: Transport
+    pacer: Pacer
     landing: Landing
     writer: Writer
     persistence: Persistence
@@ -42,11 +45,11 @@ class AttemptLine:
     max_bytes: int
 
     async def exchange(
-        self, row: Row, held: Held, *, cut: asyncio.Event
+        self, row: Row, held: Held, permit: Permit, *, cut: asyncio.Event
     ) -> tuple[Received | Rejected, float]:
         """Send and receive: the result and the seconds it took. `cut` ends the wait; the request is ambiguous then."""
         started = asyncio.get_running_loop().time()
-        talk = asyncio.create_task(self._converse(row, held))
+        talk = asyncio.create_task(self._converse(row, held, permit))
         stop = asyncio.create_task(cut.wait())
         await asyncio.wait((talk, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
@@ -59,17 +62,21 @@ class AttemptLine:
             return Rejected(Failure(FailureKind.DISCONNECTED, detail)), latency
         return talk.result(), latency
 
-    async def _converse(self, row: Row, held: Held) -> Received | Rejected:
+    async def _converse(self, row: Row, held: Held, permit: Permit) -> Received | Rejected:
         conversation: Conversation = sync.converse(
             row.request, server_error_billed=self.server_error_billed, now=time.time
         )
-        whole = Room(row.request.n * (self.max_bytes * 4 // 3) + 2**20, held)
+        loop = asyncio.get_running_loop()
+        cap = row.request.n * (self.max_bytes * 4 // 3) + 2**20
+        whole = Room(cap, held, on_sent=lambda: permit.sent(loop.time()))
         step = next(conversation)
         while True:
             result: StepResult
             if isinstance(step, Send):
                 headers = {"Idempotency-Key": idempotency_key(row.fingerprint, row.request)}
                 result = await self.transport.post(step.path, step.body, headers, whole)
+                if isinstance(result, Answer):
+                    self.pacer.heard(rates_told(result.headers))
             else:
                 result = await self._fetch(step, Room(self.max_bytes, held))
             try:

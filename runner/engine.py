@@ -18,6 +18,8 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 
+import structlog
+
 from jobs import pace
 from jobs.cost import Estimate, estimate
 from jobs.retry import Decision, GiveUp, Halt, Park, Retry
@@ -25,17 +27,19 @@ from runner.attempt import AttemptLine, safe
 from runner.ending import Ending
 from runner.memory import Memory
 from runner.money import Budget
-from runner.pacer import Pacer
+from runner.pacer import Permit, Weight
 from runner.store import records
 from runner.store.ledger import LedgerWriteError
 from runner.verdicts import Verdicts
-from runner.work import Source, Waiting, Work, with_history
+from runner.work import FIRST, Source, Waiting, Work, with_history
 from schemas.exit_codes import ExitCode, JobError
-from schemas.failures import FailureKind, RowStatus
+from schemas.failures import Failure, FailureKind, Resend, RowStatus
 from schemas.outcome import Failed, Outcome, Success
 
 WAITING_CAP = 10_000
 """With so many rows waiting for another attempt, no new row is read from the manifest."""
+
+log = structlog.get_logger(__name__)
 
 _HALT_CODES = {
     FailureKind.LOCAL: ExitCode.LOCAL,
@@ -75,7 +79,6 @@ class EngineParts:
 
     source: Source
     line: AttemptLine
-    pacer: Pacer
     budget: Budget
     ending: Ending
     verdicts: Verdicts
@@ -90,11 +93,11 @@ class Engine:
         self.source = parts.source
         self.counters = Counters()
         self.waiting = Waiting()
-        self.window = pace.opening(concurrency, parts.pacer.told_per_s)
+        self.window = pace.opening(concurrency, parts.line.pacer.told_per_s)
         self.budget = parts.budget
         self.cost_usd = parts.cost_usd
         self._line = parts.line
-        self._pacer = parts.pacer
+        self._pacer = parts.line.pacer
         self._ending = parts.ending
         self._verdicts = parts.verdicts
         self._headroom = parts.headroom
@@ -111,6 +114,7 @@ class Engine:
     async def run(self) -> None:
         """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight."""
         self._verdicts.start(asyncio.get_running_loop().time())
+        self._pacer.start()
         dispatcher = asyncio.create_task(self._dispatch())
         stopping = asyncio.create_task(self._ending.stopping.wait())
         await asyncio.wait((dispatcher, stopping), return_when=asyncio.FIRST_COMPLETED)
@@ -129,18 +133,21 @@ class Engine:
                 await self._change()
             request = work.row.request
             price = estimate(request, self._line.prices)
-            await self._pacer.permit(images=request.n, tokens=_tokens(request.prompt, price, request.n))
             if not await self._affordable(price):
                 return
-            self._launch(work, price)
+            permit = await self._pacer.permit(Weight(request.n, _tokens(request.prompt, price, request.n)))
+            self._launch(work, price, permit)
 
     async def _next_work(self) -> Work | None:
         """A retry whose time has come, else the next row, else whatever comes first; None when all is done."""
         loop = asyncio.get_running_loop()
         exhausted = False
         while True:
-            due = self.waiting.due(loop.time())
+            now = loop.time()
+            opens = self._verdicts.quota.opens_at(now)
+            due = self.waiting.due(now) if opens <= now else None
             if due is not None:
+                self._verdicts.quota.resent(now)
                 return due
             if not exhausted and len(self.waiting) < WAITING_CAP:
                 work = await self.source.next()
@@ -150,7 +157,7 @@ class Engine:
             next_due = self.waiting.next_due()
             if next_due is None and self.counters.in_flight == 0:
                 return None
-            await self._change(None if next_due is None else max(0.0, next_due - loop.time()))
+            await self._change(None if next_due is None else max(0.0, max(next_due, opens) - loop.time()))
 
     async def _change(self, timeout_s: float | None = None) -> None:
         """Wait until an attempt ends, or so long."""
@@ -173,17 +180,21 @@ class Engine:
             self._ending.stop(ExitCode.LOCAL, problem)
         return problem is None
 
-    def _launch(self, work: Work, price: Estimate) -> None:
+    def _launch(self, work: Work, price: Estimate, permit: Permit) -> None:
         number = self._numbers.attempt
         fresh = work.item is None
         item = self._numbers.item if work.item is None else work.item
         self._numbers = replace(self._numbers, attempt=number + 1, item=self._numbers.item + fresh)
         self.budget.reserve(price)
         self.counters.in_flight += 1
+        if work.history == FIRST:
+            self._verdicts.quota.first_sent()
         intent = records.Intent(
             number, item, self._numbers.run, work.row, int(time.time() * 1000), price.high, fresh
         )
-        task = asyncio.create_task(self._attempt(with_history(work, item, work.history), intent, price))
+        task = asyncio.create_task(
+            self._attempt(with_history(work, item, work.history), intent, price, permit)
+        )
         self._tasks.add(task)
         task.add_done_callback(self._ended)
 
@@ -203,7 +214,7 @@ class Engine:
         else:
             self._ending.stop(ExitCode.INTERNAL, f"internal error: {type(error).__name__}: {error}")
 
-    async def _attempt(self, work: Work, intent: records.Intent, price: Estimate) -> None:
+    async def _attempt(self, work: Work, intent: records.Intent, price: Estimate, permit: Permit) -> None:
         try:
             await self._line.writer.record(records.intent(intent))
         except LedgerWriteError:
@@ -211,7 +222,7 @@ class Engine:
             raise
         self.counters.sent += 1
         with self._memory.holding() as held:
-            received, latency_s = await self._line.exchange(work.row, held, cut=self._ending.hard)
+            received, latency_s = await self._line.exchange(work.row, held, permit, cut=self._ending.hard)
             landed = await self._line.landing.land(received, work.row, intent.attempt)
         outcome = safe(landed, self._line.redactor)
         decision, work = self._verdicts.on(
@@ -225,7 +236,7 @@ class Engine:
         maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
         self.budget.settle(price, cost_usd=cost, maybe_billed=maybe)
         self._count(outcome, status, cost, work.row.request.n)
-        self._act(decision, work, outcome)
+        self._act(decision, work, outcome, latency_s)
 
     def _count(self, outcome: Outcome, status: RowStatus, cost: float | None, n: int) -> None:
         if cost is not None:
@@ -238,16 +249,16 @@ class Engine:
         elif status is RowStatus.PARKED:
             self.counters.parked += n
 
-    def _act(self, decision: Decision | None, work: Work, outcome: Outcome) -> None:
+    def _act(self, decision: Decision | None, work: Work, outcome: Outcome, latency_s: float) -> None:
         now = asyncio.get_running_loop().time()
         if isinstance(outcome, Success):
-            self.window = pace.grown(self.window)
+            self.window = pace.grown(self.window, latency_s)
+            self._pacer.admitted()
             return
         failure = outcome.failure
         closed_s = self._verdicts.gate_s(failure)
         if closed_s:
-            self._pacer.close_gate(closed_s, f"the service says {failure.kind.value}")
-            self.window = pace.halved(self.window, now=now, hold_s=closed_s)
+            self._slow_down(failure, closed_s)
         if (reason := self._verdicts.hopeless(failure, now + closed_s)) is not None:
             self._ending.stop(ExitCode.SERVICE_DOWN, reason)
         match decision:
@@ -256,6 +267,13 @@ class Engine:
             case Halt():
                 code = _HALT_CODES.get(failure.kind, ExitCode.ACCOUNT)
                 self._ending.stop(code, f"{failure.kind.value}: {failure.message}")
+
+    def _slow_down(self, failure: Failure, closed_s: float) -> None:
+        self._pacer.close_gate(closed_s, f"the service says {failure.kind.value}")
+        if failure.rule.resend is Resend.PATIENT:
+            self._pacer.refused(closed_s)
+            self.window = pace.steadied(self.window, self.counters.in_flight)
+            log.debug("slower", reason=failure.kind.value, wait_s=round(closed_s, 3), pace=self._pacer.waiting)
 
 
 def _status(decision: Decision | None) -> RowStatus:

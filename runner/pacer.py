@@ -1,49 +1,124 @@
-"""Permission to send: rate permits from aiolimiter, and one gate that a single refusal closes for everybody.
+"""Permission to send: told limits are kept exactly, untold ones are found, and one refusal closes a gate for everybody.
 
 One task takes all permits, before it makes the request's own task; so waiting is first in, first out, a row with n = 10
-takes ten image permits without starving, and a thousand waiting rows cost nothing.
+takes ten image permits without starving, and a thousand waiting rows cost nothing. aiolimiter spreads permits over the
+window; `jobs.windows` bounds every window, counting each request from the moment at which it really left.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping
+from collections import deque
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 
 from aiolimiter import AsyncLimiter
 
-from jobs.pace import bucket
+from jobs import probing
+from jobs.evidence import RateTold
+from jobs.windows import Sent, WindowLog, margin_s, spacing
+from runner.shared_limits import SharedLog
 from schemas.job import LimitsTable
+
+_HISTORY = 100_000
+_LATELY_S = 1.0
+UNIT_NAMES = ("requests", "images", "tokens")
+
+
+@dataclass(frozen=True, slots=True)
+class Weight:
+    """What one request takes of each allowance."""
+
+    images: int
+    tokens: float
+
+    def of(self, unit: str) -> float:
+        """Its weight in `requests`, `images` or `tokens`."""
+        return {"requests": 1.0, "images": float(self.images), "tokens": self.tokens}[unit]
+
+
+@dataclass(slots=True)
+class Permit:
+    """Leave to send one request. Tell it when the request leaves: until then it counts from when it was given."""
+
+    entries: list[Sent]
+
+    def sent(self, now: float) -> None:
+        """The request left at `now` (the event loop's clock)."""
+        for entry in self.entries:
+            entry.at = max(entry.at, now)
 
 
 class Rate:
-    """No window of `window_s` seconds sees more than `rate` permits."""
+    """One allowance: no window of `window_s` seconds ever sees more than `limit`."""
 
-    def __init__(self, rate: float, window_s: float) -> None:
-        self.rate = rate
+    def __init__(self, limit: float, window_s: float, history: Iterable[tuple[float, float]] = ()) -> None:
+        self.limit = limit
         self.window_s = window_s
-        self._burst, period = bucket(rate, window_s)
-        self._limiter = AsyncLimiter(self._burst, period)
+        self.log = WindowLog(limit, window_s, margin_s(window_s))
+        self._burst, period = spacing(limit, window_s)
+        self._spread = AsyncLimiter(self._burst, period)
+        for at, amount in history:
+            self.log.add(at, amount)
 
-    async def take(self, permits: float) -> None:
-        """Wait until so many permits were granted, a little at a time; more than a whole window's worth just waits."""
-        while permits > 0:
-            step = min(permits, self._burst)
-            await self._limiter.acquire(step)
-            permits -= step
+    async def spread(self, amount: float) -> None:
+        """Wait until this much has leaked from the bucket, a little at a time."""
+        while amount > 0:
+            step = min(amount, self._burst)
+            await self._spread.acquire(step)
+            amount -= step
 
 
 class Pacer:
-    """The job's rates and the gate. Times are the event loop's clock, in seconds."""
+    """The job's allowances, the gate, and the pace found by trial. Times are the event loop's clock, in seconds.
 
-    def __init__(self, limits: LimitsTable) -> None:
-        told: Mapping[str, float | None] = {
-            "requests": limits.rpm,
-            "images": limits.ipm,
-            "tokens": limits.tpm,
-        }
-        self._rates = {name: Rate(rate, limits.window_s) for name, rate in told.items() if rate is not None}
+    earlier: (age in seconds, images) of requests that the folder's earlier runs sent within the last window.
+    """
+
+    def __init__(self, limits: LimitsTable, earlier: Iterable[tuple[float, int]] = ()) -> None:
+        self._window_s = limits.window_s
+        told = {"requests": limits.rpm, "images": limits.ipm, "tokens": limits.tpm}
+        self._told = {unit: rate for unit, rate in told.items() if rate is not None}
+        self._earlier = [(age, Weight(images, 0.0)) for age, images in earlier]
+        self._history: deque[tuple[float, Weight]] = deque(maxlen=_HISTORY)
+        self._rates: dict[str, Rate] = {}
+        self._shared = SharedLog.named(limits.share, self._told, limits.window_s) if limits.share else None
         self._gate_until = 0.0
         self._reason = ""
+        self._pace: probing.Pace | None = None
+        self._next_slot = 0.0
+        self._started = 0.0
+        self._admitted = 0
+
+    def start(self) -> None:
+        """The run begins; call inside the event loop, before the first permit."""
+        now = self._started = asyncio.get_running_loop().time()
+        self._history.extend((now - age, weight) for age, weight in self._earlier)
+        for unit, rate in self._told.items():
+            self._rates[unit] = self._rate(unit, rate)
+
+    def _rate(self, unit: str, limit: float) -> Rate:
+        return Rate(limit, self._window_s, ((at, weight.of(unit)) for at, weight in self._history))
+
+    async def permit(self, weight: Weight) -> Permit:
+        """Wait for every allowance, for the pace, and for the gate."""
+        loop = asyncio.get_running_loop()
+        for unit, rate in self._rates.items():
+            await rate.spread(weight.of(unit))
+        while (wait := self._ready_at(loop.time(), weight) - loop.time()) > 0:  # noqa: ASYNC110 - may move meanwhile
+            await asyncio.sleep(wait)
+        if self._shared is not None:
+            await self._shared.take({unit: weight.of(unit) for unit in self._told})
+        now = loop.time()
+        if self._pace is not None:
+            self._next_slot = max(now - 0.05, self._next_slot) + 1.0 / self._pace.rate(now)
+        self._history.append((now, weight))
+        return Permit([rate.log.add(now, weight.of(unit)) for unit, rate in self._rates.items()])
+
+    def _ready_at(self, now: float, weight: Weight) -> float:
+        moments = [rate.log.ready_at(now, weight.of(unit)) for unit, rate in self._rates.items()]
+        slot = self._next_slot if self._pace is not None else now
+        return max(now, slot, self._gate_until, *moments)
 
     def close_gate(self, seconds: float, reason: str) -> None:
         """Nobody sends for so long. A longer closure that is under way stays."""
@@ -51,23 +126,42 @@ class Pacer:
         if until > self._gate_until:
             self._gate_until, self._reason = until, reason
 
+    def refused(self, wait_s: float) -> None:
+        """The service said "later": send more slowly, where no told limit paces the run already."""
+        now = asyncio.get_running_loop().time()
+        resumes = now + wait_s
+        if self._pace is None:
+            lately = sum(1 for at, _ in self._history if now - at < _LATELY_S) / _LATELY_S
+            elapsed = now - self._started
+            self._pace = probing.first_pace(self._admitted, elapsed, lately, now, resumes)
+        else:
+            self._pace = probing.refused(self._pace, now, resumes, self._admitted)
+
+    def admitted(self) -> None:
+        """The service took a request."""
+        self._admitted += 1
+
+    def heard(self, told: Mapping[str, RateTold]) -> None:
+        """Obey what an answer's headers say about allowances: they can only slow the run down."""
+        for unit, said in told.items():
+            own = self._rates.get(unit)
+            if said.limit is not None and (own is None or said.limit < own.limit):
+                self._rates[unit] = self._rate(unit, said.limit)
+            elif own is None and said.remaining == 0 and said.reset_s is not None:
+                self.close_gate(min(said.reset_s, self._window_s), f"the service's {unit} are used up")
+
     @property
     def waiting(self) -> str:
-        """Why nobody may send now, "" when the gate is open."""
-        left = self._gate_until - asyncio.get_running_loop().time()
-        return f"{self._reason}: {left:.0f} s" if left >= 1 else ""
-
-    async def permit(self, *, images: int, tokens: float) -> None:
-        """Wait for the gate and for every rate."""
-        loop = asyncio.get_running_loop()
-        wanted = {"requests": 1.0, "images": float(images), "tokens": tokens}
-        for name, rate in self._rates.items():
-            await rate.take(wanted[name])
-        while (left := self._gate_until - loop.time()) > 0:  # noqa: ASYNC110 - the gate may close again meanwhile
-            await asyncio.sleep(left)
+        """Why senders wait now: a closed gate, or a pace found by trial; "" when nothing holds them back."""
+        now = asyncio.get_running_loop().time()
+        if self._gate_until - now >= 1:
+            return f"{self._reason}: {self._gate_until - now:.0f} s"
+        if self._pace is not None and not self._rates:
+            return f"pace found by trial: {self._pace.rate(now) * 60:.0f} requests/min"
+        return ""
 
     @property
     def told_per_s(self) -> float | None:
         """The lowest told rate in requests or images a second; None when nothing was told."""
-        rates = [rate.rate / rate.window_s for name, rate in self._rates.items() if name != "tokens"]
+        rates = [rate / self._window_s for unit, rate in self._told.items() if unit != "tokens"]
         return min(rates) if rates else None

@@ -11,7 +11,7 @@ import errno
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -66,10 +66,14 @@ class Deadlines:
 
 @dataclass(frozen=True, slots=True)
 class Room:
-    """What an answer may hold: bytes at most, and its share of the memory for all answers."""
+    """What an answer may hold: bytes at most, and its share of the memory for all answers.
+
+    on_sent: called when the request's headers are about to leave.
+    """
 
     max_bytes: int
     held: Held
+    on_sent: Callable[[], None] = lambda: None
 
 
 class Transport:
@@ -166,7 +170,7 @@ class Transport:
         *,
         lift: bool = True,
     ) -> Answer | Broken:
-        progress = SimpleNamespace(sent=False, status=None)
+        progress = SimpleNamespace(sent=False, status=None, on_sent=room.on_sent)
         started = asyncio.get_running_loop().time()
         try:
             async with (
@@ -226,6 +230,7 @@ async def _outside(deadline: asyncio.Timeout, wait: Awaitable[object]) -> None:
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
     if context.trace_request_ctx is not None:
         context.trace_request_ctx.sent = True
+        context.trace_request_ctx.on_sent()
 
 
 def _broken(error: Exception, progress: SimpleNamespace, latency_s: float) -> Broken:

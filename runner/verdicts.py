@@ -5,7 +5,17 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
-from jobs.retry import Decision, Halt, History, Retry, RetryPolicy, decide, gate_s
+from jobs.retry import (
+    OUTAGE_FAILURES,
+    Decision,
+    Halt,
+    History,
+    Retry,
+    RetryPolicy,
+    RetryQuota,
+    decide,
+    gate_s,
+)
 from runner.work import Work
 from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
 from schemas.outcome import Outcome, Success
@@ -22,6 +32,7 @@ class Verdicts:
         self._refusals_running = 0
         self._not_found_running = 0
         self._last_good = 0.0
+        self.quota = RetryQuota()
 
     def start(self, now: float) -> None:
         """The run begins; `now` in monotonic seconds, as everywhere here."""
@@ -32,6 +43,7 @@ class Verdicts:
         if isinstance(outcome, Success):
             self._last_good = now
             self._refusals_running = self._not_found_running = 0
+            self.quota.succeeded()
             return None, work
         failure = outcome.failure
         history = self._history(failure, work.history, now)
@@ -44,7 +56,9 @@ class Verdicts:
 
     def _history(self, failure: Failure, before: History, now: float) -> History:
         resend = failure.rule.resend
-        self._refusals_running = self._refusals_running + 1 if failure.rule.slows else 0
+        refused = failure.rule.slows or failure.kind is FailureKind.SERVER_ERROR
+        self._refusals_running = self._refusals_running + 1 if refused else 0
+        outage = self._refusals_running >= OUTAGE_FAILURES and failure.kind is not FailureKind.CONNECT
         not_found = failure.kind is FailureKind.NOT_FOUND
         self._not_found_running = self._not_found_running + 1 if not_found else 0
         if failure.rule.billed is Billed.YES or failure.kind in _PROOF_OF_SERVICE:
@@ -52,7 +66,7 @@ class Verdicts:
         patient = resend is Resend.PATIENT
         since = before.refused_since if before.refused_since is not None else now
         return History(
-            counted=before.counted + (resend is Resend.COUNTED),
+            counted=before.counted + (resend is Resend.COUNTED and not outage),
             patient=before.patient + patient,
             refused_since=since if patient else None,
             ambiguous_left=self._ambiguous_left,

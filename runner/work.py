@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Iterator
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 
 from jobs.retry import History
 from jobs.selection import UNSETTLED, Selection
@@ -15,6 +15,9 @@ from runner.store.views import ABSENT, ItemIndex
 from schemas.failures import RowStatus
 from schemas.row import Row, RowProblem
 
+FIRST = History()
+"""The history of a row that has not been sent in this run."""
+
 
 @dataclass(frozen=True, slots=True)
 class Work:
@@ -22,7 +25,7 @@ class Work:
 
     row: Row
     item: int | None
-    history: History = field(default_factory=History)
+    history: History = FIRST
 
 
 @dataclass

@@ -65,6 +65,25 @@ class RequestTable(_Table):
     param: dict[str, Any] = Field(default_factory=dict, description="any other body field, sent as it is")
 
 
+class ImagePrice(_Table):
+    """One line of a price table. model: a prefix; size: WIDTHxHEIGHT or `*`."""
+
+    model: str
+    size: str = "*"
+    quality: str
+    usd: float = Field(ge=0)
+
+
+class PricesTable(_Table):
+    """List prices of the endpoint, for estimates and the budget."""
+
+    source: str = Field("your price table", description="shown beside every estimate")
+    date: str = Field("undated", description="when the prices were valid")
+    image: tuple[ImagePrice, ...] = Field((), description="USD an image, by model, size and quality")
+    input_per_million: float = Field(0.0, ge=0, description="USD for a million input tokens")
+    output_per_million: float = Field(0.0, ge=0, description="USD for a million output tokens")
+
+
 class EndpointTable(_Table):
     """The service, its key and its deadlines."""
 
@@ -78,6 +97,7 @@ class EndpointTable(_Table):
     download_hosts: tuple[str, ...] = Field(
         (), description="hosts (host or host:port) images may come from besides public ones"
     )
+    prices: PricesTable | None = Field(None, description="the service's prices, instead of the profile's")
     timeout: PositiveDuration = Field(600.0, description="one attempt, from send to last byte")
     task_timeout: PositiveDuration = Field(3600.0, description="polling one task")
 
@@ -94,6 +114,7 @@ class LimitsTable(_Table):
     concurrency: int | None = Field(
         None, ge=1, description="most requests in flight; imagemill adapts below it"
     )
+    share: str | None = Field(None, description="name of an allowance shared by the runs on this machine")
 
 
 class BudgetTable(_Table):
@@ -102,6 +123,9 @@ class BudgetTable(_Table):
     max_cost: float | None = Field(None, ge=0, description="USD; reserved before each request")
     max_requests: int | None = Field(None, ge=0)
     price: float | None = Field(None, ge=0, description="USD an image, where the service has no price table")
+    cutoff: Literal["hard", "soft"] = Field(
+        "hard", description="reserve the worst case of a request, or its estimate"
+    )
 
 
 class RetryTable(_Table):

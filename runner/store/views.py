@@ -202,3 +202,14 @@ def ambiguous_resends(connection: sqlite3.Connection) -> int:
         "SELECT count(*) FROM outcomes WHERE maybe_billed AND status = 'pending'"
     ).fetchone()
     return int(row[0])
+
+
+def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) -> list[tuple[float, int]]:
+    """(age in seconds, images) of the requests sent within the last window, oldest first. now: Unix seconds.
+
+    A clock that was set back makes them look newer than they are, never older than the window.
+    """
+    sent = connection.execute(
+        "SELECT sent_ms, n FROM attempts WHERE sent_ms > ? ORDER BY attempt", ((now - window_s) * 1000,)
+    )
+    return [(max(0.0, now - sent_ms / 1000), n) for sent_ms, n in sent]
