@@ -19,6 +19,7 @@ from schemas.request import ImageRequest
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*>\s*)?<svg[\s>]", re.DOTALL)
+_GIF_EXTENSION, _GIF_FRAME, _GIF_TRAILER = b"!,;"
 _PNG_END = b"\x00\x00\x00\x00IEND\xaeB`\x82"
 
 
@@ -52,7 +53,7 @@ def look(data: bytes, *, asked_format: str | None, max_pixels: int) -> Looked:
                 flags = _png_end(data)
             else:
                 image.load()
-                flags = ()
+                flags = _gif_end(data) if kind == "gif" else ()
     except UnidentifiedImageError:
         raise NotAnImage(
             f"the bytes are no PNG, JPEG, WebP or GIF image (they start {data[:12]!r})"
@@ -67,6 +68,28 @@ def _png_end(data: bytes) -> tuple[str, ...]:
     if end < 0:
         raise NotAnImage("the PNG has no end")
     return ("trailing_bytes",) if end + len(_PNG_END) < len(data) else ()
+
+
+def _gif_end(data: bytes) -> tuple[str, ...]:
+    """Walk the blocks of all frames to the trailer; decoding ends with the first frame."""
+    try:
+        at = 13 + _gif_colours(data[10])
+        while data[at] != _GIF_TRAILER:
+            if data[at] not in (_GIF_EXTENSION, _GIF_FRAME):
+                at += 1
+                continue
+            at += 2 if data[at] == _GIF_EXTENSION else 11 + _gif_colours(data[at + 9])
+            while data[at]:
+                at += data[at] + 1
+            at += 1
+    except IndexError:
+        raise NotAnImage("the GIF has no end") from None
+    return ("trailing_bytes",) if at + 1 < len(data) else ()
+
+
+def _gif_colours(flags: int) -> int:
+    """Bytes of the colour table that the flags announce."""
+    return 3 << (flags % 8 + 1) if flags & 0x80 else 0
 
 
 def differences(looked: Looked, request: ImageRequest) -> tuple[str, ...]:
