@@ -37,7 +37,10 @@ class Prices:
 
 
 def estimate(request: ImageRequest, prices: Prices) -> Estimate:
-    """What the request will cost; `auto` quality (or none) spans the table's cheapest to dearest."""
+    """What the request will cost; `auto` quality (or none) spans the table's cheapest to dearest.
+
+    The prompt's own tokens are a quarter of its characters at best, and one for each of its bytes at worst.
+    """
     if prices.per_image is not None:
         fixed = prices.per_image * request.n
         return Estimate(fixed, fixed)
@@ -50,7 +53,9 @@ def estimate(request: ImageRequest, prices: Prices) -> Estimate:
     known = [cost for name in wanted if (cost := _table_price(prices.table, model, size, name)) is not None]
     if not known:
         return Estimate(None, None)
-    return Estimate(min(known) * request.n, max(known) * request.n)
+    fewest, most = len(request.prompt) / 4, len(request.prompt.encode("utf-8", "surrogatepass")) + 10
+    rate = prices.table.input_per_token
+    return Estimate(min(known) * request.n + fewest * rate, max(known) * request.n + most * rate)
 
 
 def _table_price(table: PriceTable, model: str, size: str, quality: str) -> float | None:

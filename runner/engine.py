@@ -190,13 +190,17 @@ class Engine:
         if work.history == FIRST:
             self._verdicts.quota.first_sent()
         intent = records.Intent(
-            number, item, self._numbers.run, work.row, int(time.time() * 1000), price.high, fresh
+            number, item, self._numbers.run, work.row, int(time.time() * 1000), self._reserved(price), fresh
         )
         task = asyncio.create_task(
             self._attempt(with_history(work, item, work.history), intent, price, permit)
         )
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+
+    def _reserved(self, price: Estimate) -> float | None:
+        """What the intent says is set aside; None where no price is known."""
+        return None if price.high is None else self.budget.amount(price)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -273,7 +277,9 @@ class Engine:
         if failure.rule.resend is Resend.PATIENT:
             self._pacer.refused(closed_s)
             self.window = pace.steadied(self.window, self.counters.in_flight)
-            log.debug("slower", reason=failure.kind.value, wait_s=round(closed_s, 3), pace=self._pacer.waiting)
+            log.debug(
+                "slower", reason=failure.kind.value, wait_s=round(closed_s, 3), pace=self._pacer.waiting
+            )
 
 
 def _status(decision: Decision | None) -> RowStatus:

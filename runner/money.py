@@ -17,24 +17,31 @@ class Budget:
     requests: int
     reserved_usd: float = 0.0
 
+    def amount(self, estimate: Estimate) -> float:
+        """USD to set aside for a request: its worst case, or the middle of its range with `budget.cutoff = "soft"`."""
+        if estimate.high is None:
+            return 0.0
+        soft = self.caps.cutoff == "soft" and estimate.low is not None
+        return (estimate.low + estimate.high) / 2 if soft and estimate.low is not None else estimate.high
+
     def refusal(self, estimate: Estimate) -> str | None:
         """Why a request may not be sent now; None when it may."""
         if self.caps.max_requests is not None and self.requests >= self.caps.max_requests:
             return f"--max-requests {self.caps.max_requests} reached"
         if self.caps.max_cost is not None:
-            after = self.spent_usd + self.reserved_usd + (estimate.high or 0.0)
+            after = self.spent_usd + self.reserved_usd + self.amount(estimate)
             if after > self.caps.max_cost + 1e-9:
                 return f"--max-cost {self.caps.max_cost:g} reached: {self.spent_usd:.4g} USD spent or maybe spent"
         return None
 
     def reserve(self, estimate: Estimate) -> None:
         """Set the estimate aside and count the request."""
-        self.reserved_usd += estimate.high or 0.0
+        self.reserved_usd += self.amount(estimate)
         self.requests += 1
 
     def settle(self, estimate: Estimate, *, cost_usd: float | None, maybe_billed: bool) -> None:
         """Replace a reservation by what the attempt cost; what may have been paid counts as paid."""
-        reserved = estimate.high or 0.0
+        reserved = self.amount(estimate)
         self.reserved_usd = max(0.0, self.reserved_usd - reserved)
         if maybe_billed:
             self.spent_usd += max(reserved, cost_usd or 0.0)

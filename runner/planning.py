@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from jobs.cost import Estimate, estimate
@@ -17,6 +18,7 @@ from schemas.summary import CostRange, Plan
 _TYPICAL_LATENCY_S = 60.0
 _SIMULATED_LATENCY_S = 0.2
 _SHOWN_PROBLEMS = 5
+_ENOUGH_PAST = 20
 
 
 @dataclass
@@ -33,36 +35,33 @@ class _Work:
     low: float = 0.0
     high: float = 0.0
     unpriced: int = 0
+    past: views.Past | None = None
     problems: list[str] = field(default_factory=list)
     warnings: dict[str, int] = field(default_factory=dict)
 
 
 def plan(ready: Prepared) -> Plan:
     """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
-    connection = _ledger(ready)
     work = _Work()
-    try:
-        index = views.ItemIndex(connection) if connection is not None else None
+    with _known(ready) as (index, work.past):
         for batch in ready.intake.batches():
             items = index.items(batch.rows) if index is not None else [views.ABSENT] * len(batch.rows)
             statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(batch.rows)
             for row, status in zip(batch.rows, statuses, strict=True):
                 _add(work, row, status, ready)
-    finally:
-        if connection is not None:
-            connection.close()
     return _plan(work, ready)
 
 
-def _ledger(ready: Prepared) -> sqlite3.Connection | None:
+@contextmanager
+def _known(ready: Prepared) -> Iterator[tuple[views.ItemIndex | None, views.Past | None]]:
     if not (ready.out / ledger.LEDGER_NAME).exists():
-        return None
-    connection = ledger.open_reader(ready.out)
-    if (ledger.read_meta(connection, "simulated") == "1") != ready.job.simulate:
-        connection.close()
-        made = "real" if ready.job.simulate else "simulated"
-        raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
-    return connection
+        yield None, None
+        return
+    with ledger.reading(ready.out) as connection:
+        if ledger.was_simulated(connection) != ready.job.simulate:
+            made = "real" if ready.job.simulate else "simulated"
+            raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
+        yield views.ItemIndex(connection), views.past(connection)
 
 
 def _add(work: _Work, row: Row | RowProblem, status: RowStatus, ready: Prepared) -> None:
@@ -94,7 +93,7 @@ def _add_price(work: _Work, price: Estimate) -> None:
 
 
 def _plan(work: _Work, ready: Prepared) -> Plan:
-    duration, binding = _time(work, ready.job)
+    duration, binding = plan_time(work.requests, work.images, ready.job, work.past)
     return Plan(
         rows=work.rows,
         images=work.images,
@@ -116,28 +115,50 @@ def _cost(work: _Work, ready: Prepared) -> CostRange:
         source = ready.prices.source
         if ready.job.budget.price is None and ready.endpoint.profile.name == "dieyuyun":
             source += " (dieyuyun publishes none: set --price for yours)"
+    past = work.past
+    if (
+        past is not None
+        and past.image_usd is not None
+        and past.count >= _ENOUGH_PAST
+        and not ready.job.simulate
+    ):
+        mean, error = past.image_usd * work.images, 2 * past.spread_usd * work.images / past.count**0.5
+        return CostRange(
+            round(max(0.0, mean - error), 4),
+            round(mean + error, 4),
+            f"the last {past.count:,} images of this job",
+        )
     if work.unpriced:
         return CostRange(None, None, source)
     return CostRange(round(work.low, 4), round(work.high, 4), source)
 
 
-def _time(work: _Work, job: Job) -> tuple[float | None, str]:
-    """(seconds, the limit that binds). Without any told limit the time is a guess from a typical latency."""
-    if not work.requests:
+def plan_time(requests: int, images: int, job: Job, past: views.Past | None) -> tuple[float | None, str]:
+    """(seconds, the limit that binds). None where nothing is told: the service's own pace decides.
+
+    past: how long this job's answers took so far; without it a typical latency stands in.
+    """
+    if not requests:
         return 0.0, "nothing to send"
     limits = job.limits
+    latency = past.latency_s if past is not None else _typical_s(job)
     bounds = {
-        name: amount / rate * limits.window_s
-        for name, amount, rate in (("rpm", work.requests, limits.rpm), ("ipm", work.images, limits.ipm))
+        name: max(0.0, amount - 1) / rate * limits.window_s * 1.005
+        for name, amount, rate in (("rpm", requests, limits.rpm), ("ipm", images, limits.ipm))
         if rate is not None
     }
-    latency = _SIMULATED_LATENCY_S if job.simulate else _TYPICAL_LATENCY_S
     if limits.concurrency is not None:
-        bounds["concurrency"] = work.requests * latency / limits.concurrency
+        bounds["concurrency"] = max(0.0, requests / limits.concurrency - 1) * latency
     if not bounds:
         return None, "none told: the service's own pace decides"
     binding = max(bounds, key=lambda name: bounds[name])
     return round(bounds[binding] + latency, 1), binding
+
+
+def _typical_s(job: Job) -> float:
+    if not job.simulate:
+        return _TYPICAL_LATENCY_S
+    return _SIMULATED_LATENCY_S if job.simulator.latency is None else job.simulator.latency
 
 
 def _warnings(work: _Work, ready: Prepared) -> list[str]:

@@ -17,7 +17,7 @@ from runner.job_text import out_folder
 from runner.manifest.opening import open_manifest
 from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
 from runner.store.durable import replace_file
-from schemas.endpoints import PROFILES
+from schemas.endpoints import PROFILES, PriceTable
 from schemas.exit_codes import JobError
 from schemas.job import Job
 
@@ -42,7 +42,17 @@ class Prepared:
     @property
     def prices(self) -> Prices:
         """What an image or a token costs here."""
-        return Prices(self.job.budget.price, self.endpoint.profile.prices)
+        return Prices(self.job.budget.price, _own_table(self.job) or self.endpoint.profile.prices)
+
+
+def _own_table(job: Job) -> PriceTable | None:
+    own = job.endpoint.prices
+    if own is None:
+        return None
+    per_image = {(price.model, price.size, price.quality): price.usd for price in own.image}
+    return PriceTable(
+        own.source, own.date, per_image, own.input_per_million / 1e6, own.output_per_million / 1e6
+    )
 
 
 def prepare(job: Job, *, sends: bool = True) -> Prepared:

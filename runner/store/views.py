@@ -213,3 +213,28 @@ def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) ->
         "SELECT sent_ms, n FROM attempts WHERE sent_ms > ? ORDER BY attempt", ((now - window_s) * 1000,)
     )
     return [(max(0.0, now - sent_ms / 1000), n) for sent_ms, n in sent]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the folder's successes were like. latency_s: median seconds. image_usd, spread_usd: mean and deviation."""
+
+    count: int
+    latency_s: float
+    image_usd: float | None
+    spread_usd: float
+
+
+def past(connection: sqlite3.Connection) -> Past | None:
+    """Measured on the newest thousand successes; None without any."""
+    rows = connection.execute(
+        "SELECT latency_s, cost_usd / n FROM outcomes JOIN attempts USING (attempt) "
+        "WHERE status = 'succeeded' AND latency_s IS NOT NULL ORDER BY attempt DESC LIMIT 1000"
+    ).fetchall()
+    if not rows:
+        return None
+    costs = np.array([cost for _, cost in rows if cost is not None])
+    latency = float(np.median([latency for latency, _ in rows]))
+    if not len(costs):
+        return Past(len(rows), latency, None, 0.0)
+    return Past(len(rows), latency, float(costs.mean()), float(costs.std()))
