@@ -48,12 +48,8 @@ def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
             settled = ledger.settle_dead(connection, now_ms=now_ms)
             folder.save("job.toml", (job_toml(job).encode(),), replace=True)
             yield OpenFolder(out, folder, connection, settled)
-        except sqlite3.OperationalError as error:
-            raise JobError(
-                f"{out / ledger.LEDGER_NAME} cannot be written: {error}",
-                fix="free some space, or choose another --out",
-                exit_code=ExitCode.LOCAL,
-            ) from error
+        except sqlite3.DatabaseError as error:
+            raise ledger.unusable(out, error) from error
         finally:
             connection.close()
 

@@ -21,8 +21,8 @@ import os
 import queue
 import sqlite3
 import threading
-from collections.abc import Callable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Any
@@ -37,6 +37,10 @@ _NOT_WRITTEN = (sqlite3.Error, ValueError, OverflowError)
 """What SQLite raises for a disk that refuses, and for a value that it cannot hold: half a character, a huge number."""
 
 Statement = tuple[str, Sequence[Any]]
+
+
+DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
+"""What Python raises over a damaged file; the latter when SQLite's message quotes bytes that are no text."""
 
 
 class LedgerWriteError(OSError):
@@ -62,8 +66,8 @@ def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
             _refuse_to_forget(out)
             _lay_out(connection, simulated)
         _check(connection, out, simulated)
-    except sqlite3.DatabaseError as error:
-        raise _unusable(out, error) from error
+    except DAMAGE as error:
+        raise unusable(out, error) from error
     return connection
 
 
@@ -87,6 +91,22 @@ def _lay_out(connection: sqlite3.Connection, simulated: bool) -> None:
     connection.execute("COMMIT")
 
 
+_COLUMNS = (
+    "SELECT m.name, c.name, c.type, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' "
+    "ORDER BY m.name, c.cid"
+)
+
+
+def has_its_columns(connection: sqlite3.Connection) -> bool:
+    """Whether the tables are those of `schema.sql`, column by column. Raises one of `DAMAGE` when that cannot be read."""
+    model = sqlite3.connect(":memory:", isolation_level=None)
+    try:
+        _lay_out(model, simulated=False)
+        return connection.execute(_COLUMNS).fetchall() == model.execute(_COLUMNS).fetchall()
+    finally:
+        model.close()
+
+
 def _check(connection: sqlite3.Connection, out: Path, simulated: bool) -> None:
     version = connection.execute("PRAGMA user_version").fetchone()[0]
     if version != SCHEMA_VERSION:
@@ -94,7 +114,7 @@ def _check(connection: sqlite3.Connection, out: Path, simulated: bool) -> None:
             f"{out / LEDGER_NAME} has schema version {version}, this imagemill reads version {SCHEMA_VERSION}",
             fix="use the imagemill that made this folder, or choose another --out",
         )
-    made_simulated = read_meta(connection, "simulated") == "1"
+    made_simulated = was_simulated(connection)
     if made_simulated != simulated:
         made, now = ("simulated", "real") if made_simulated else ("real", "simulated")
         raise JobError(
@@ -110,7 +130,8 @@ _MACHINE_REFUSES = frozenset(
 )
 
 
-def _unusable(out: Path, error: sqlite3.DatabaseError) -> JobError:
+def unusable(out: Path, error: Exception) -> JobError:
+    """What a user is told when SQLite gives up: exit 9 when this machine refuses, exit 7 when the file is damaged."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _MACHINE_REFUSES:
         return JobError(
             f"{out / LEDGER_NAME} cannot be used: {error}",
@@ -125,25 +146,51 @@ def _unusable(out: Path, error: sqlite3.DatabaseError) -> JobError:
 
 
 def open_reader(out: Path) -> sqlite3.Connection:
-    """A read-only connection. Raises JobError when there is no ledger (exit 2), it cannot be read (7) or opened (9)."""
+    """A read-only connection, also to a folder on a medium where nothing can be written.
+
+    Raises JobError when there is no ledger (exit 2), it cannot be read (7) or opened (9).
+    """
     path = out / LEDGER_NAME
     if not path.is_file():
         raise JobError(
             f"{out} is not an imagemill folder: no {LEDGER_NAME} in it", fix="name the --out of a run"
         )
+    frozen = not (os.access(out, os.W_OK) or path.with_name(f"{path.name}-wal").exists())
+    how = "mode=ro&immutable=1" if frozen else "mode=ro"
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True, isolation_level=None)
+        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
         connection.execute("PRAGMA busy_timeout=10000")
         connection.execute("SELECT count(*) FROM meta").fetchone()
-    except sqlite3.DatabaseError as error:
-        raise _unusable(out, error) from error
+    except DAMAGE as error:
+        raise unusable(out, error) from error
     return connection
+
+
+@contextmanager
+def reading(out: Path) -> Iterator[sqlite3.Connection]:
+    """The same for a block, in which damage that SQLite meets raises JobError too."""
+    connection = open_reader(out)
+    try:
+        yield connection
+    except sqlite3.DatabaseError as error:
+        raise unusable(out, error) from error
+    finally:
+        connection.close()
 
 
 def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
     """The value of a `meta` key; None when it was never set."""
     row = connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
     return row[0] if row else None
+
+
+def was_simulated(connection: sqlite3.Connection) -> bool:
+    """Whether the folder's runs were simulated ones. Raises sqlite3.DatabaseError when the ledger does not say."""
+    known = {"0": False, "1": True}
+    told = read_meta(connection, "simulated")
+    if told not in known:
+        raise sqlite3.DatabaseError("it does not say whether its runs were simulated")
+    return known[told]
 
 
 def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:

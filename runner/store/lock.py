@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import fcntl
+import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -32,13 +34,15 @@ def held(out: Path, *, wait_s: float) -> Iterator[None]:
 
 
 def is_held(out: Path) -> bool:
-    """Whether some process works on the folder now. Never creates anything."""
-    path = out / LOCK_NAME
-    if not path.exists():
-        return False
-    lock = FileLock(path, timeout=0, mode=0o600)
+    """Whether some process works on the folder now. Never creates or changes anything."""
     try:
-        with lock:
-            return False
-    except Timeout:
+        descriptor = os.open(out / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return False
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
         return True
+    finally:
+        os.close(descriptor)
+    return False
