@@ -147,18 +147,15 @@ def verify_folder(out: Path, *, repair: bool = False) -> Verification:
     job = read_out_job(out)
     ready = prepare(job, sends=False)
     if not repair:
-        return verify(out, ready.intake)
+        return verify(out, ready.intake, live=lock.is_held(out))
     with opened(out, job) as place:
         return verify(out, ready.intake, repair_in=place.folder)
 
 
 def status(out: Path) -> Summary:
     """The folder as it stands, also while a run is going on. Raises JobError when it is not an imagemill folder."""
-    connection = ledger.open_reader(out)
-    try:
+    with ledger.reading(out) as connection:
         job = read_out_job(out)
         ready = prepare(job, sends=False)
         connection.execute("BEGIN")
         return look(ready.intake, job, str(out), connection, live=lock.is_held(out))
-    finally:
-        connection.close()
