@@ -9,12 +9,18 @@ from hypothesis import strategies as st
 from jobs.retry import (
     BACKOFF_CAP_S,
     NOT_FOUND_LIMIT,
+    OUTAGE_FAILURES,
+    PROBE_S,
+    QUOTA_CAP,
+    QUOTA_SHARE,
+    QUOTA_START,
     GiveUp,
     Halt,
     History,
     Park,
     Retry,
     RetryPolicy,
+    RetryQuota,
     decide,
     gate_s,
 )
@@ -182,7 +188,46 @@ def test_the_gate_closes_for_refusals_only_and_never_for_longer_than_give_up(
 ) -> None:
     seconds = gate_s(failure, running, policy)
     assert 0.0 <= seconds <= max(policy.give_up_s, BACKOFF_CAP_S)
-    assert (seconds > 0) <= failure.rule.slows
+    assert seconds == 0 or failure.rule.slows or failure.kind is KIND.SERVER_ERROR
+
+
+def test_an_outage_of_errors_closes_the_gate_and_single_ones_do_not() -> None:
+    failure, policy = Failure(KIND.SERVER_ERROR, "x"), RetryPolicy()
+    assert gate_s(failure, OUTAGE_FAILURES - 1, policy) == 0.0
+    assert gate_s(failure, OUTAGE_FAILURES, policy) > 0.0
+
+
+def test_a_service_that_is_down_costs_little_more_than_one_request_a_row() -> None:
+    quota = RetryQuota()
+    resent = 0
+    for _ in range(1000):
+        quota.first_sent()
+        while quota.opens_at(50.0) <= 50.0:
+            quota.resent(50.0)
+            resent += 1
+    assert resent <= QUOTA_START + QUOTA_SHARE * 1000 + 1
+
+
+def test_without_quota_a_probe_goes_out_at_times() -> None:
+    quota = RetryQuota(tokens=0.5)
+    assert quota.opens_at(7.0) == 7.0
+    quota.resent(7.0)
+    assert (quota.opens_at(8.0), quota.opens_at(20.0)) == (7.0 + PROBE_S, 20.0)
+
+
+def test_a_service_that_recovers_is_used_at_once() -> None:
+    quota = RetryQuota(tokens=0.0, last_probe=100.0)
+    assert quota.opens_at(100.0) > 100.0
+    quota.succeeded()
+    assert quota.opens_at(100.0) == 100.0
+
+
+def test_the_quota_has_a_cap() -> None:
+    quota = RetryQuota()
+    for _ in range(10_000):
+        quota.succeeded()
+        quota.first_sent()
+    assert quota.tokens == QUOTA_CAP
 
 
 def test_the_gate_obeys_the_hint_and_doubles_without_one() -> None:
