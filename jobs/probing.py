@@ -13,6 +13,8 @@ BACK_S = 2.0
 """Seconds to return to the best rate after a refusal."""
 FLAT_S = 12.0
 """Seconds at the best rate before probing above it."""
+FEW_A_SECOND = 40.0
+"""Below this rate a refusal is a larger share of the requests, so the flat part is longer."""
 DOUBLING_S = 14.0
 """Seconds of probing after which the rate has doubled."""
 LONG_WAIT_S = 2.0
@@ -38,7 +40,8 @@ class Pace:
         passed = now - self.since
         if passed < BACK_S:
             return self.low + (self.best - self.low) * max(0.0, passed) / BACK_S
-        probing = max(0.0, passed - BACK_S - FLAT_S) / DOUBLING_S
+        flat_s = FLAT_S * min(3.0, max(1.0, FEW_A_SECOND / self.best))
+        probing = max(0.0, passed - BACK_S - flat_s) / DOUBLING_S
         return self.best * (1.0 + probing**2)
 
 

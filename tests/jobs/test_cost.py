@@ -52,10 +52,18 @@ def request(**fields: object) -> ImageRequest:
 )
 def test_estimates_from_the_table(fields: dict[str, object], low: float | None, high: float | None) -> None:
     found = estimate(request(**fields), LISTED)
+    prompt_low, prompt_high = 1 / 4 * TABLE.input_per_token, 11 * TABLE.input_per_token
     assert (found.low, found.high) == (
-        low if low is None else pytest.approx(low),
-        high if high is None else pytest.approx(high),
+        low if low is None else pytest.approx(low + prompt_low),
+        high if high is None else pytest.approx(high + prompt_high),
     )
+
+
+def test_a_long_prompt_costs_its_tokens_at_worst_one_for_each_byte() -> None:
+    long = ImageRequest("é" * 1000, (("model", "m"), ("quality", "low")))
+    found = estimate(long, LISTED)
+    assert found.low == pytest.approx(0.01 + 250 * TABLE.input_per_token)
+    assert found.high == pytest.approx(0.01 + 2010 * TABLE.input_per_token)
 
 
 def test_the_users_own_price_wins_over_the_table() -> None:
@@ -100,7 +108,7 @@ def test_known_models_have_a_price_whatever_is_asked(
 )
 def test_settling(reported: Reported, prices: Prices, cost: float | None, estimated: bool) -> None:
     found = settled(request(model="m", quality="high", n=2), reported, prices, 2)
-    assert found == (cost if cost is None else pytest.approx(cost), estimated)
+    assert found == (cost if cost is None else pytest.approx(cost, abs=2e-5), estimated)
 
 
 def test_where_prices_come_from() -> None:
