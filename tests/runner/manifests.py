@@ -1,0 +1,55 @@
+"""Manifests made by hand, for tests of what comes after the readers."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+import pyarrow as pa
+
+from runner.intake import Intake, request_defaults
+from runner.manifest.records import Batch, Manifest
+from schemas.endpoints import PROFILES
+from schemas.job import Job
+
+Record = Mapping[str, str | None]
+MALFORMED = "malformed"
+
+
+def manifest(records: Sequence[Record], extras: pa.Table | None = None, *, batch: int = 2) -> Manifest:
+    """A manifest of these records: role -> text. A record with the key `malformed` is one, with that message."""
+    roles = sorted({"prompt", *(name for record in records for name in record)} - {MALFORMED})
+    others = extras if extras is not None else pa.table({})
+
+    def batches() -> Iterator[Batch]:
+        for start in range(0, len(records), batch):
+            part = records[start : start + batch]
+            count = len(part)
+            yield Batch(
+                source="by hand",
+                places=[f"line {start + i + 2}" for i in range(count)],
+                roles={role: [record.get(role) for record in part] for role in roles},
+                extras=lambda start=start, count=count: _cut(others, start, count),  # type: ignore[misc]
+                malformed={i: str(record[MALFORMED]) for i, record in enumerate(part) if MALFORMED in record},
+            )
+
+    return Manifest("by hand", "by_hand", {role: role for role in roles}, lambda: others.schema, batches)
+
+
+def _cut(table: pa.Table, start: int, count: int) -> pa.RecordBatch:
+    part = table.slice(start, count).combine_chunks()
+    columns = [column.combine_chunks() for column in part.columns]
+    return pa.RecordBatch.from_arrays(columns, schema=table.schema)
+
+
+def prompts(*texts: str) -> list[Record]:
+    """A record for each prompt, with ids `r0`, `r1`, …"""
+    return [{"id": f"r{i}", "prompt": text} for i, text in enumerate(texts)]
+
+
+def intake(
+    records: Sequence[Record], extras: pa.Table | None = None, *, batch: int = 2, **job: Any
+) -> Intake:
+    """The rows of these records. job: tables of the job file."""
+    made = Job.model_validate({"request": {"model": "m"}, **job})
+    return Intake(manifest(records, extras, batch=batch), made, request_defaults(made, PROFILES["dieyuyun"]))
