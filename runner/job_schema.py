@@ -125,6 +125,8 @@ def allowed(leaf: dict[str, Any]) -> str:
     if "enum" in leaf:
         *others, last = leaf["enum"]
         return f"{', '.join(others)} or {last}"
+    if "$ref" in leaf:
+        return "a table"
     if is_duration(leaf):
         return f"a duration{_bounds(leaf)}: seconds, or text such as 90s, 10m, 6h"
     words = {
