@@ -1,0 +1,32 @@
+"""`python tests/wheel.py FILE.whl`: fails when a wheel holds anything but our three packages and its own metadata."""
+
+from __future__ import annotations
+
+import sys
+import zipfile
+
+PACKAGES = ("schemas", "jobs", "runner")
+NEEDED = (
+    "runner/cli/main.py",
+    "runner/py.typed",
+    "schemas/py.typed",
+    "jobs/py.typed",
+    "runner/store/schema.sql",
+)
+
+
+def complaints(names: list[str]) -> list[str]:
+    """What is wrong with the files of a wheel."""
+    homes = {name.partition("/")[0] for name in names}
+    foreign = sorted(home for home in homes if home not in PACKAGES and not home.endswith(".dist-info"))
+    litter = [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+    absent = [name for name in NEEDED if name not in names]
+    found = (("not ours", foreign), ("litter", litter), ("missing", absent))
+    return [f"{what}: {', '.join(which)}" for what, which in found if which]
+
+
+if __name__ == "__main__":
+    with zipfile.ZipFile(sys.argv[1]) as wheel:
+        held = wheel.namelist()
+    sys.stdout.write(f"{len(held)} files\n")
+    sys.exit("\n".join(complaints(held)) or 0)
