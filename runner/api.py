@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+HURRIED_ROWS = 20_000
+"""With more rows read than this, a run that is cut short leaves its results table to the next command."""
+
+
 def run_job(
     job: Job,
     *,
@@ -94,7 +98,9 @@ async def _run(
             finally:
                 await _end(helpers)
     duration = asyncio.get_running_loop().time() - started
-    return await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration)
+    hurried = ending.hard.is_set() and engine.source.tally.rows > HURRIED_ROWS
+    known = watch.counts() if hurried else None
+    return await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
 
 
 def _helpers(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from uuid import UUID
 
@@ -26,6 +26,7 @@ from schemas.outcome import Failed, Outcome, Success
 from schemas.request import ImageRequest, canonical_params
 from schemas.row import Row
 
+_MAX_ID_CHARS = 200
 FETCH_PAUSES_S = (0.5, 2.0, 5.0)
 """Pauses before fetching an image again; fetching is free, and a fresh URL may need a moment."""
 
@@ -125,8 +126,11 @@ class AttemptLine:
 
 def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
     """The outcome with every text of the service's made harmless."""
+    reported = outcome.reported
+    if reported.request_id is not None:
+        reported = replace(reported, request_id=redactor.text(reported.request_id)[:_MAX_ID_CHARS])
     if isinstance(outcome, Success):
-        return outcome
+        return replace(outcome, reported=reported)
     failure = outcome.failure
     clean = Failure(
         failure.kind,
@@ -136,7 +140,7 @@ def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
         failure.retry_after_s,
         failure.billed,
     )
-    return Failed(clean, outcome.reported, outcome.quarantined)
+    return Failed(clean, reported, outcome.quarantined)
 
 
 def idempotency_key(fingerprint: bytes, request: ImageRequest) -> str:

@@ -26,13 +26,21 @@ SUMMARY_NAME = "summary.json"
 
 
 def conclude(
-    ready: Prepared, place: OpenFolder, run: int, reason: Reason | None, duration_s: float
+    ready: Prepared,
+    place: OpenFolder,
+    run: int,
+    reason: Reason | None,
+    duration_s: float,
+    known: Counts | None = None,
 ) -> Summary:
-    """Record the run's end, write the results table and summary.json. Raises OSError when the disk refuses."""
+    """Record the run's end, write the results table and summary.json. Raises OSError when the disk refuses.
+
+    known: counts to report instead of writing the table, for an end that cannot wait; the next command writes it.
+    """
     table = ResultsTable(ready.intake, place.connection)
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
     _record_end(place.connection, run, code, text)
-    counts = table.write(place.folder, partial(record_now, place.connection))
+    counts = known or table.write(place.folder, partial(record_now, place.connection))
     if reason is None:
         code, text = finished_code(counts.by_status)
         _record_end(place.connection, run, code, text)

@@ -108,7 +108,7 @@ class Engine:
 
     @property
     def waiting_reason(self) -> str:
-        """Why nobody may send now, "" when nothing holds senders back."""
+        """Why senders wait now, "" when nothing holds them back."""
         return self._pacer.waiting
 
     async def run(self) -> None:

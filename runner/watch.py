@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import signal
+from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
 from runner.ending import Ending
 from runner.engine import Engine
+from runner.store.results import Counts
 from schemas.exit_codes import ExitCode
+from schemas.failures import RowStatus
 from schemas.summary import Progress
 
 Observer = Callable[[Progress], None]
@@ -34,8 +37,8 @@ class Watch:
     drain_s: float
 
     async def drain(self) -> None:
-        """Once the run is stopping, give answers in flight `drain_s` seconds, then cut."""
-        await self.ending.stopping.wait()
+        """Once the run must end, give answers in flight `drain_s` seconds, then cut."""
+        await self.ending.draining.wait()
         await asyncio.sleep(self.drain_s)
         self.ending.cut()
 
@@ -48,10 +51,12 @@ class Watch:
     def signals(self) -> Iterator[None]:
         """Inside the block the first SIGINT or SIGTERM drains and the second one cuts."""
         loop = asyncio.get_running_loop()
+        seen: list[signal.Signals] = []
 
         def handle(number: signal.Signals) -> None:
-            if self.ending.stopping.is_set():
+            if seen:
                 self.ending.cut()
+            seen.append(number)
             self.ending.stop(*_SIGNALS[number])
 
         for number in _SIGNALS:
@@ -81,6 +86,19 @@ class Watch:
                 await _whole(write)
                 last_done = done
             pause = TABLE_EVERY_S
+
+    def counts(self) -> Counts:
+        """What is known without reading the manifest again, for an end that cannot wait."""
+        seen = self.progress()
+        told = {
+            RowStatus.SUCCEEDED: seen.done_images,
+            RowStatus.FAILED: seen.failed_images,
+            RowStatus.PARKED: seen.parked_images,
+            RowStatus.INVALID: seen.invalid_rows,
+        }
+        told[RowStatus.PENDING] = max(0, seen.total_images - sum(told.values()))
+        by_status = Counter({status.value: count for status, count in told.items() if count})
+        return Counts(self.engine.source.tally.rows, seen.total_images, by_status)
 
     def progress(self) -> Progress:
         """What can be seen now."""
