@@ -165,3 +165,8 @@ def status(out: Path) -> Summary:
         ready = prepare(job, sends=False)
         connection.execute("BEGIN")
         return look(ready.intake, job, str(out), connection, live=lock.is_held(out))
+
+
+def is_simulated(out: Path) -> bool:
+    """Whether the folder's runs were simulated ones. Raises JobError when it is not an imagemill folder."""
+    return read_out_job(out).simulate

@@ -19,7 +19,7 @@ def _plural(count: int, noun: str) -> str:
     return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
 
 
-def _summary_lines(summary: Summary) -> Iterator[tuple[str, str]]:
+def _summary_lines(summary: Summary, simulated: bool) -> Iterator[tuple[str, str]]:
     out = Path(summary.out)
     yield "rows", f"{summary.rows:,} ({_plural(summary.images, 'image')} asked for)"
     for status in RowStatus:
@@ -33,10 +33,7 @@ def _summary_lines(summary: Summary) -> Iterator[tuple[str, str]]:
         else ""
     )
     yield "requests", f"{summary.requests_sent:,} sent{paid}"
-    yield (
-        "cost",
-        "unknown: no price (see --price)" if summary.cost_usd is None else money_text(summary.cost_usd),
-    )
+    yield "cost", _spent_text(summary.cost_usd, simulated)
     yield "time", duration_text(summary.duration_s)
     yield "images", f"{summary.images_saved:,} in {out / 'images'}"
     yield "results", str(out / "results.parquet")
@@ -45,9 +42,15 @@ def _summary_lines(summary: Summary) -> Iterator[tuple[str, str]]:
         yield "next", summary.next
 
 
-def summary_facts(summary: Summary) -> Facts:
-    """What a run did, or where a job stands."""
-    return list(_summary_lines(summary))
+def _spent_text(cost_usd: float | None, simulated: bool) -> str:
+    if cost_usd is None:
+        return "unknown: no price (see --price)"
+    return f"nothing (simulated; {money_text(cost_usd)} at list price)" if simulated else money_text(cost_usd)
+
+
+def summary_facts(summary: Summary, *, simulated: bool) -> Facts:
+    """What a run did, or where a job stands. simulated: the service was the simulator, which charges nothing."""
+    return list(_summary_lines(summary, simulated))
 
 
 def _cost_text(cost: CostRange) -> str:

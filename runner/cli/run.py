@@ -26,7 +26,7 @@ def _run(**values: Any) -> int:
     if values["as_json"]:
         print_json(asdict(summary))
     else:
-        print_facts(summary_facts(summary))
+        print_facts(summary_facts(summary, simulated=job.simulate))
     return summary.exit_code
 
 

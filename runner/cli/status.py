@@ -22,7 +22,7 @@ def _status(**values: Any) -> int:
     if values["as_json"]:
         print_json(asdict(summary))
     else:
-        print_facts(summary_facts(summary))
+        print_facts(summary_facts(summary, simulated=api.is_simulated(Path(values["out"]))))
     return 0
 
 
