@@ -43,7 +43,7 @@ def csv_rows(
                 continue
             problem = lines.problem(at, stop)
             yield at, item if problem is None else Malformed(problem)
-            if isinstance(item, Malformed) and (item is row or stop > at + 1):
+            if isinstance(item, Malformed) and stop > at + 1:
                 restart = at + 1
                 one_by_one_to = stop if stop - at > REREAD_LINES else restart
                 break
@@ -81,17 +81,17 @@ def _careful_split(line: str, following: Iterator[str], width: int) -> tuple[Row
 
 
 def _split(lines: Lines, start: int, delimiter: str) -> Iterator[tuple[int, int, Row | Malformed]]:
-    """First line, line after the last, and fields of each record, up to the first whose quotes are wrong."""
+    """First line, line after the last, and fields of each record; ends where a record is not closed in time."""
     reader = csv.reader(lines.read_from(start), delimiter=delimiter, strict=True)
     at = lines.hold = start
     while True:
+        row: Row | Malformed | None
         try:
             row = next(reader, None)
         except csv.Error as error:
-            yield at, start + reader.line_num, _wrong_quotes(error)
-            return
+            row = _wrong_quotes(error)
         except UnclosedRecord:
-            yield at, start + reader.line_num, Malformed(_UNCLOSED)
+            yield at, max(at + 2, start + reader.line_num), Malformed(_UNCLOSED)
             return
         if row is None:
             return

@@ -21,6 +21,8 @@ DECODER = json.JSONDecoder(
 """Numbers as their source text (a 23-digit id, `1e5`, `0.10`), objects as pairs; raw control characters allowed."""
 
 _BLANK = re.compile(r"[ \t\r\n]*")
+_KEY = re.compile(r'[ \t\r\n]*+"((?:[^"\\]++|\\.)*+)"[ \t\r\n]*+:[ \t\r\n]*+', re.DOTALL)
+_SIGN = re.compile(r"[ \t\r\n]*+([,}])")
 _WORDS = {True: "true", False: "false"}
 _NOT_A_RECORD = "is not a JSON object; write one object with the keys of a row, or one string, the prompt"
 
@@ -78,31 +80,24 @@ def _sliced_pairs(text: str) -> list[tuple[str, str | None]] | None:
         value = DECODER.decode(text)
         return [(BARE_STRING_KEY, value)] if _is_string(text) else None
     pairs: list[tuple[str, str | None]] = []
-    at = _skip(text, at + 1)
-    while text[at : at + 1] != "}":
-        if pairs:
-            at = _skip(text, _past(text, at, ","))
-        key, end = _string_at(text, at)
-        at = _skip(text, _past(text, _skip(text, end), ":"))
-        value, end = DECODER.raw_decode(text, at)
-        pairs.append((key, text[at:end] if isinstance(value, list) else _scalar(value)))
-        at = _skip(text, end)
+    sign = ","
+    while sign == ",":
+        key = _found(_KEY, text, at + 1, "Expecting a key in double quotes and a colon")
+        value, end = DECODER.raw_decode(text, key.end())
+        name = key[1] if "\\" not in key[1] else str(DECODER.decode(f'"{key[1]}"'))
+        pairs.append((name, text[key.end() : end] if isinstance(value, list) else _scalar(value)))
+        following = _found(_SIGN, text, end, "Expecting ',' or '}'")
+        sign, at = following[1], following.end() - 1
     if _skip(text, at + 1) < len(text):
         raise json.JSONDecodeError("Extra data", text, at + 1)
     return pairs
 
 
-def _string_at(text: str, at: int) -> tuple[str, int]:
-    if text[at : at + 1] != '"':
-        raise json.JSONDecodeError("Expecting property name enclosed in double quotes", text, at)
-    key, end = DECODER.raw_decode(text, at)
-    return str(key), end
-
-
-def _past(text: str, at: int, sign: str) -> int:
-    if text[at : at + 1] != sign:
-        raise json.JSONDecodeError(f"Expecting {sign!r} delimiter", text, at)
-    return at + 1
+def _found(pattern: re.Pattern[str], text: str, at: int, otherwise: str) -> re.Match[str]:
+    found = pattern.match(text, at)
+    if found is None:
+        raise json.JSONDecodeError(otherwise, text, at)
+    return found
 
 
 def _skip(text: str, at: int) -> int:

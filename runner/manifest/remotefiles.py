@@ -115,7 +115,9 @@ def asked(name: str, ask: Callable[[], Answer]) -> Answer:
     try:
         return ask()
     except (OSError, ValueError, obstore_or_stop().exceptions.BaseError) as error:
-        problem, fix = _EXPLAINED.get(type(error).__name__, ("", "check the address, the network and the credentials"))
+        problem, fix = _EXPLAINED.get(
+            type(error).__name__, ("", "check the address, the network and the credentials")
+        )
         if not problem:
             text = _SECRETS.sub("", str(error).splitlines()[0])
             problem = f"cannot be read: {printable(text)[:300]}"

@@ -20,7 +20,8 @@ MAX_RECORD_BYTES = 1024 * 1024
 """A quoted record is given up as unclosed when so much text has passed since the line it starts on."""
 
 FIRST_CHUNK_BYTES = 16 * 1024
-CHUNK_BYTES = 256 * 1024
+CHUNK_BYTES = 64 * 1024
+"""How much is read at once. Going back to a line copies references to the lines after it in its chunk."""
 
 TOO_LONG_LINE = "�\n"
 """Stands for a line that is too long: not blank, without quotes or separators."""
@@ -84,7 +85,7 @@ def text_chunks(file: Readable) -> Iterator[str]:
 
 
 def line_blocks(file: Readable) -> Iterator[LineBlock]:
-    """The file's lines, a few hundred KiB at a time; a line with a problem has something harmless in its place."""
+    """The file's lines, a chunk at a time; a line with a problem has something harmless in its place."""
     chunks, offset = utf8_chunks(file)
     first = 1
     for data, skipped_bytes in _whole_lines(chunks):
