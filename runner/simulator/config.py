@@ -8,6 +8,7 @@ from pathlib import Path
 
 from runner.simulator.answers import Latency
 from runner.simulator.faults import Fault
+from runner.simulator.timetable import LimitsChange, Outage
 from runner.simulator.windows import Limits
 from schemas.exit_codes import JobError
 
@@ -28,6 +29,8 @@ class SimulatorConfig:
     profile: str = "dieyuyun"
     latency: Latency = DEFAULT_LATENCY
     limits: Limits = NO_LIMITS
+    limits_changes: tuple[LimitsChange, ...] = ()
+    outages: tuple[Outage, ...] = ()
     faults: tuple[Fault, ...] = ()
 
 

@@ -47,14 +47,20 @@ def retry_headers(seconds: float) -> dict[str, str]:
     return {"Retry-After": str(math.ceil(seconds)), "retry-after-ms": str(math.ceil(seconds * 1000))}
 
 
-def rate_limit_error(what: str, limit: float, used: int, requested: int, wait_s: float) -> ServiceError:
-    """429 as OpenAI words it. what: `requests` or `images`. wait_s: seconds until the request would fit."""
-    safe_s = math.ceil(wait_s * 1000 + 1) / 1000
+def rate_limit_error(
+    what: str, limit: float, used: float, requested: int, wait_s: float | None
+) -> ServiceError:
+    """429 as OpenAI words it. what: `requests` or `images`. wait_s: seconds until it would fit; None gives no hint."""
     message = (
         f"Rate limit reached for the model in organization org-simulated on {what} per min: "
-        f"Limit {limit:g}, Used {used}, Requested {requested}. Please try again in {safe_s:.3f}s."
+        f"Limit {limit:g}, Used {used:g}, Requested {requested}."
     )
-    return ServiceError(429, message, type=what, code="rate_limit_exceeded", headers=retry_headers(safe_s))
+    headers = {}
+    if wait_s is not None:
+        safe_s = math.ceil(wait_s * 1000 + 1) / 1000
+        message += f" Please try again in {safe_s:.3f}s."
+        headers = retry_headers(safe_s)
+    return ServiceError(429, message, type=what, code="rate_limit_exceeded", headers=headers)
 
 
 @dataclass(frozen=True, slots=True)

@@ -236,7 +236,7 @@ class FaultPlan:
 def kinds_table() -> str:
     """The kinds as text, one a line: name, whether charged, meaning."""
     wide = max(map(len, KINDS))
-    lines = [f"{'kind':<{wide}}  billed  meaning"]
+    lines = [f"{'kind':<{wide}}  billed  meaning (an [[outage]] takes those that are whole errors or pages)"]
     lines += [
         f"{kind.name:<{wide}}  {'yes' if kind.billed else 'no':<6}  {kind.meaning}" for kind in KINDS.values()
     ]

@@ -12,6 +12,7 @@ from runner.simulator.answers import Latency
 from runner.simulator.config import P95_TO_MEDIAN, SimulatorConfig
 from runner.simulator.faults import KINDS, PARAMETERS, Fault, parameters
 from runner.simulator.spoiling import FORMATS
+from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
 from runner.simulator.windows import Limits
 from schemas.endpoints import PROFILES
 from schemas.exit_codes import JobError
@@ -29,6 +30,12 @@ def _nearest(name: str, valid: list[str]) -> str:
 def _known_kind(name: str) -> str:
     if name not in KINDS:
         raise ValueError(f"unknown kind {name!r}; {_nearest(name, list(KINDS))}")
+    return name
+
+
+def _outage_kind(name: str) -> str:
+    if name not in OUTAGE_KINDS:
+        raise ValueError(f"{name!r} is no kind of outage; {_nearest(name, list(OUTAGE_KINDS))}")
     return name
 
 
@@ -62,6 +69,25 @@ class LimitsTable(_Table):
     rpm: float | None = Field(None, gt=0)
     ipm: float | None = Field(None, gt=0)
     window_s: PositiveDuration = 60.0
+    announced: bool = Field(True, description="answers carry x-ratelimit-* headers")
+    hints: bool = Field(True, description="a 429 says when to come back")
+
+
+class LimitsChangeTable(_Table):
+    """One `[[limits_change]]`: other limits from so many seconds after the first request on."""
+
+    after: Duration
+    rpm: float | None = Field(None, gt=0)
+    ipm: float | None = Field(None, gt=0)
+
+
+class OutageTable(_Table):
+    """One `[[outage]]`: for so many seconds every request meets this fault."""
+
+    after: Duration
+    seconds: PositiveDuration
+    kind: Annotated[str, AfterValidator(_outage_kind)]
+    retry_after: Annotated[float, Field(ge=0)] | str | None = None
 
 
 class FaultTable(_Table):
@@ -90,6 +116,8 @@ class ScenarioFile(_Table):
     profile: Annotated[str, AfterValidator(_known_profile)] = "dieyuyun"
     latency: LatencyTable = LatencyTable()
     limits: LimitsTable = LimitsTable()
+    limits_change: list[LimitsChangeTable] = Field(default_factory=list)
+    outage: list[OutageTable] = Field(default_factory=list)
     fault: list[FaultTable] = Field(default_factory=list)
 
 
@@ -120,7 +148,13 @@ def _path(where: tuple[int | str, ...]) -> str:
     return text
 
 
-_TABLES: dict[str, type[_Table]] = {"latency": LatencyTable, "limits": LimitsTable, "fault": FaultTable}
+_TABLES: dict[str, type[_Table]] = {
+    "latency": LatencyTable,
+    "limits": LimitsTable,
+    "limits_change": LimitsChangeTable,
+    "outage": OutageTable,
+    "fault": FaultTable,
+}
 
 
 def _worded(item: dict[str, Any]) -> str:
@@ -139,11 +173,25 @@ def _crosswise_mistakes(document: dict[str, Any]) -> list[str]:
     for place, fault in enumerate(faults if isinstance(faults, list) else []):
         if isinstance(fault, dict):
             mistakes += [f"fault[{place}]{text}" for text in _fault_mistakes(fault)]
+    mistakes += _timetable_mistakes(document.get("limits_change"), document.get("outage"))
     latency = document.get("latency")
     if isinstance(latency, dict):
         median, p95 = latency.get("median", Latency().median_s), latency.get("p95")
         if isinstance(median, int | float) and isinstance(p95, int | float) and p95 < median:
             mistakes.append(f"latency.p95: {p95:g} is below the median, {median:g}")
+    return mistakes
+
+
+def _timetable_mistakes(changes: Any, outages: Any) -> list[str]:
+    mistakes = [
+        f"limits_change[{place}]: needs rpm or ipm"
+        for place, change in enumerate(changes if isinstance(changes, list) else [])
+        if isinstance(change, dict) and not {"rpm", "ipm"} & change.keys()
+    ]
+    for place, outage in enumerate(outages if isinstance(outages, list) else []):
+        kind = KINDS.get(str(outage.get("kind"))) if isinstance(outage, dict) else None
+        if kind is not None and "retry_after" in outage and "retry_after" not in parameters(kind):
+            mistakes.append(f"outage[{place}].retry_after: kind {kind.name!r} takes no such parameter")
     return mistakes
 
 
@@ -174,6 +222,13 @@ def _config(scenario: ScenarioFile) -> SimulatorConfig:
         seed=scenario.seed,
         profile=scenario.profile,
         latency=Latency(median, max(p95, median)),
-        limits=Limits(scenario.limits.rpm, scenario.limits.ipm, scenario.limits.window_s),
+        limits=Limits(**dict(scenario.limits)),
+        limits_changes=tuple(
+            LimitsChange(table.after, table.rpm, table.ipm) for table in scenario.limits_change
+        ),
+        outages=tuple(
+            Outage(table.after, table.seconds, Fault(table.kind, retry_after=table.retry_after))
+            for table in scenario.outage
+        ),
         faults=faults,
     )

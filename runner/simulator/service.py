@@ -21,7 +21,8 @@ from runner.simulator.downloads import UrlBook, answer_url, download
 from runner.simulator.errors import ServiceError, page_of, refusal_error
 from runner.simulator.faults import KINDS, Fault, FaultPlan, Stage
 from runner.simulator.spoiling import image_bytes, images_made, spoil, wants_base64
-from runner.simulator.tally import Tally
+from runner.simulator.tally import PromptTally, Tally
+from runner.simulator.timetable import Timetable
 from runner.simulator.validation import Order, check_order, read_document
 from runner.simulator.windows import Limiter
 from schemas.endpoints import PROFILES
@@ -57,6 +58,8 @@ class Service:
         self.config = config
         self.tally = Tally()
         self.limiter = Limiter(config.limits)
+        self.timetable = Timetable(config.limits, config.limits_changes, config.outages)
+        self.first_request: float | None = None
         self.plan = FaultPlan(config.faults, config.seed)
         self.urls = UrlBook()
         self.pool = ThreadPoolExecutor(_DRAWING_THREADS, thread_name_prefix="draw")
@@ -102,6 +105,8 @@ class Service:
         """`POST /v1/images/generations`."""
         attempt = Attempt(request, f"req_{uuid.uuid4().hex}", time.monotonic())
         self.tally.begin()
+        if self.first_request is None:
+            self.first_request = attempt.started
         try:
             response = await self._answer(attempt)
         except ServiceError as error:
@@ -150,10 +155,9 @@ class Service:
         if isinstance(document.get("prompt"), str):
             self.tally.arrive(document["prompt"])
         order = check_order(document, self.config.profile)
-        self.limiter.admit(time.monotonic(), order.n)
         entry = self.tally.prompts[order.prompt]
         attempt.number = entry.requests
-        attempt.fault = self.plan.choose(order.prompt, entry.row)
+        attempt.fault = self._outage() or self._limited(order, entry)
         if attempt.fault is not None:
             self.tally.faults[attempt.fault.kind] += 1
         if attempt.fault is None or attempt.fault.is_billed:
@@ -161,6 +165,20 @@ class Service:
         else:
             self.tally.refused += 1
         return order
+
+    def _elapsed_s(self) -> float:
+        """Seconds since the first request."""
+        now = time.monotonic()
+        return now - (now if self.first_request is None else self.first_request)
+
+    def _outage(self) -> Fault | None:
+        return self.timetable.outage_at(self._elapsed_s())
+
+    def _limited(self, order: Order, entry: PromptTally) -> Fault | None:
+        """The fault of a request that the limits admit; ServiceError for one that they refuse."""
+        self.limiter.limits = self.timetable.limits_at(self._elapsed_s())
+        self.limiter.admit(time.monotonic(), order.n)
+        return self.plan.choose(order.prompt, entry.row)
 
     async def _take_time(self, attempt: Attempt, order: Order) -> None:
         seconds = latency_of(self.config.latency, self.config.seed, order.prompt, attempt.number)

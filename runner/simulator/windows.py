@@ -2,19 +2,28 @@
 
 from __future__ import annotations
 
+import math
 from collections import deque
 from dataclasses import dataclass
 
 from runner.simulator.errors import rate_limit_error
 
+_EXACT = 1e-9
+"""Sums of fractions are exact to this."""
+
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """rpm requests and ipm images in any `window_s` seconds; None means no limit."""
+    """rpm requests and ipm images in any `window_s` seconds; None means no limit.
+
+    announced: answers carry `x-ratelimit-*`. hints: a 429 says when to come back, in its headers and its message.
+    """
 
     rpm: float | None = None
     ipm: float | None = None
     window_s: float = 60.0
+    announced: bool = True
+    hints: bool = True
 
 
 class Window:
@@ -22,40 +31,44 @@ class Window:
 
     def __init__(self, span_s: float) -> None:
         self._span_s = span_s
-        self._events: deque[tuple[float, int]] = deque()
-        self._used = 0
-        self.worst = 0
+        self._events: deque[tuple[float, float]] = deque()
+        self._used = 0.0
+        self.worst = 0.0
 
-    def used(self, now: float) -> int:
+    def used(self, now: float) -> float:
         """Sum of the weights in the window that ends at `now`."""
-        while self._events and now - self._events[0][0] >= self._span_s:
+        while self._events and now >= self._events[0][0]:
             self._used -= self._events.popleft()[1]
+        if not self._events:
+            self._used = 0.0
         return self._used
 
-    def add(self, now: float, weight: int) -> None:
-        """Record `weight` at `now`, which never runs backwards."""
-        self._used = self.used(now) + weight
-        self._events.append((now, weight))
+    def add(self, now: float, weight: float, limit: float | None = None) -> None:
+        """Record `weight` at `now`, which never runs backwards; one above the limit fills as many windows as it weighs."""
+        windows = 1 if limit is None else max(1, math.ceil(weight / limit))
+        counted = weight if limit is None else min(weight, limit)
+        self._used = self.used(now) + counted
+        self._events.append((now + windows * self._span_s, counted))
         self.worst = max(self.worst, self._used)
 
-    def wait_s(self, now: float, weight: int, limit: float) -> float:
-        """Seconds from `now` until `weight` more would fit under `limit`; the whole span where it never will."""
-        excess = self.used(now) + weight - limit
-        for at, freed in self._events:
-            if excess <= 0:
+    def wait_s(self, now: float, weight: float, limit: float) -> float:
+        """Seconds from `now` until `weight` more may come under `limit`: for one above the limit, an empty window."""
+        excess = self.used(now) + min(weight, limit) - limit
+        for leaves, freed in self._events:
+            if excess <= _EXACT:
                 break
             excess -= freed
-            if excess <= 0:
-                return self._span_s - (now - at)
-        return 0.0 if excess <= 0 else self._span_s
+            if excess <= _EXACT:
+                return leaves - now
+        return 0.0
 
     def clear_in_s(self, now: float) -> float:
         """Seconds from `now` until the window is empty."""
-        return self._span_s - (now - self._events[-1][0]) if self.used(now) else 0.0
+        return self._events[-1][0] - now if self.used(now) else 0.0
 
 
 class Limiter:
-    """Admits requests under `Limits`. `now`: seconds on any clock that never runs backwards."""
+    """Admits requests under `limits`, which may be replaced. `now`: seconds on any clock that never runs backwards."""
 
     def __init__(self, limits: Limits) -> None:
         self.limits = limits
@@ -70,14 +83,16 @@ class Limiter:
             ("requests", self.limits.rpm, self.requests, 1),
             ("images", self.limits.ipm, self.images, images),
         ):
-            if limit is not None and window.used(now) + weight > limit:
-                wait_s = window.wait_s(now, weight, limit)
-                raise rate_limit_error(what, limit, window.used(now), weight, wait_s)
-        self.requests.add(now, 1)
-        self.images.add(now, images)
+            if limit is not None and (wait_s := window.wait_s(now, weight, limit)) > 0:
+                told_s = wait_s if self.limits.hints else None
+                raise rate_limit_error(what, limit, window.used(now), weight, told_s)
+        self.requests.add(now, 1, self.limits.rpm)
+        self.images.add(now, images, self.limits.ipm)
 
     def headers(self, now: float) -> dict[str, str]:
-        """`x-ratelimit-{limit,remaining,reset}-{requests,images}` for the limits that are set."""
+        """`x-ratelimit-{limit,remaining,reset}-{requests,images}` for the limits that are set and announced."""
+        if not self.limits.announced:
+            return {}
         found: dict[str, str] = {}
         for what, limit, window in (
             ("requests", self.limits.rpm, self.requests),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Callable
 from typing import Any
 
@@ -61,10 +62,63 @@ def test_a_refusal_says_when() -> None:
     limiter.admit(60.0, 1)
 
 
-def test_more_images_than_the_limit_never_fit() -> None:
+def test_more_images_than_the_limit_need_an_empty_window_and_fill_several() -> None:
+    limiter = Limiter(Limits(ipm=5, window_s=60))
+    limiter.admit(0.0, 1)
     with pytest.raises(ServiceError) as caught:
-        Limiter(Limits(ipm=3)).admit(0.0, 4)
+        limiter.admit(20.0, 10)
+    assert caught.value.headers["Retry-After"] == "41"
+    limiter.admit(60.0, 10)
+    with pytest.raises(ServiceError) as caught:
+        limiter.admit(120.0, 1)
     assert caught.value.headers["Retry-After"] == "61"
+    limiter.admit(180.0, 1)
+    assert limiter.images.worst == 5
+
+
+def test_a_refusal_without_a_hint() -> None:
+    limiter = Limiter(Limits(rpm=1, hints=False))
+    limiter.admit(0.0, 1)
+    with pytest.raises(ServiceError, match=r"Limit 1, Used 1, Requested 1\.$") as caught:
+        limiter.admit(1.0, 1)
+    assert caught.value.headers == {}
+
+
+def test_lowered_limits_count_what_was_admitted_before() -> None:
+    limiter = Limiter(Limits(rpm=4, window_s=10))
+    for second in range(4):
+        limiter.admit(float(second), 1)
+    limiter.limits = Limits(rpm=2, window_s=10)
+    with pytest.raises(ServiceError):
+        limiter.admit(11.9, 1)
+    limiter.admit(12.0, 1)
+    limiter.limits = Limits(rpm=4, window_s=10)
+    limiter.admit(12.0, 1)
+
+
+def test_unannounced_limits_and_an_outage_on_the_wire(simulate: Callable[..., Any]) -> None:
+    simulator = simulate(
+        scenario="""
+        latency = { median = 0 }
+        limits = { rpm = 1, announced = false, hints = false }
+        limits_change = [{ after = 0, rpm = 2 }, { after = 3600, rpm = 9 }]
+        [[outage]]
+        after = 0
+        seconds = 0.2
+        kind = "overloaded"
+        retry_after = 7
+        """
+    )
+    out = simulator.order()
+    assert (out.status, out.headers["retry-after"]) == (503, "7")
+    while (reply := simulator.order()).status == 503:
+        time.sleep(0.02)
+    replies = [reply, simulator.order(), simulator.order()]
+    assert [reply.status for reply in replies] == [200, 200, 429]
+    assert not [name for reply in replies for name in reply.headers if "ratelimit" in name or "retry" in name]
+    stats = simulator.stats()
+    assert (stats["billed_images"], stats["worst_window_requests"]) == (2, 2)
+    assert stats["faults"]["overloaded"] == stats["statuses"]["503"]
 
 
 def test_on_the_wire(simulate: Callable[..., Any]) -> None:

@@ -9,6 +9,7 @@ import pytest
 from runner.simulator.answers import Latency, latency_of
 from runner.simulator.config import SimulatorConfig, configure
 from runner.simulator.faults import KINDS, Fault
+from runner.simulator.timetable import Timetable
 from runner.simulator.windows import Limits
 from schemas.exit_codes import ExitCode, JobError
 
@@ -52,6 +53,26 @@ def test_defaults_and_units(tmp_path: Path) -> None:
         tmp_path, "[[fault]]\nrows=[3,4]\nkind='hang'\n[[fault]]\nshare=0.05\nkind='slow'\ndelay='3s'"
     ).faults
     assert faults == (Fault("hang", rows=frozenset({3, 4})), Fault("slow", share=0.05, delay=3.0))
+
+
+def test_what_changes_with_time(tmp_path: Path) -> None:
+    config = read(
+        tmp_path,
+        """
+        limits = { rpm = 100, ipm = 300, window_s = 1, announced = false, hints = false }
+        limits_change = [{ after = "1m", rpm = 50 }, { after = 30, ipm = 200 }]
+        outage = [{ after = 5, seconds = "10s", kind = "overloaded", retry_after = 2 }]
+        """,
+    )
+    table = Timetable(config.limits, config.limits_changes, config.outages)
+    assert table.limits_at(0) == Limits(100, 300, 1, announced=False, hints=False)
+    assert [(table.limits_at(at).rpm, table.limits_at(at).ipm) for at in (29, 30, 60)] == [
+        (100, 300),
+        (100, 200),
+        (50, 200),
+    ]
+    down = Fault("overloaded", retry_after=2)
+    assert [table.outage_at(at) for at in (4.9, 5, 14.9, 15)] == [None, down, down, None]
 
 
 def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
@@ -111,6 +132,16 @@ def test_every_mistake_at_once_with_the_nearest_name(tmp_path: Path) -> None:
             "[[fault]]\nmatch = 'x'\nkind = 'wrong_format'\nformat = 'heic'",
             "fault[0].format: Input should be 'png'",
         ),
+        ("[[limits_change]]\nafter = 3", "limits_change[0]: needs rpm or ipm"),
+        ("[[limits_change]]\nrpm = 3", "limits_change[0].after: Field required"),
+        ("[[limits_change]]\nafter = 1\nrmp = 3", "limits_change[0].rmp: unknown key; did you mean 'rpm'?"),
+        ("[[outage]]\nafter = 1\nseconds = 0\nkind = 'overloaded'", "outage[0].seconds: Input should be gr"),
+        ("[[outage]]\nafter = 1\nseconds = 9\nkind = 'drip'", "outage[0].kind: 'drip' is no kind of outage"),
+        (
+            "[[outage]]\nafter = 1\nseconds = 9\nkind = 'html_502'\nretry_after = 1",
+            "outage[0].retry_after: kind 'html_502' takes no such parameter",
+        ),
+        ("limits = { announced = 1 }", "limits.announced: Input should be a valid boolean"),
         ("seed = true", "seed: Input should be a valid integer"),
         ("limits = { rpm = inf }", "limits.rpm: Input should be a finite number"),
     ],
