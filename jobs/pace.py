@@ -33,12 +33,11 @@ def opening(concurrency: int | None, rate_per_s: float | None) -> Window:
 
     With a told rate the limiter paces and the window only has to stay out of its way (Little's law: rate x latency).
     """
-    if concurrency is not None:
-        return Window(float(min(START, concurrency)), concurrency)
-    if rate_per_s is not None:
-        ceiling = max(DEFAULT_CEILING, int(rate_per_s * 600))
-        return Window(float(min(ceiling, max(START, int(rate_per_s * 300)))), ceiling)
-    return Window(float(START), DEFAULT_CEILING)
+    if rate_per_s is None:
+        ceiling = DEFAULT_CEILING if concurrency is None else concurrency
+        return Window(float(min(START, ceiling)), ceiling)
+    ceiling = max(DEFAULT_CEILING, int(rate_per_s * 600)) if concurrency is None else concurrency
+    return Window(float(min(ceiling, max(START, int(rate_per_s * 300)))), ceiling)
 
 
 def grown(window: Window, latency_s: float) -> Window:

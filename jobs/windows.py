@@ -63,10 +63,12 @@ def margin_s(window_s: float) -> float:
     return max(0.004, 0.005 * window_s)
 
 
-def spacing(rate: float, window_s: float) -> tuple[float, float]:
+def spacing(rate: float, window_s: float, heaviest: float = 1.0) -> tuple[float, float]:
     """(max_rate, time_period) of the leaky bucket that spreads `rate` permits over the window: at most 1 % at once.
 
+    heaviest: what the heaviest request weighs. It leaves at once whatever it weighs, so lighter ones may come as
+    thickly; with less room than that, windows could not be filled by requests of mixed weight.
     The bucket spreads; `WindowLog` bounds. Its leak is the full rate, so that a late timer can be made up for.
     """
-    burst = max(1.0 if window_s / rate > 0.2 else 2.0, float(int(rate * 0.01)))
+    burst = max(1.0 if window_s / rate > 0.2 else 2.0, float(int(rate * 0.01)), min(heaviest, rate))
     return burst, burst * window_s / rate

@@ -62,11 +62,12 @@ class Rate:
             self.log.add(at, amount)
 
     async def spread(self, amount: float) -> None:
-        """Wait until this much has leaked from the bucket, a little at a time."""
-        while amount > 0:
-            step = min(amount, self._burst)
-            await self._spread.acquire(step)
-            amount -= step
+        """Wait until the bucket has room for this much; it grows to the heaviest request that has come."""
+        amount = min(amount, self.limit)
+        if amount > self._burst:
+            self._burst, period = spacing(self.limit, self.window_s, amount)
+            self._spread = AsyncLimiter(self._burst, period)
+        await self._spread.acquire(amount)
 
 
 class Pacer:

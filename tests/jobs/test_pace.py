@@ -14,6 +14,7 @@ from jobs.pace import DEFAULT_CEILING, START, Window, grown, opening, steadied
         (4, None, 4, 4),
         (4, 100.0, 4, 4),
         (1000, None, START, 1000),
+        (1000, 50.0, 1000, 1000),
         (None, 5 / 60, 25, DEFAULT_CEILING),
         (None, 250 / 60, 1250, 2500),
         (None, 0.001, START, DEFAULT_CEILING),

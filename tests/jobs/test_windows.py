@@ -72,6 +72,11 @@ def test_the_bucket_spreads_at_the_full_rate(rate: float, window_s: float) -> No
     assert 1 <= burst <= max(2, 0.01 * rate)
 
 
+@pytest.mark.parametrize(("rate", "burst"), [(60, 10), (5, 5), (5000, 50)])
+def test_the_bucket_has_room_for_the_heaviest_request(rate: float, burst: float) -> None:
+    assert spacing(rate, 60, heaviest=10) == (burst, pytest.approx(burst * 60 / rate))
+
+
 def test_the_margin_costs_half_a_percent_of_long_windows() -> None:
     assert margin_s(60) == pytest.approx(0.3)
     assert margin_s(0.1) == pytest.approx(0.004)
