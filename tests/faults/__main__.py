@@ -60,7 +60,9 @@ def main() -> int:
         runs = run_all(chosen.keep or Path(temporary), chosen_names(chosen.faults, chosen.without))
         verdicts, checks = judge_all(runs), check_all(runs)
     lines = (
-        table(verdicts, verbose=not chosen.quiet) if any("rows" in run.summary for run in runs) else last_words(runs)
+        table(verdicts, verbose=not chosen.quiet)
+        if any("rows" in run.summary for run in runs)
+        else last_words(runs)
     )
     for name, problems in checks.items():
         lines.append(f"{'MISS' if problems else 'ok':4} check              {name}")

@@ -151,13 +151,16 @@ def memory_is_bounded(ran: Ran) -> list[str]:
 
 
 def it_ended(ran: Ran) -> list[str]:
-    """G12, G15: the run ended by itself, not by an internal error; the shared one with 3."""
-    allowed = {3} if ran.name == MIXED_NAME else None
+    """G12, G15: the run ended by itself, not by an internal error; the shared one with 3 unless all succeeded."""
     if ran.exit_code is None:
         return ["hung and was killed"]
     if ran.exit_code == 1 or b"Traceback (most recent call last)" in ran.stderr:
         return [f"internal error, exit code {ran.exit_code}"]
-    return [f"exit code {ran.exit_code}"] if allowed and ran.exit_code not in allowed else []
+    statuses = {record["status"] for group in Evidence(ran).records.values() for record in group}
+    wanted = 0 if statuses == {"succeeded"} else 3
+    if ran.name == MIXED_NAME and ran.exit_code != wanted:
+        return [f"exit code {ran.exit_code}, not {wanted}"]
+    return []
 
 
 def again_changes_nothing(ran: Ran) -> list[str]:
@@ -166,7 +169,7 @@ def again_changes_nothing(ran: Ran) -> list[str]:
         return []
     problems = [f"{ran.again.requests} requests sent"] if ran.again.requests else []
     problems += [f"changed {name}" for name in ran.again.changed]
-    return problems + ([] if ran.again.exit_code == 3 else [f"exit code {ran.again.exit_code}"])
+    return problems + ([] if ran.again.exit_code == ran.exit_code else [f"exit code {ran.again.exit_code}"])
 
 
 CHECKS: dict[str, Callable[[Ran], list[str]]] = {

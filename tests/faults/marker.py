@@ -12,7 +12,8 @@ _MARKER = re.compile(r"\{\{fault:(\w+)((?:\s+\w+=[^\s}]+)*)\s*\}\}")
 class Marker:
     """A fault by the name of its act, and the act's arguments as text.
 
-    `times=K` is read here: only the first K requests of that prompt misbehave; absent, all do.
+    `times=K` and `first=K` are read here: only the first K requests of that prompt, or the first K of all that reach
+    this act, misbehave; absent, all do.
     """
 
     name: str
@@ -22,6 +23,11 @@ class Marker:
     def times(self) -> float:
         """How many requests misbehave."""
         return float(self.args.get("times", "inf"))
+
+    @property
+    def first(self) -> float:
+        """How many requests misbehave, all prompts together."""
+        return float(self.args.get("first", "inf"))
 
     def text(self, key: str, default: str = "") -> str:
         """An argument as text."""

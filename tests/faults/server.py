@@ -72,7 +72,7 @@ def act_on(exchange: Exchange) -> None:
     try:
         if house.revoked or not authorized:
             exchange.answer(401, json.dumps(INVALID_KEY).encode())
-        elif marker.name and exchange.nth <= marker.times:
+        elif marker.name and exchange.nth <= marker.times and house.nth(marker.name) <= marker.first:
             ACTS[marker.name](exchange)
         else:
             exchange.succeed()
