@@ -8,6 +8,8 @@ import pytest
 
 from tests.commandline import CommandLine
 
+pytest_plugins = ("tests.canary",)
+
 CHECKOUT = Path(__file__).resolve().parents[1]
 
 

@@ -1,0 +1,103 @@
+"""A key that may be nowhere: after the session every file that the tests left behind is searched for it (G14).
+
+`CANARY` is the API key of tests that run the command; the fault server and the crash campaign have keys of their own with
+the same beginning. The plugin fails a test in whose child's output such a key appears, and the session when one of the
+files below pytest's temporary folder holds one: plain, in base64 or hex, URL-quoted, or inside a Parquet file.
+Tests that write a key into a file, because users may, use another key.
+"""
+
+from __future__ import annotations
+
+import base64
+import io
+import re
+import subprocess
+from collections.abc import Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+_BEGINNING = "-".join(("sk", "canary", ""))
+CANARY = _BEGINNING + "91c7be52d0fa4e36"
+WITH_CANARY = {"IMAGEMILL_API_KEY": CANARY}
+"""Environment of a run against an endpoint of the test's own."""
+
+_SOURCES = (".py", ".pyc")
+_SHOWN = 20
+
+
+def _forms(secret: bytes) -> Iterator[bytes]:
+    """The secret as it may stand in other text. Base64 at each alignment, without the digits that neighbours share."""
+    yield secret
+    yield secret.hex().encode()
+    yield secret.decode().encode("utf-16-le")
+    for shift in range(3):
+        digits = base64.b64encode(bytes(shift) + secret)
+        yield digits[(0, 2, 3)[shift] : -4 if (shift + len(secret)) % 3 else None]
+
+
+_FORMS = re.compile(b"|".join(map(re.escape, _forms(_BEGINNING.encode()))), re.IGNORECASE)
+
+
+def is_in(data: bytes) -> bool:
+    """Whether a canary key shows in these bytes."""
+    return _FORMS.search(data) is not None
+
+
+def _content(path: Path) -> Iterator[bytes]:
+    data = path.read_bytes()
+    yield data
+    if data[:4] == b"PAR1":
+        with suppress(pa.ArrowException, OSError):
+            yield repr(pq.read_table(io.BytesIO(data)).to_pydict()).encode("utf-8", "backslashreplace")
+
+
+def files_with_canary(folder: Path) -> tuple[int, list[Path]]:
+    """How many files below the folder were searched, and those that hold a canary key. Python sources are left out."""
+    files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
+    searched = [path for path in files if path.suffix not in _SOURCES]
+    return len(searched), [path for path in searched if any(map(is_in, _content(path)))]
+
+
+class _Guarded(subprocess.Popen[Any]):
+    """A child whose output is searched when it is collected."""
+
+    def communicate(self, *arguments: Any, **named: Any) -> tuple[Any, Any]:
+        collected = super().communicate(*arguments, **named)
+        for text in collected:
+            data = text.encode("utf-8", "backslashreplace") if isinstance(text, str) else text
+            if data and is_in(data):
+                pytest.fail(f"the canary key is in the output of {self.args!r:.200}")
+        return collected
+
+
+def pytest_configure() -> None:
+    """Listen to every child of the tests."""
+    subprocess.Popen = _Guarded  # type: ignore[misc]
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_sessionfinish(session: pytest.Session) -> None:
+    """Search what the session left, once for all workers."""
+    if hasattr(session.config, "workerinput"):
+        return
+    factory: pytest.TempPathFactory = session.config._tmp_path_factory  # type: ignore[attr-defined]
+    count, found = files_with_canary(factory.getbasetemp())
+    session.config.stash[_SEARCHED] = count, found
+    if found:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+_SEARCHED = pytest.StashKey[tuple[int, list[Path]]]()
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say what was found."""
+    count, found = terminalreporter.config.stash.get(_SEARCHED, (0, []))
+    terminalreporter.write_line(f"canary key: in {len(found)} of {count:,} files", red=bool(found))
+    for path in found[:_SHOWN]:
+        terminalreporter.write_line(f"  {path}", red=True)
