@@ -1,6 +1,6 @@
 """Runs `imagemill run` against the fault server and brings back what the judge needs.
 
-Every fault that concerns one row goes into one manifest, in a shuffled order with plain rows between; each of the others
+Every fault that concerns one row goes into one manifest, in a shuffled order with a plain row after each; each of the others
 gets a server, a folder and a run of its own.
 """
 
@@ -30,10 +30,10 @@ KEY = "sk-canary-7d3f1a9be04c4e52"
 KEY_ENV = "FAULTS_API_KEY"
 COLUMNS = ("id", "prompt", "n", "response_format", "output_format", "size")
 MIXED_NAME = "mixed"
-MIXED_OPTIONS = ("--attempts", "3", "--timeout", "4", "--concurrency", "12")
+MIXED_OPTIONS = ("--attempts", "3", "--timeout", "4", "--concurrency", "16")
 ALONE_OPTIONS = ("--attempts", "3", "--timeout", "4", "--concurrency", "2")
 MAX_IMAGE_BYTES = 8 * 2**20
-PLAIN_BETWEEN = 2
+SLOW_ACTS = ("never", "stall", "drip")
 PARALLEL_RUNS = 3
 HANG_S = 240.0
 
@@ -81,17 +81,18 @@ class Again:
 
 def plain_row(position: int, group: str) -> Planned:
     """A row that succeeds; the forms of answer take turns."""
-    fields = ({"response_format": "b64_json"}, {"response_format": "url"}, {})[position % 3]
+    fields = ({"response_format": "b64_json"}, {"response_format": "url"}, {})[position // 2 % 3]
     return Planned(position, f"{group}, plain row {position}: an owl on a fence", fields)
 
 
 def mixed_rows(faults: list[Fault]) -> tuple[Planned, ...]:
-    """Every fault once, shuffled, plain rows after each."""
+    """Every fault once, shuffled, those that take long first; a plain row after each."""
     random.Random(20261122).shuffle(faults)
+    faults.sort(key=lambda fault: not any(word in fault.marker for word in SLOW_ACTS))
     rows: list[Planned] = []
     for fault in faults:
         rows.append(Planned(len(rows), fault.prompt, fault.fields, fault))
-        rows += [plain_row(position, MIXED_NAME) for position in range(len(rows), len(rows) + PLAIN_BETWEEN)]
+        rows.append(plain_row(len(rows), MIXED_NAME))
     return tuple(rows)
 
 
