@@ -110,10 +110,13 @@ def test_a_missing_row_is_named(tmp_path: Path) -> None:
 
 def test_canaries_are_found_in_files_and_output(tmp_path: Path) -> None:
     run = ran(tmp_path, FINE, PAID, status="succeeded")
-    (run.out / "ledger.sqlite-wal").write_bytes(b"\0" + KEY.encode() + b"\0" + SIGNATURE.encode())
+    log = run.out / "ledger.sqlite-wal"
+    log.write_bytes(b"\0" + KEY.encode() + b"\0" + SIGNATURE.encode())
     leaky = replace(run, stderr=KEY.encode())
     assert checks.key_is_nowhere(leaky) == ["key in ledger.sqlite-wal", "key in stderr"]
     assert checks.signature_is_nowhere(run) == ["signed query in ledger.sqlite-wal"]
+    log.unlink()
+    assert checks.key_is_nowhere(run) == []
 
 
 def test_going_abroad_is_named(tmp_path: Path) -> None:
