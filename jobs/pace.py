@@ -54,5 +54,5 @@ def grown(window: Window, latency_s: float) -> Window:
 
 
 def steadied(window: Window, in_flight: int) -> Window:
-    """After a refusal for speed: no more in flight than there were, growing slowly from there. The pace does the rest."""
-    return replace(window, size=float(max(START, min(window.size, in_flight + 1))), slow_start=False)
+    """After a refusal for speed: half as much again as there were in flight, growing slowly. The pace does the rest."""
+    return replace(window, size=float(max(START, min(window.size, 1.5 * in_flight + 1))), slow_start=False)

@@ -38,7 +38,7 @@ def drive(service: Service, seconds: float) -> int:
         if wait:
             refusals += 1
             pace = (
-                probing.first_pace(len(service.admitted), now, 400.0, now, now + wait)
+                probing.first_pace(len(service.admitted), now, len(service.window), now, now + wait)
                 if pace is None
                 else probing.refused(pace, now, now + wait, len(service.admitted))
             )
@@ -64,11 +64,20 @@ def test_a_steady_limit_is_used_and_seldom_hit(limit: int) -> None:
 def test_a_halved_limit_is_found_and_so_is_its_return() -> None:
     service = Service(lambda now: 50 if 100 <= now < 200 else 100)
     refusals = drive(service, 300)
-    assert share(service, 130, 200) >= 0.95
-    assert share(service, 240, 300) >= 0.85
+    assert share(service, 110, 200) >= 0.95
+    assert share(service, 220, 300) >= 0.95
     assert refusals <= 0.01 * len(service.admitted)
 
 
 def test_refusals_of_one_burst_count_once() -> None:
     pace = probing.first_pace(100, 10.0, 10.0, 10.0, 10.1)
     assert probing.refused(pace, 10.2, 10.3, 101) == pace
+
+
+def test_a_refusal_that_costs_a_long_wait_is_not_risked_soon_again() -> None:
+    pace = probing.first_pace(100, 10.0, 10.0, 10.0, 10.01)
+    assert probing.refused(pace, 30.0, 30.8, 300).flat_s > probing.refused(pace, 30.0, 30.01, 300).flat_s
+
+
+def test_a_long_wait_tells_of_a_long_window() -> None:
+    assert probing.first_pace(600, 20.0, 100.0, 20.0, 60.0).best == 10.0
