@@ -76,6 +76,7 @@ class Tally:
             "downloads": self.downloads,
             "downloads_with_key": self.downloads_with_key,
             "window_s": limiter.limits.window_s,
+            "admitting_s": limiter.admitting_s,
             "worst_window_requests": limiter.requests.worst,
             "worst_window_images": limiter.images.worst,
             "worst_window_arrivals": limiter.arrivals.worst,

@@ -75,6 +75,12 @@ class Limiter:
         self.requests = Window(limits.window_s)
         self.images = Window(limits.window_s)
         self.arrivals = Window(limits.window_s)
+        self._admitted: tuple[float, float] | None = None
+
+    @property
+    def admitting_s(self) -> float:
+        """Seconds from the first admission to the last."""
+        return 0.0 if self._admitted is None else self._admitted[1] - self._admitted[0]
 
     def admit(self, now: float, images: int) -> None:
         """Count one request for `images` images, or raise the 429 that the service would send and count nothing."""
@@ -86,6 +92,7 @@ class Limiter:
             if limit is not None and (wait_s := window.wait_s(now, weight, limit)) > 0:
                 told_s = wait_s if self.limits.hints else None
                 raise rate_limit_error(what, limit, window.used(now), weight, told_s)
+        self._admitted = (now if self._admitted is None else self._admitted[0], now)
         self.requests.add(now, 1, self.limits.rpm)
         self.images.add(now, images, self.limits.ipm)
 

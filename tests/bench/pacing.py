@@ -1,0 +1,39 @@
+"""`python -m tests.bench.pacing [NAME ...]`: what issue 4 asks to be shown, each figure beside its bar.
+
+Every run is judged by the service's account, not by the runner's. A busy machine lowers the rates: repeat the figure.
+"""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections.abc import Callable
+
+from tests.bench import told
+from tests.bench.figures import Figure, load, show
+
+BENCHES: dict[str, Callable[[], list[Figure]]] = {
+    "whole": told.whole_runs,
+    "pacer": told.pacer_alone,
+    "minute": told.a_minute,
+}
+
+
+def main(names: list[str]) -> int:
+    """Run the named benches, or all; 1 when a bar is missed, 2 for an unknown name."""
+    unknown = set(names) - set(BENCHES)
+    if unknown:
+        sys.stderr.write(f"no bench {', '.join(sorted(unknown))}; there are {', '.join(BENCHES)}\n")
+        return 2
+    missed = 0
+    for name in names or BENCHES:
+        begun = time.monotonic()
+        figures = BENCHES[name]()
+        sys.stdout.write(f"--- {name}: {time.monotonic() - begun:.0f} s, {load()}\n")
+        show(figures)
+        missed += sum(not figure.met for figure in figures)
+    return 1 if missed else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
