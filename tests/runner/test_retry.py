@@ -1,0 +1,199 @@
+"""`retry` sends what was named and nothing else; what it sends again stays in the ledger beside what came of it before."""
+
+from __future__ import annotations
+
+import sqlite3
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tests.canary import WITH_CANARY
+from tests.commandline import CommandLine, Ended, Service
+from tests.faults.drive import frozen_files
+
+SCENARIO = """
+latency = { median = 0.0 }
+[[fault]]
+match = "cut"
+kind = "truncate"
+times = 1
+[[fault]]
+match = "gone"
+kind = "disconnect"
+times = 1
+[[fault]]
+match = "rude"
+kind = "moderation"
+times = 1
+[[fault]]
+match = "odd"
+kind = "bad_json"
+times = 2
+"""
+PROMPTS = ("a fox", "a cut gem", "a gone day", "a rude owl", "an odd shoe", "a hare")
+FIRST = ("succeeded", "parked", "parked", "failed", "failed", "succeeded")
+KINDS = (None, "truncated", "disconnected", "moderation", "bad_content", None)
+MAYBE_BILLED = 4
+"""Of the first run: both parked rows, the refused one and the unusable answer."""
+
+
+class Folder:
+    """A finished job in which every sort of row is there once, and its service."""
+
+    def __init__(self, command: CommandLine, service: Service) -> None:
+        self.command = command
+        self.service = service
+        self.out = command.cwd / "out"
+
+    def run(self, *options: str) -> Ended:
+        """The main job."""
+        fixed = ("run", "prompts.csv", "--base-url", self.service.base_url, "--size", "64x64", "--out", "out")
+        return self.command(*fixed, "--json", *options, environ=WITH_CANARY)
+
+    def retry(self, *options: str) -> Ended:
+        """`imagemill retry`."""
+        return self.command("retry", "out", "--json", *options, environ=WITH_CANARY)
+
+    def sent(self) -> dict[str, int]:
+        """Requests by prompt, counted by the service."""
+        return dict(self.service.stats()["by_prompt"])
+
+    def column(self, name: str) -> tuple[Any, ...]:
+        """One column of the results table."""
+        return tuple(row[name] for row in self.command.results("out"))
+
+    def ledger(self, query: str) -> list[tuple[Any, ...]]:
+        """What the ledger says."""
+        with sqlite3.connect(self.out / "ledger.sqlite") as connection:
+            return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def folder(command: CommandLine, tmp_path: Path) -> Iterator[Folder]:
+    rows = "".join(f"{number},{prompt}\n" for number, prompt in enumerate(PROMPTS))
+    (tmp_path / "prompts.csv").write_text(f"id,prompt\n{rows}")
+    (tmp_path / "faults.toml").write_text(SCENARIO)
+    with Service(command, "--scenario", str(tmp_path / "faults.toml")) as service:
+        made = Folder(command, service)
+        first = made.run()
+        assert (first.code, made.column("status"), made.column("error_kind")) == (3, FIRST, KINDS), first.err
+        assert (first.json["maybe_billed"], made.sent()) == (MAYBE_BILLED, dict.fromkeys(PROMPTS, 1))
+        yield made
+
+
+def expected(*again: str) -> dict[str, int]:
+    """Requests by prompt when these were sent twice."""
+    return {prompt: 1 + (prompt in again) for prompt in PROMPTS}
+
+
+def test_parked_rows_are_sent_by_that_name_only(folder: Folder) -> None:
+    """G5: the second answer is an image; that the first may have been paid for stays counted."""
+    assert folder.retry().code == 3
+    assert {prompt: folder.sent()[prompt] for prompt in PROMPTS[1:3]} == dict.fromkeys(PROMPTS[1:3], 1)
+    done = folder.retry("--parked")
+    assert folder.sent() == expected("a cut gem", "a gone day", "a rude owl", "an odd shoe")
+    assert folder.column("status") == (
+        "succeeded",
+        "succeeded",
+        "succeeded",
+        "succeeded",
+        "failed",
+        "succeeded",
+    )
+    assert folder.column("attempts") == (1, 2, 2, 2, 2, 1)
+    assert folder.column("maybe_billed") == (0, 1, 1, 1, 2, 0)
+    assert (done.code, done.json["maybe_billed"], done.json["requests_sent"]) == (3, MAYBE_BILLED + 1, 10)
+
+
+def test_old_attempts_stay_and_the_table_shows_the_newest_success(folder: Folder) -> None:
+    before = folder.ledger("SELECT * FROM attempts JOIN outcomes USING (attempt)")
+    folder.retry("--parked")
+    after = folder.ledger("SELECT * FROM attempts JOIN outcomes USING (attempt)")
+    assert (after[: len(before)], len(after)) == (before, len(before) + 2)
+    told = folder.ledger(
+        "SELECT prompt, status, kind, maybe_billed FROM attempts JOIN outcomes USING (attempt) JOIN items USING (item) "
+        "WHERE prompt IN ('a cut gem', 'a gone day') ORDER BY item, attempt"
+    )
+    assert told == [
+        ("a cut gem", "parked", "truncated", 1),
+        ("a cut gem", "succeeded", None, 0),
+        ("a gone day", "parked", "disconnected", 1),
+        ("a gone day", "succeeded", None, 0),
+    ]
+    for row in folder.command.results("out")[1:3]:
+        newest = folder.ledger(
+            f"SELECT max(attempt) FROM attempts JOIN items USING (item) WHERE row_id={row['row_id']}"
+        )
+        assert f"-{newest[0][0]}-0.png" in row["file_name"]
+        assert (row["error_kind"], row["error_message"]) == (None, None)
+        assert (folder.out / row["file_name"]).stat().st_size == row["bytes"]
+
+
+@pytest.mark.parametrize(
+    ("options", "again"),
+    [
+        (("--error", "moderation"), ("a rude owl",)),
+        (("--error", "truncated"), ("a cut gem",)),
+        (("--error", "disconnected", "--error", "bad_content"), ("a gone day", "an odd shoe")),
+        ((), ("a rude owl", "an odd shoe")),
+    ],
+)
+def test_only_what_is_named_is_sent(folder: Folder, options: tuple[str, ...], again: tuple[str, ...]) -> None:
+    folder.retry(*options)
+    assert folder.sent() == expected(*again)
+
+
+def test_a_second_failure_is_what_the_table_shows(folder: Folder) -> None:
+    ended = folder.retry("--error", "bad_content")
+    assert (ended.code, folder.column("attempts")[4], folder.column("maybe_billed")[4]) == (3, 2, 2)
+    assert len(list((folder.out / "quarantine").iterdir())) == 2
+    assert folder.retry("--error", "bad_content").json["by_error"].keys() == {
+        "truncated",
+        "disconnected",
+        "moderation",
+    }
+
+
+def test_a_success_is_never_sent_again(folder: Folder) -> None:
+    """G3: whatever is named, and however often."""
+    kinds = [option for kind in KINDS if kind for option in ("--error", kind)]
+    for options in ((), ("--parked",), tuple(kinds), ("--parked", *kinds), ()):
+        folder.retry(*options)
+    assert {prompt: folder.sent()[prompt] for prompt in ("a fox", "a hare")} == {"a fox": 1, "a hare": 1}
+    assert folder.retry("--parked").code == folder.run().code == 0
+    assert folder.column("status") == ("succeeded",) * 6
+    assert sum(folder.sent().values()) == 11
+
+
+def test_nothing_selected_sends_nothing_and_changes_nothing(folder: Folder) -> None:
+    """G9: the exit code is the folder's."""
+    before = frozen_files(folder.out)
+    ended = folder.retry("--error", "quota")
+    assert (ended.code, ended.json["requests_sent"]) == (3, len(PROMPTS))
+    assert (folder.sent(), frozen_files(folder.out)) == (expected(), before)
+
+
+def test_a_retry_is_within_the_budget_of_the_folder(folder: Folder) -> None:
+    """G6: the cap counts what earlier runs sent."""
+    assert folder.run("--max-requests", str(len(PROMPTS) + 1)).code == 3
+    first, second = folder.retry("--parked"), folder.retry("--parked")
+    assert (first.code, second.code) == (8, 8)
+    assert sum(folder.sent().values()) == len(PROMPTS) + 1
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (("out", "--error", "moderated"), "no such kind of error, did you mean moderation? (known: "),
+        (("out", "--error", ""), "no such kind of error (known: "),
+        (("nowhere",), "is not an output folder of imagemill"),
+        ((), "Missing argument"),
+    ],
+)
+def test_what_cannot_be_retried_is_exit_2(
+    command: CommandLine, arguments: tuple[str, ...], told: str
+) -> None:
+    ended = command("retry", *arguments, environ=WITH_CANARY)
+    assert (ended.code, told in ended.err, ended.out) == (2, True, "")
