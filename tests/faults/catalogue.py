@@ -5,12 +5,12 @@ The tables are in `cases`. A fault with `alone` gets a run of its own; the other
 
 from __future__ import annotations
 
-from tests.faults.cases import documents, fetches, images, network, refusals, retries, stops, urls
+from tests.faults.cases import documents, fetches, frames, images, network, refusals, retries, stops, urls
 from tests.faults.expectation import Fault
 
 FAULTS: dict[str, Fault] = {
     fault.name: fault
-    for module in (refusals, retries, network, documents, images, urls, fetches, stops)
+    for module in (refusals, retries, network, frames, documents, images, urls, fetches, stops)
     for fault in module.FAULTS
 }
 """All faults by name."""
