@@ -112,17 +112,16 @@ def _backoff(attempt: int, draw: float) -> float:
     return draw * min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(attempt - 1, 30))
 
 
-def gate_s(failure: Failure, refusals_running: int, policy: RetryPolicy) -> float:
+def gate_s(failure: Failure, rounds: int, policy: RetryPolicy, *, outage: bool = False) -> float:
     """Seconds for which nobody sends after this failure; 0 when it concerns its own row only.
 
-    refusals_running: refusals in a row over the whole run, this one included.
+    rounds: bursts of refusals since the last success, this one included. outage: nothing else has come for a while.
     """
-    outage = failure.kind is FailureKind.SERVER_ERROR and refusals_running >= OUTAGE_FAILURES
-    if not failure.rule.slows and not outage:
+    if not failure.rule.slows and not (outage and failure.kind is FailureKind.SERVER_ERROR):
         return 0.0
     if failure.retry_after_s is not None:
         return min(failure.retry_after_s, policy.give_up_s)
-    return min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(refusals_running - 1, 30))
+    return min(BACKOFF_CAP_S, BACKOFF_BASE_S * 2.0 ** min(rounds - 1, 30))
 
 
 QUOTA_SHARE = 0.1

@@ -260,7 +260,7 @@ class Engine:
             self._pacer.admitted()
             return
         failure = outcome.failure
-        closed_s = self._verdicts.gate_s(failure)
+        closed_s = self._verdicts.gate_s(failure, now)
         if closed_s:
             self._slow_down(failure, closed_s)
         if (reason := self._verdicts.hopeless(failure, now + closed_s)) is not None:

@@ -30,6 +30,8 @@ class Verdicts:
         self._policy = policy
         self._ambiguous_left = ambiguous_left
         self._refusals_running = 0
+        self._rounds = 0
+        self._gate_until = 0.0
         self._not_found_running = 0
         self._last_good = 0.0
         self.quota = RetryQuota()
@@ -42,7 +44,7 @@ class Verdicts:
         """What follows from the outcome (None: success), and the row with its history."""
         if isinstance(outcome, Success):
             self._last_good = now
-            self._refusals_running = self._not_found_running = 0
+            self._refusals_running = self._rounds = self._not_found_running = 0
             self.quota.succeeded()
             return None, work
         failure = outcome.failure
@@ -73,9 +75,16 @@ class Verdicts:
             not_found_running=self._not_found_running,
         )
 
-    def gate_s(self, failure: Failure) -> float:
-        """Seconds for which nobody sends after this failure."""
-        return gate_s(failure, self._refusals_running, self._policy)
+    def gate_s(self, failure: Failure, now: float) -> float:
+        """Seconds for which nobody sends after this failure. Failures while the gate is closed are one burst."""
+        rounds = self._rounds + (now >= self._gate_until)
+        seconds = gate_s(
+            failure, max(1, rounds), self._policy, outage=self._refusals_running >= OUTAGE_FAILURES
+        )
+        if seconds:
+            self._rounds = rounds
+            self._gate_until = max(self._gate_until, now + seconds)
+        return seconds
 
     def hopeless(self, failure: Failure, now: float) -> str | None:
         """Why the run should end: nothing but refusals for longer than `retry.give_up`. None while there is hope."""

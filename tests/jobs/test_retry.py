@@ -193,8 +193,8 @@ def test_the_gate_closes_for_refusals_only_and_never_for_longer_than_give_up(
 
 def test_an_outage_of_errors_closes_the_gate_and_single_ones_do_not() -> None:
     failure, policy = Failure(KIND.SERVER_ERROR, "x"), RetryPolicy()
-    assert gate_s(failure, OUTAGE_FAILURES - 1, policy) == 0.0
-    assert gate_s(failure, OUTAGE_FAILURES, policy) > 0.0
+    assert gate_s(failure, 1, policy) == 0.0
+    assert gate_s(failure, 1, policy, outage=True) == 0.5
 
 
 def test_a_service_that_is_down_costs_little_more_than_one_request_a_row() -> None:
