@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
+from functools import partial
 
 from aiolimiter import AsyncLimiter
 
@@ -42,11 +43,13 @@ class Permit:
     """Leave to send one request. Tell it when the request leaves: until then it counts from when it was given."""
 
     entries: list[Sent]
+    tell: Callable[[], None] = lambda: None
 
     def sent(self, now: float) -> None:
         """The request left at `now` (the event loop's clock)."""
         for entry in self.entries:
             entry.at = max(entry.at, now)
+        self.tell()
 
 
 class Rate:
@@ -108,13 +111,18 @@ class Pacer:
             await rate.spread(weight.of(unit))
         while (wait := self._ready_at(loop.time(), weight) - loop.time()) > 0:  # noqa: ASYNC110 - may move meanwhile
             await asyncio.sleep(wait)
-        if self._shared is not None:
-            await self._shared.take({unit: weight.of(unit) for unit in self._told})
+        tell = await self._share(weight)
         now = loop.time()
         if self._pace is not None:
             self._next_slot = max(now - 0.05, self._next_slot) + 1.0 / self._pace.rate(now)
         self._history.append((now, weight))
-        return Permit([rate.log.add(now, weight.of(unit)) for unit, rate in self._rates.items()])
+        return Permit([rate.log.add(now, weight.of(unit)) for unit, rate in self._rates.items()], tell)
+
+    async def _share(self, weight: Weight) -> Callable[[], None]:
+        if self._shared is None:
+            return lambda: None
+        records = await self._shared.take({unit: weight.of(unit) for unit in self._told})
+        return partial(self._shared.sent, records)
 
     def _ready_at(self, now: float, weight: Weight) -> float:
         moments = [rate.log.ready_at(now, weight.of(unit)) for unit, rate in self._rates.items()]

@@ -15,11 +15,10 @@ import time
 from collections.abc import Mapping
 from pathlib import Path
 
+from jobs.windows import margin_s
 from schemas.exit_codes import JobError
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
-_JITTER_S = 0.025
-"""Permits are recorded when given; the request leaves up to this much later."""
 _SHORTEST_WAIT_S = 0.002
 
 
@@ -50,7 +49,7 @@ class SharedLog:
                 f"limits.share: {path} cannot be used: {error}", fix="check the folder's permissions"
             ) from None
         self._limits = dict(limits)
-        self._span_s = window_s + max(_JITTER_S, 0.005 * window_s)
+        self._span_s = window_s + margin_s(window_s)
 
     @classmethod
     def named(cls, name: str, limits: Mapping[str, float], window_s: float) -> SharedLog:
@@ -61,22 +60,31 @@ class SharedLog:
             raise JobError("limits.share has nothing to share", fix="set limits.rpm or limits.ipm too")
         return cls(state_folder() / f"{name}.sqlite", limits, window_s)
 
-    async def take(self, amounts: Mapping[str, float]) -> None:
-        """Wait until every amount fits, and record them."""
-        while (wait := self._try(amounts, time.time())) > 0:  # noqa: ASYNC110 - other processes tell nobody
-            await asyncio.sleep(max(_SHORTEST_WAIT_S, wait))
+    async def take(self, amounts: Mapping[str, float]) -> tuple[int, ...]:
+        """Wait until every amount fits, and record them; the records' numbers, for `sent`."""
+        while not isinstance(found := self._try(amounts, time.time()), tuple):
+            await asyncio.sleep(max(_SHORTEST_WAIT_S, found))
+        return found
 
-    def _try(self, amounts: Mapping[str, float], now: float) -> float:
-        """0 when recorded; otherwise seconds after which trying again may succeed."""
+    def sent(self, records: tuple[int, ...]) -> None:
+        """The request leaves only now: until here it counted from when it was recorded."""
+        self._connection.executemany(
+            "UPDATE sent SET at = ? WHERE rowid = ?", [(time.time(), record) for record in records]
+        )
+
+    def _try(self, amounts: Mapping[str, float], now: float) -> tuple[int, ...] | float:
+        """The records' numbers; otherwise seconds after which trying again may succeed."""
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
         run("DELETE FROM sent WHERE at <= ? OR at > ?", (now - self._span_s, now + self._span_s))
         wait = max(self._wait(unit, amount, now) for unit, amount in amounts.items())
+        records: list[int] = []
         if wait <= 0:
             for unit, amount in amounts.items():
-                run("INSERT INTO sent VALUES (?, ?, ?)", (now, unit, min(amount, self._limits[unit])))
+                row = run("INSERT INTO sent VALUES (?, ?, ?)", (now, unit, min(amount, self._limits[unit])))
+                records.append(int(row.lastrowid or 0))
         run("COMMIT")
-        return wait
+        return tuple(records) if records else wait
 
     def _wait(self, unit: str, amount: float, now: float) -> float:
         limit = self._limits[unit]
