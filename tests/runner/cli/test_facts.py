@@ -31,7 +31,7 @@ PLAN = Plan(1000, 800, 400, 90, 7, 1, CostRange(4.8, 168.8, "list prices"), 780.
 
 
 def test_a_summary() -> None:
-    assert dict(summary_facts(SUMMARY)) == {
+    assert dict(summary_facts(SUMMARY, simulated=False)) == {
         "rows": "1,500 (3,000 images asked for)",
         "succeeded": "2,990",
         "failed": "6",
