@@ -8,11 +8,13 @@ and a killed one leaves nothing that time does not remove.
 from __future__ import annotations
 
 import asyncio
+import math
 import os
 import re
 import sqlite3
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 from jobs.windows import margin_s
@@ -20,12 +22,22 @@ from schemas.exit_codes import JobError
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SHORTEST_WAIT_S = 0.002
+_FUTURE = 100
+"""Windows ahead that a record may lie; what lies further was written by a clock that has been set back since."""
 
 
 def state_folder() -> Path:
     """Where shared allowances are kept: `$XDG_STATE_HOME/imagemill`, else `~/.local/state/imagemill`."""
     base = os.environ.get("XDG_STATE_HOME") or Path.home() / ".local" / "state"
     return Path(base) / "imagemill"
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One request in the log. at: wall-clock seconds of its record. rows: the log's."""
+
+    at: float
+    rows: tuple[int, ...]
 
 
 class SharedLog:
@@ -60,31 +72,37 @@ class SharedLog:
             raise JobError("limits.share has nothing to share", fix="set limits.rpm or limits.ipm too")
         return cls(state_folder() / f"{name}.sqlite", limits, window_s)
 
-    async def take(self, amounts: Mapping[str, float]) -> tuple[int, ...]:
-        """Wait until every amount fits, and record them; the records' numbers, for `sent`."""
-        while not isinstance(found := self._try(amounts, time.time()), tuple):
+    async def take(self, amounts: Mapping[str, float]) -> Recorded:
+        """Wait until every amount fits, and record them."""
+        while not isinstance(found := self._try(amounts, time.time()), Recorded):  # noqa: ASYNC110 - others tell nobody
             await asyncio.sleep(max(_SHORTEST_WAIT_S, found))
         return found
 
-    def sent(self, records: tuple[int, ...]) -> None:
+    def sent(self, recorded: Recorded) -> None:
         """The request leaves only now: until here it counted from when it was recorded."""
+        late = time.time() - recorded.at
         self._connection.executemany(
-            "UPDATE sent SET at = ? WHERE rowid = ?", [(time.time(), record) for record in records]
+            "UPDATE sent SET at = at + ? WHERE rowid = ?", [(late, row) for row in recorded.rows]
         )
 
-    def _try(self, amounts: Mapping[str, float], now: float) -> tuple[int, ...] | float:
-        """The records' numbers; otherwise seconds after which trying again may succeed."""
+    def _try(self, amounts: Mapping[str, float], now: float) -> Recorded | float:
+        """What was recorded; otherwise seconds after which trying again may succeed.
+
+        A request heavier than the limit is recorded in as many windows as it fills, ours and the coming ones.
+        """
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
-        run("DELETE FROM sent WHERE at <= ? OR at > ?", (now - self._span_s, now + self._span_s))
+        run("DELETE FROM sent WHERE at <= ? OR at > ?", (now - self._span_s, now + _FUTURE * self._span_s))
         wait = max(self._wait(unit, amount, now) for unit, amount in amounts.items())
-        records: list[int] = []
+        rows: list[int] = []
         if wait <= 0:
             for unit, amount in amounts.items():
-                row = run("INSERT INTO sent VALUES (?, ?, ?)", (now, unit, min(amount, self._limits[unit])))
-                records.append(int(row.lastrowid or 0))
+                limit = self._limits[unit]
+                for window in range(min(_FUTURE, max(1, math.ceil(amount / limit)))):
+                    record = (now + window * self._span_s, unit, min(amount, limit))
+                    rows.append(int(run("INSERT INTO sent VALUES (?, ?, ?)", record).lastrowid or 0))
         run("COMMIT")
-        return tuple(records) if records else wait
+        return Recorded(now, tuple(rows)) if rows else wait
 
     def _wait(self, unit: str, amount: float, now: float) -> float:
         limit = self._limits[unit]
