@@ -32,7 +32,7 @@ _NESTED = (list, dict, tuple, set, frozenset, np.ndarray)
 
 def dataframe_table(frame: pd.DataFrame) -> Table:
     """The frame's columns, by their names as text; missing values (None, NaN, NA, NaT) are null."""
-    names = unique_names(map(str, frame.columns), LABEL)
+    names = unique_names(map(_utf8, map(str, frame.columns)), LABEL)
     columns = {name: frame.iloc[:, at] for at, name in enumerate(names)}
     types = cache(lambda: {name: _carried_type(series) for name, series in columns.items()})
     return Table(LABEL, names, types, partial(_blocks, columns, len(frame), types))
@@ -56,19 +56,18 @@ def _blocks(
     sizes = batch_sizes()
     while start < rows:
         count = min(next(sizes), rows - start)
-        part = {name: series.iloc[start : start + count] for name, series in columns.items()}
-        texts = {role: _role_text(part[name]) for role, name in roles.items()}
+        part = slice(start, start + count)
+        texts = {role: _role_text(columns[name].iloc[part]) for role, name in roles.items()}
         values, malformed = merged_roles(texts, roles)
-        yield Block(
-            Places("row %d", range(start, start + count)), values, partial(_column, part, types), malformed
-        )
+        column = partial(_column, columns, part, types)
+        yield Block(Places("row %d", range(start, start + count)), values, column, malformed)
         start += count
 
 
 def _column(
-    part: Mapping[str, pd.Series], types: Callable[[], Mapping[str, pa.DataType]], name: str
+    columns: Mapping[str, pd.Series], part: slice, types: Callable[[], Mapping[str, pa.DataType]], name: str
 ) -> pa.Array | None:
-    return _arrow(part[name], types()[name]) if name in part else None
+    return _arrow(columns[name].iloc[part], types()[name]) if name in columns else None
 
 
 def _carried_type(series: pd.Series) -> pa.DataType:
@@ -151,7 +150,11 @@ def _carried(value: object) -> str:
     """A value as text for the results: nested values as JSON, what is not UTF-8 escaped."""
     if isinstance(value, bytes):
         return value.decode("utf-8", "backslashreplace")
-    text = json_text(value) if isinstance(value, _NESTED) else _plain(value)
+    return _utf8(json_text(value) if isinstance(value, _NESTED) else _plain(value))
+
+
+def _utf8(text: str) -> str:
+    """The text with lone surrogates escaped."""
     return text.encode("utf-8", "backslashreplace").decode()
 
 

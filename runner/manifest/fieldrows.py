@@ -127,6 +127,7 @@ def _checked(row: Row | Malformed, width: int, delimiter: str) -> Row | Malforme
         return row
     if not row or (len(row) == 1 and row[0].isspace()):
         return None
-    sign = "a tab" if delimiter == "\t" else repr(delimiter)
     found = f"{len(row):,} field{'s' * (len(row) != 1)}"
-    return Malformed(f"has {found}, the header has {width:,}; put quotes around a value that holds {sign}")
+    sign = "a tab" if delimiter == "\t" else repr(delimiter)
+    fix = "add what is missing" if len(row) < width else f"put quotes around a value that holds {sign}"
+    return Malformed(f"has {found}, the header has {width:,}; {fix}")

@@ -3,9 +3,9 @@ r"""Fields of a tab-separated line, where a quote is text unless it must be quot
 Prompt sets are published as TSV without quoting (PartiPrompts: `"G I G G L E" painted in ...`), spreadsheets and pandas
 write TSV with it. A field is read as quoted only if it starts with a quote, ends with one directly before a tab or the
 line's end, doubles every quote inside, and could not have been written plainly: it holds a tab, a line end or a doubled
-quote. Where the field runs over line ends, the record must also come out with the header's number of fields, and the
-lines, read each on its own as plain text, must not do so as well: otherwise two lines whose prompts happen to start and
-to end with a quote would swallow each other.
+quote. Where the field holds a tab or a line end, the record must also come out with the header's number of fields; and
+lines that it runs over must not each do so as plain text, or two prompts that happen to start and to end with a quote
+would swallow each other.
 """
 
 from __future__ import annotations
@@ -44,26 +44,34 @@ def split_record(line: str, following: Iterator[str], width: int, max_chars: int
     while open_at is not None:
         tail = _until_quote(following, max_chars) if len(fields) < width else []
         if not tail:
-            return _fields(line, run_on=False)[0], 1
+            return _single_line(line, width), 1
         max_chars -= sum(map(len, tail))
         span += tail
         text = text[open_at:] + "".join(tail)
         more, open_at = _fields(text)
         fields += more
-    if len(span) > 1 and (len(fields) != width or _all_plain(span, width)):
-        return _fields(line, run_on=False)[0], 1
+    if len(fields) != width or (len(span) > 1 and _all_plain(span, width)):
+        return _single_line(line, width), 1
     return fields, len(span)
 
 
-def _fields(text: str, *, run_on: bool = True) -> tuple[list[str], int | None]:
+def _single_line(line: str, width: int) -> list[str]:
+    """The fields of a record that is one line: with tabs inside quotes if that gives `width` fields, else without."""
+    fields = _fields(line, run_on=False)[0]
+    return fields if len(fields) == width else _fields(line, run_on=False, tabs_inside=False)[0]
+
+
+def _fields(text: str, *, run_on: bool = True, tabs_inside: bool = True) -> tuple[list[str], int | None]:
     """Fields up to the line's end, and where a field starts that `text` leaves open (None: there is none).
 
-    run_on: whether a quoted field may run over the end of `text`; if not, it is plain text.
+    run_on: whether a quoted field may run over the end of `text`. tabs_inside: whether it may hold tabs.
     """
     fields = []
     at = 0
     while True:
         found = _QUOTED.match(text, at)
+        if found is not None and not tabs_inside and "\t" in found[1]:
+            found = None
         if found is not None and _NEEDS_QUOTES.search(found[1]):
             fields.append(found[1].replace('""', '"'))
         elif run_on and found is None and _STILL_OPEN.match(text, at):

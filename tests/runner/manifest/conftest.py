@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import shutil
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -11,6 +12,13 @@ from runner.manifest.opening import open_manifest
 from tests.runner.manifest.readback import Found, read_back
 
 Reader = Callable[..., Found]
+
+
+@pytest.fixture(autouse=True)
+def nothing_left(tmp_path: Path) -> Iterator[None]:
+    """Manifests of a hundred megabytes, or that cannot be read, are not left in pytest's folder."""
+    yield
+    shutil.rmtree(tmp_path)
 
 
 @pytest.fixture

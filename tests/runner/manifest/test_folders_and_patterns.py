@@ -117,9 +117,7 @@ def test_files_of_several_forms(tmp_path: Path) -> None:
         "d.txt, line 1",
         "e.csv.gz, line 2",
     ]
-    assert found.malformed == {
-        1: "a.csv, line 3: has 2 fields, the header has 3; put quotes around a value that holds ','"
-    }
+    assert found.malformed == {1: "a.csv, line 3: has 2 fields, the header has 3; add what is missing"}
     assert manifest.columns == {"prompt": "prompt", "id": "id", "size": "size"}
 
 

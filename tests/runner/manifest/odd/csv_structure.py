@@ -5,6 +5,7 @@ from __future__ import annotations
 from tests.runner.manifest.odd.case import Odd
 
 MIB = 1024 * 1024
+LONG = "long " * 200
 
 QUOTES = (
     Odd(
@@ -45,16 +46,16 @@ QUOTES = (
     Odd(
         "a quote unclosed for more than the bound",
         "a.csv",
-        b'prompt,n\n"a,1\n' + b"b,2\n" * (MIB // 2),
-        [None] + ["b"] * (MIB // 2),
+        b'prompt,n\n"a,1\n' + (LONG + ",2\n").encode() * 3_000,
+        [None] + [LONG] * 3_000,
         malformed={0: "line 2"},
     ),
     Odd(
         "quotes that chain line to line for ever",
         "a.csv",
-        b"prompt,n\n" + b'a","\n' * 60_000,
-        [None] * 60_000,
-        malformed=dict.fromkeys(range(60_000), "line "),
+        b"prompt,n\n" + b'a","\n' * 20_000,
+        [None] * 20_000,
+        malformed=dict.fromkeys(range(20_000), "line "),
     ),
     Odd(
         "a value longer than the bound",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tests.runner.manifest.odd.case import Odd
 
-MIB = 1024 * 1024
+LONG = "long " * 200
 
 TSVS = (
     Odd(
@@ -52,14 +52,14 @@ TSVS = (
     Odd(
         "a quote that never closes, for longer than the bound",
         "a.tsv",
-        b'prompt\tn\n"a\t1\n' + b"b\t2\n" * (MIB // 2),
-        ['"a'] + ["b"] * (MIB // 2),
+        b'prompt\tn\n"a\t1\n' + (LONG + "\t2\n").encode() * 3_000,
+        ['"a'] + [LONG] * 3_000,
     ),
     Odd(
         "quotes that chain line to line for ever",
         "a.tsv",
-        b"prompt\tn\n" + b'a"\t"\n' * 30_000,
-        ['a"'] * 30_000,
+        b"prompt\tn\n" + b'a"\t"\n' * 10_000,
+        ['a"'] * 10_000,
     ),
     Odd("quoting throughout", "a.tsv", b'"prompt"\t"n"\n"PEACE"\t"1"\n"a ""b"""\t"2"\n', ["PEACE", 'a "b"']),
     Odd(
