@@ -19,7 +19,11 @@ from schemas.exit_codes import ExitCode
 from tests import readme_tables
 from tests.commandline import CommandLine, Service
 
-SIMULATED = {"IMAGEMILL_SIMULATE": "true", "IMAGEMILL_SIMULATOR__LATENCY": "0"}
+SIMULATED = {
+    "IMAGEMILL_SIMULATE": "true",
+    "IMAGEMILL_SIMULATOR__LATENCY": "0",
+    "IMAGEMILL_REQUEST__SIZE": "256x256",
+}
 """Under these, commands that are written for the real service run as they stand."""
 
 SERVER = "imagemill simulate --port "
