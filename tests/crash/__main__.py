@@ -77,8 +77,9 @@ def main() -> int:
     chosen = options.parse_args()
     work = Path(tempfile.mkdtemp(prefix="crash-", dir=chosen.work))
     started = time.monotonic()
+    (logs := work / "logs").mkdir()
     with ForkServer() as server, Witness(work / "journal.jsonl") as witness:
-        lines, violations = attack(Ground(work, server, witness), chosen)
+        lines, violations = attack(Ground(work, logs, server, witness), chosen)
     lines += [f"VIOLATION {text}" for text in violations[:_SHOWN]]
     lines.append(f"seed {chosen.seed}, {time.monotonic() - started:.0f} s")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -22,22 +22,27 @@ from tests.faults.drive import frozen_files
 
 AT_RANDOM = "at a random time"
 REAL = "a real process, at a random time"
-_LATEST_S = {"fresh": 1.0, "opening": 1.0, "recovery": 1.0, "engine": 1.5, "closing": 20.0}
-"""When a point of that part was not reached by then, the kill comes anyway."""
-_LAST_NTH = {"engine": 5, "fresh": 3}
+_LAST_NTH = {"engine": 4, "fresh": 3}
 """Points of that part come several times; one of the first so many is taken."""
+_OTHERWISE = {
+    "fresh": {"run start: before commit": 1},
+    "opening": {"permit given": 1},
+    "recovery": {"permit given": 1},
+    "engine": {"outcome: after commit": 4},
+}
+"""Where the kill comes if a run of that part does not pass the point at all."""
 _REAL_STARTS_S = (0.2, 2.0)
 
 
 @dataclass
 class Tally:
-    """What a campaign has done so far. kills: by point. runs: that were let to end. Shared by threads."""
+    """What a campaign has done so far. kills: by point; tried: points that were chosen. Shared by threads."""
 
     kills: Counter[str] = field(default_factory=Counter)
+    tried: Counter[str] = field(default_factory=Counter)
     parked: int = 0
     adopted: int = 0
     max_in_flight: int = 0
-    runs: int = 0
     jobs: int = 0
     rows: int = 0
     violations: list[str] = field(default_factory=list)
@@ -48,11 +53,13 @@ class Tally:
         """Kills in all."""
         return self.kills.total()
 
-    def rarest(self, part: str, chance: random.Random) -> str:
-        """The point of a part that has killed least."""
+    def choose(self, part: str, chance: random.Random) -> str:
+        """A point of the part that was tried least."""
         with self.lock:
-            least = min(self.kills[label] for label in PARTS[part])
-            return chance.choice([label for label in PARTS[part] if self.kills[label] == least])
+            least = min(self.tried[label] for label in PARTS[part])
+            label = chance.choice([label for label in PARTS[part] if self.tried[label] == least])
+            self.tried[label] += 1
+            return label
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,7 +87,7 @@ def _course(chance: random.Random) -> Iterator[str]:
             yield part
     for _ in range(chance.randint(3, 6)):
         yield "engine"
-        while chance.random() < 0.55:
+        while chance.random() < 0.45:
             yield chance.choice(("opening", "opening", "recovery"))
     for _ in range(chance.randint(2, 5)):
         yield "closing"
@@ -92,19 +99,19 @@ def kill(job: Job, part: str, tally: Tally, chance: random.Random) -> str | None
     """One run with a kill in it; where the kill came, None when the run ended first. Raises TimeoutError if it hangs."""
     if part == "real":
         return _kill_process(job, chance)
-    label, latest = "", chance.uniform(0.0, 0.8)
     if part:
-        label, latest = tally.rarest(part, chance), _LATEST_S[part]
-    nth = chance.randint(1, _LAST_NTH.get(part, 1))
-    child = job.start((label, nth) if label else None)
-    code = child.wait(latest)
-    if code is None:
-        label = AT_RANDOM
+        nth = chance.randint(1, _LAST_NTH.get(part, 1))
+        child = job.start(_OTHERWISE.get(part, {}) | {tally.choose(part, chance): nth})
+    else:
+        child = job.start()
+        time.sleep(chance.uniform(0.0, 0.1 + 0.02 * len(job.rows) / job.concurrency))
         child.signal(signal.SIGKILL)
-        code = child.wait(HANG_S)
+    code = child.wait(HANG_S)
     if code is None:
         raise TimeoutError
-    return label if code == -signal.SIGKILL else None
+    if code != -signal.SIGKILL:
+        return None
+    return job.moments()[0] if part else AT_RANDOM
 
 
 def _kill_process(job: Job, chance: random.Random) -> str | None:
@@ -158,7 +165,6 @@ def _add(tally: Tally, job: Job, problems: list[str]) -> None:
     interrupted = [statuses.get(position) for position, p in prompts.items() if p in job.judge.interrupted]
     with tally.lock:
         tally.jobs += 1
-        tally.runs += 2
         tally.rows += len(job.rows)
         tally.parked += interrupted.count("parked")
         tally.adopted += interrupted.count("succeeded")

@@ -2,7 +2,7 @@
 
 `python -m tests.crash.forkserver` reads one JSON request a line and writes one JSON event a line:
 
-    {"run": {argv, cwd, environ, output, trap}}  ->  {"started": pid}
+    {"run": {argv, cwd, environ, output, traps, record}}  ->  {"started": pid}
     {"signal": number, "pid": pid}               ->  nothing (a child that has ended is left alone)
                                                      {"ended": pid, "code": exit code, negative for a signal}
 
@@ -19,8 +19,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 from concurrent.futures import Future
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -44,15 +45,15 @@ _IMPORTED = (
 class Run:
     """One `imagemill` to start. output: stdout and stderr go to files of this name with `.stdout`, `.stderr`.
 
-    trap: label of the moment at which it kills itself and which of its occurrences, from 1; None: it lives.
-    record: file for the moments that it passed, as JSON; None: they are not counted.
+    traps: labels of the moments at which it kills itself, and which of their occurrences, from 1; the first one counts.
+    record: file for the moments that it passed, as JSON, the last one first; None: they are not counted.
     """
 
     argv: tuple[str, ...]
     cwd: str
     environ: dict[str, str]
     output: str
-    trap: tuple[str, int] | None = None
+    traps: dict[str, int] = field(default_factory=dict)
     record: str | None = None
 
 
@@ -75,13 +76,12 @@ def become(run: dict[str, Any]) -> int:
         opened = os.open(name, os.O_RDWR | os.O_CREAT | (os.O_TRUNC if descriptor else 0), 0o600)
         os.dup2(opened, descriptor)
         os.close(opened)
-    if run["trap"] is None and run["record"] is None:
+    if run["record"] is None:
         return main(run["argv"])
-    trap = Trap(*(run["trap"] or ("", 0)))
+    trap = Trap(run["traps"], Path(run["record"]))
     trap.set()
     code = main(run["argv"])
-    if run["record"] is not None:
-        Path(run["record"]).write_text(json.dumps(trap.passed), encoding="utf-8")
+    trap.tell("")
     return code
 
 
@@ -155,6 +155,18 @@ class Child:
     def signal(self, number: signal.Signals) -> None:
         """Send a signal, unless the child has ended."""
         self.server.request({"signal": int(number), "pid": self.pid})
+
+    def freeze(self) -> None:
+        """Stop it; returns when none of its threads runs a program any more, or when it has ended."""
+        self.signal(signal.SIGSTOP)
+        while not self.ended.done() and not self._stands_still():
+            time.sleep(0.001)
+
+    def _stands_still(self) -> bool:
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            stats = [path.read_text() for path in Path(f"/proc/{self.pid}/task").glob("*/stat")]
+            return all(text.rpartition(")")[2].split()[0] in "TDZX" for text in stats)
+        return False
 
     def wait(self, timeout_s: float) -> int | None:
         """The exit code; None when it still runs after so long."""

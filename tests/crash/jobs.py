@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import itertools
+import json
 import os
 import random
 import subprocess
 import sys
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -23,9 +25,10 @@ HANG_S = 120.0
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """What all jobs share. work: folder for their folders."""
+    """What all jobs share. work: folder for their folders; logs: for what they print."""
 
     work: Path
+    logs: Path
     server: ForkServer
     witness: Witness
 
@@ -60,21 +63,33 @@ class Job:
         self._runs = itertools.count()
 
     def start(
-        self, trap: tuple[str, int] | None = None, *, key: str = KEY, options: tuple[str, ...] = ()
+        self, traps: dict[str, int] | None = None, *, key: str = KEY, options: tuple[str, ...] = ()
     ) -> Child:
-        """Fork a run of the job."""
-        number = next(self._runs)
-        output = str(self.folder / f"run-{number}")
-        record = f"{output}.moments" if trap == ("", 0) else None
-        environ = self._environ(key)
+        """Fork a run of the job. traps: see `Run`; None: its moments are not watched."""
+        output = str(self._log(next(self._runs)))
+        record = None if traps is None else str(self._moments)
+        arguments, environ = self._arguments(options), self._environ(key)
         return self._ground.server.start(
-            Run(self._arguments(options), str(self.folder), environ, output, trap, record)
+            Run(arguments, str(self.folder), environ, output, traps or {}, record)
         )
+
+    def moments(self) -> tuple[str, dict[str, int]]:
+        """The moment at which the last watched run was trapped, "" for none, and how often it passed each."""
+        text = self._moments.read_text(encoding="utf-8")
+        last, passed = json.loads(text) if text else ("", {})
+        return last, passed
+
+    @property
+    def _moments(self) -> Path:
+        return self._ground.logs / f"{self.name}.moments"
+
+    def _log(self, number: int) -> Path:
+        return self._ground.logs / f"{self.name}-{number}"
 
     def start_process(self) -> subprocess.Popen[bytes]:
         """Start a run in a fresh interpreter, as a user does."""
         program = str(Path(sys.executable).with_name("imagemill"))
-        output = self.folder / f"run-{next(self._runs)}"
+        output = self._log(next(self._runs))
         with output.with_suffix(".stdout").open("wb") as out, output.with_suffix(".stderr").open("wb") as err:
             return subprocess.Popen(
                 [program, *self._arguments()],
@@ -92,6 +107,15 @@ class Job:
     def requests(self) -> int:
         """POSTs of this job that the server saw."""
         return len(self.history().all("request"))
+
+    def await_requests(self, count: int) -> bool:
+        """Wait until the server has seen so many; False when it does not for too long."""
+        deadline = time.monotonic() + HANG_S
+        while time.monotonic() < deadline:
+            if self.requests() >= count:
+                return True
+            time.sleep(0.01)
+        return False
 
     def _environ(self, key: str) -> dict[str, str]:
         return {"PATH": os.defpath, "HOME": str(self.folder), KEY_ENV: key, "LANG": "C.UTF-8"}

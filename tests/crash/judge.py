@@ -123,7 +123,7 @@ class Judge:
         if strange := {path.name for path in self.out.iterdir()} - KNOWN:
             yield f"G8: unknown files in OUT: {sorted(strange)}"
         whole = {digest for row in self._by_prompt.values() for digest in row.pictures}
-        bodies = {event["body_sha256"] for event in history.all("flushed")}
+        bodies = {digest for event in history.all("flushed") for digest in event["body_sha256"]}
         for folder, allowed in (("images", whole), ("quarantine", bodies)):
             for path in (self.out / folder).rglob("*"):
                 if path.is_file() and hashlib.sha256(path.read_bytes()).hexdigest() not in allowed:

@@ -31,7 +31,7 @@ SORTS = (
     Sort("refused once", 2, "succeeded", write("status", code=429, body="rate_limit", hint="tiny", times=1)),
     Sort("broken once", 1, "succeeded", write("status", code=500, body="server_error", times=1)),
     Sort("moderated", 1, "failed", write("status", code=400, body="moderation_blocked")),
-    Sort("unusable", 2, "failed", write("body", kind="data_empty")),
+    Sort("unusable", 4, "failed", write("body", kind="data_empty")),
     Sort("cut", 1, "parked", write("cut", at="middle", how="close")),
     Sort("reset", 1, "parked", write("reset_read")),
     Sort("invalid", 1, "invalid"),

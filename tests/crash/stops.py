@@ -19,7 +19,6 @@ WHOLE = tuple(sort for sort in SORTS if sort.ends == "succeeded")
 """Sorts of rows that succeed, so that a parked row is the signal's doing."""
 STUCK = Sort("stuck", 1, "parked", write("late", after=60, times=1))
 CODES = {signal.SIGTERM: 143, signal.SIGINT: 130}
-_STARTS_WITHIN_S = 60.0
 _NOTICED_S = 0.1
 """Between two signals, so that the kernel does not merge them."""
 
@@ -75,7 +74,7 @@ def cut(ground: Ground, times: int, seed: int) -> Stops:
         job = Job(ground, f"cut-{seed}-{number}", chance, count=12, sorts=WHOLE, first=STUCK)
         child = job.start()
         problems = []
-        if not _wait_for(job, job.concurrency):
+        if not job.await_requests(job.concurrency):
             problems.append("cut: the requests did not start")
         child.signal(sent)
         time.sleep(_NOTICED_S)
@@ -88,15 +87,6 @@ def cut(ground: Ground, times: int, seed: int) -> Stops:
         problems += finish(job)
         _note(stops, job, problems)
     return stops
-
-
-def _wait_for(job: Job, requests: int) -> bool:
-    deadline = time.monotonic() + _STARTS_WITHIN_S
-    while time.monotonic() < deadline:
-        if job.requests() >= requests:
-            return True
-        time.sleep(0.01)
-    return False
 
 
 def _after_cut(job: Job, code: int | None, wanted: int, stops: Stops) -> list[str]:

@@ -5,12 +5,13 @@ More by hand: `python -m tests.crash --kills 10000 --sigterm 100 --two-runners 1
 
 from __future__ import annotations
 
-import json
+import dataclasses
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
-from tests.crash import campaign, pairs, stops
+from tests.crash import campaign, ext4, pairs, stops
 from tests.crash.campaign import Aim
 from tests.crash.forkserver import ForkServer
 from tests.crash.jobs import HANG_S, Ground, Job
@@ -23,22 +24,25 @@ SEED = 20261122
 
 @pytest.fixture(scope="module")
 def ground(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Ground]:
-    work = tmp_path_factory.mktemp("crash")
-    with ForkServer() as server, Witness(work / "journal.jsonl") as witness:
-        yield Ground(work, server, witness)
+    work, logs = tmp_path_factory.mktemp("crash"), tmp_path_factory.mktemp("crash-logs")
+    with ForkServer() as server, Witness(logs / "journal.jsonl") as witness:
+        yield Ground(work, logs, server, witness)
 
 
 def test_every_named_point_is_passed_by_a_plain_run(ground: Ground) -> None:
     job = Job(ground, "points", campaign.chance_of(SEED, 0), count=40)
-    assert job.start(("", 0)).wait(HANG_S) == 3
-    passed = json.loads((job.folder / "run-0.moments").read_text())
+    assert job.start({}).wait(HANG_S) == 3
+    last, passed = job.moments()
+    assert last == ""
     assert [label for label in POINTS if label not in passed] == []
 
 
 @pytest.mark.parametrize("label", ["intent: after commit", "image: after rename", "outcome: before commit"])
 def test_a_trap_kills_at_its_point(ground: Ground, label: str) -> None:
     job = Job(ground, f"trap-{label.split(':')[0]}", campaign.chance_of(SEED, 1), count=12)
-    assert job.start((label, 2)).wait(HANG_S) == -9
+    assert job.start({label: 2, "concluding": 1}).wait(HANG_S) == -9
+    last, passed = job.moments()
+    assert (last, passed[label]) == (label, 2)
 
 
 def test_kills(ground: Ground) -> None:
@@ -59,6 +63,16 @@ def test_a_second_signal_parks_what_is_in_flight_and_nothing_else(ground: Ground
 
 def test_of_two_runners_one_sends(ground: Ground) -> None:
     assert pairs.together(ground, 8, SEED).violations == []
+
+
+def test_a_power_cut_of_a_real_file_system_loses_nothing_acknowledged(ground: Ground, tmp_path: Path) -> None:
+    try:
+        with ext4.disk(tmp_path) as disk:
+            there = dataclasses.replace(ground, work=disk.top)
+            assert ext4.attack(there, disk, 8, SEED).violations == []
+            assert ext4.outlive(there, disk, 3, SEED).violations == []
+    except ext4.NotHere as reason:
+        pytest.skip(str(reason))
 
 
 @pytest.mark.campaign

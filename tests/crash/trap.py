@@ -1,4 +1,4 @@
-"""In the child: notices the moments of a run, and kills the process with SIGKILL at a chosen one.
+"""In the child: notices the moments of a run, and kills the process with SIGKILL at chosen ones.
 
 Nothing of the product is replaced. Python tells what happens: `sys.setprofile` every call and return, of C functions
 too; `sys.audit` the names of files that are opened; SQLite itself every statement it is given. Files are told apart by
@@ -7,6 +7,7 @@ the name they will have, statements by the table they write.
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import signal
@@ -14,7 +15,7 @@ import sqlite3
 import sys
 import threading
 from collections import Counter
-from pathlib import PurePosixPath
+from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Any
 
@@ -56,12 +57,12 @@ class _Place(threading.local):
 
 
 class Trap:
-    """Counts moments in `passed`; at the `nth` occurrence of `label` the process dies."""
+    """Counts moments. traps: label -> the occurrence at which the process dies. record: file for what was passed."""
 
-    def __init__(self, label: str, nth: int) -> None:
-        self.passed: Counter[str] = Counter()
-        self._label = label
-        self._nth = nth
+    def __init__(self, traps: dict[str, int], record: Path) -> None:
+        self._passed: Counter[str] = Counter()
+        self._traps = traps
+        self._record = os.open(record, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
         self._place = _Place()
 
     def set(self) -> None:
@@ -70,9 +71,14 @@ class Trap:
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
 
+    def tell(self, last: str) -> None:
+        """Write the last moment, and how often each was passed."""
+        os.write(self._record, json.dumps([last, self._passed]).encode())
+
     def _happened(self, label: str) -> None:
-        self.passed[label] += 1
-        if label == self._label and self.passed[label] == self._nth:
+        self._passed[label] += 1
+        if self._traps.get(label) == self._passed[label]:
+            self.tell(label)
             os.kill(os.getpid(), signal.SIGKILL)
 
     def _audit(self, event: str, arguments: tuple[Any, ...]) -> None:

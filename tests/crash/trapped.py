@@ -5,12 +5,14 @@ With an empty LABEL it lives.
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 
 from runner.cli.main import main
 from tests.crash.trap import Trap
 
 if __name__ == "__main__":
     if sys.argv[1]:
-        Trap(sys.argv[1], int(sys.argv[2])).set()
+        Trap({sys.argv[1]: int(sys.argv[2])}, Path(os.devnull)).set()
     sys.exit(main(sys.argv[3:]))
