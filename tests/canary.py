@@ -21,6 +21,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from runner.store.results import RESULTS_NAME
+
 _BEGINNING = "-".join(("sk", "canary", ""))
 CANARY = _BEGINNING + "91c7be52d0fa4e36"
 WITH_CANARY = {"IMAGEMILL_API_KEY": CANARY}
@@ -49,11 +51,16 @@ def is_in(data: bytes) -> bool:
 
 
 def _content(path: Path) -> Iterator[bytes]:
+    """The bytes of the file, and what is compressed in a table of ours (others may be hostile)."""
     data = path.read_bytes()
     yield data
-    if data[:4] == b"PAR1":
+    if path.name == RESULTS_NAME:
+        unpacked = pa.BufferOutputStream()
         with suppress(pa.ArrowException, OSError):
-            yield repr(pq.read_table(io.BytesIO(data)).to_pydict()).encode("utf-8", "backslashreplace")
+            table = pq.read_table(io.BytesIO(data))
+            with pa.ipc.new_stream(unpacked, table.schema) as stream:
+                stream.write_table(table)
+        yield unpacked.getvalue().to_pybytes()
 
 
 def files_with_canary(folder: Path) -> tuple[int, list[Path]]:

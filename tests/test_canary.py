@@ -50,15 +50,14 @@ def leaking(tmp_path: Path) -> Iterator[Path]:
 
 def test_it_is_found_inside_compressed_tables_and_not_elsewhere(leaking: Path) -> None:
     told = [f"{row * 7919 % 1000} said Bearer {CANARY}" for row in range(1000)]
-    table = pa.table({"message": told})
-    pq.write_table(
-        table, leaking / "a.parquet", compression="zstd", use_dictionary=False, write_statistics=False
-    )
-    assert KEY not in (leaking / "a.parquet").read_bytes()
-    pq.write_table(pa.table({"message": ["sk-can… is no key"]}), leaking / "b.parquet")
+    table, ours = pa.table({"message": told}), leaking / "results.parquet"
+    pq.write_table(table, ours, compression="zstd", use_dictionary=False, write_statistics=False)
+    assert KEY not in ours.read_bytes()
     (leaking / "source.py").write_bytes(KEY)
-    (leaking / "cut.parquet").write_bytes(b"PAR1 and no more")
-    assert files_with_canary(leaking) == (3, [leaking / "a.parquet"])
+    (leaking / "other").mkdir()
+    (leaking / "other" / "results.parquet").write_bytes(b"PAR1 and no more")
+    pq.write_table(pa.table({"message": ["sk-can… is no key"]}), leaking / "other.parquet")
+    assert files_with_canary(leaking) == (3, [ours])
 
 
 @pytest.mark.parametrize(
