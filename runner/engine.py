@@ -22,7 +22,7 @@ import structlog
 
 from jobs import pace
 from jobs.cost import Estimate, estimate
-from jobs.retry import Decision, GiveUp, Halt, Park, Retry
+from jobs.retry import PROBE_S, Decision, GiveUp, Halt, Park, Retry
 from runner.attempt import AttemptLine, safe
 from runner.ending import Ending
 from runner.memory import Memory
@@ -187,6 +187,8 @@ class Engine:
         self._numbers = replace(self._numbers, attempt=number + 1, item=self._numbers.item + fresh)
         self.budget.reserve(price)
         self.counters.in_flight += 1
+        if self._verdicts.down:
+            self._pacer.close_gate(PROBE_S, "the service is down; one request at a time")
         if work.history == FIRST:
             self._verdicts.quota.first_sent()
         intent = records.Intent(

@@ -86,6 +86,11 @@ class Verdicts:
             self._gate_until = max(self._gate_until, now + seconds)
         return seconds
 
+    @property
+    def down(self) -> bool:
+        """Whether nothing but refusals has come for a while: then one request at a time is enough to find out."""
+        return self._refusals_running >= OUTAGE_FAILURES
+
     def hopeless(self, failure: Failure, now: float) -> str | None:
         """Why the run should end: nothing but refusals for longer than `retry.give_up`. None while there is hope."""
         resend = failure.rule.resend
