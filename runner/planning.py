@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from jobs.cost import Estimate, estimate
+from jobs.windows import WindowLog, margin_s
 from runner.prepared import Prepared
 from runner.store import ledger, views
 from schemas.exit_codes import JobError
@@ -17,8 +18,37 @@ from schemas.summary import CostRange, Plan
 
 _TYPICAL_LATENCY_S = 60.0
 _SIMULATED_LATENCY_S = 0.2
+_SIMULATED_MEAN = 1.17
+"""Mean of the simulator's latencies, of their median."""
 _SHOWN_PROBLEMS = 5
 _ENOUGH_PAST = 20
+
+
+class Paced:
+    """The requests sent as early as the told limits let them, in order. last_s: when the last one leaves.
+
+    limits: limit and window (seconds) by the limit's name. held_by: the limit that last made a request wait.
+    """
+
+    def __init__(self, limits: Mapping[str, tuple[float, float]]) -> None:
+        self._logs = {name: WindowLog(*limit, margin_s(limit[1])) for name, limit in limits.items()}
+        self.last_s = 0.0
+        self.held_by = ""
+
+    def add(self, images: int) -> None:
+        """Another request."""
+        weights = {name: float(images if name == "ipm" else 1) for name in self._logs}
+        for name, log in self._logs.items():
+            ready = log.ready_at(self.last_s, weights[name])
+            if ready > self.last_s:
+                self.last_s, self.held_by = ready, name
+        for name, log in self._logs.items():
+            log.add(self.last_s, weights[name])
+
+
+def _told(job: Job) -> dict[str, tuple[float, float]]:
+    limits = {"rpm": job.limits.rpm, "ipm": job.limits.ipm}
+    return {name: (rate, job.limits.window_s) for name, rate in limits.items() if rate is not None}
 
 
 @dataclass
@@ -36,13 +66,14 @@ class _Work:
     high: float = 0.0
     unpriced: int = 0
     past: views.Past | None = None
+    paced: Paced = field(default_factory=lambda: Paced({}))
     problems: list[str] = field(default_factory=list)
     warnings: dict[str, int] = field(default_factory=dict)
 
 
 def plan(ready: Prepared) -> Plan:
     """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
-    work = _Work()
+    work = _Work(paced=Paced(_told(ready.job)))
     with _known(ready) as (index, work.past):
         for batch in ready.intake.batches():
             items = index.items(batch.rows) if index is not None else [views.ABSENT] * len(batch.rows)
@@ -81,6 +112,7 @@ def _add(work: _Work, row: Row | RowProblem, status: RowStatus, ready: Prepared)
     price = estimate(row.request, ready.prices)
     work.requests += 1
     work.images += row.request.n
+    work.paced.add(row.request.n)
     _add_price(work, price)
 
 
@@ -93,7 +125,7 @@ def _add_price(work: _Work, price: Estimate) -> None:
 
 
 def _plan(work: _Work, ready: Prepared) -> Plan:
-    duration, binding = plan_time(work.requests, work.images, ready.job, work.past)
+    duration, binding = plan_time(work.requests, work.images, work.paced, ready.job, work.past)
     return Plan(
         rows=work.rows,
         images=work.images,
@@ -133,9 +165,12 @@ def _cost(work: _Work, ready: Prepared) -> CostRange:
     return CostRange(round(work.low, 4), round(work.high, 4), source)
 
 
-def plan_time(requests: int, images: int, job: Job, past: views.Past | None) -> tuple[float | None, str]:
+def plan_time(
+    requests: int, images: int, paced: Paced, job: Job, past: views.Past | None
+) -> tuple[float | None, str]:
     """(seconds, the limit that binds). None where nothing is told: the service's own pace decides.
 
+    Told limits take as long as their rate does, and at least as long as windows that mixed weights do not fill.
     past: how long this job's answers took so far; without it a typical latency stands in.
     """
     if not requests:
@@ -147,6 +182,8 @@ def plan_time(requests: int, images: int, job: Job, past: views.Past | None) -> 
         for name, amount, rate in (("rpm", requests, limits.rpm), ("ipm", images, limits.ipm))
         if rate is not None
     }
+    if paced.held_by:
+        bounds[paced.held_by] = max(bounds[paced.held_by], paced.last_s)
     if limits.concurrency is not None:
         bounds["concurrency"] = max(0.0, requests / limits.concurrency - 1) * latency
     if not bounds:
@@ -158,7 +195,8 @@ def plan_time(requests: int, images: int, job: Job, past: views.Past | None) -> 
 def _typical_s(job: Job) -> float:
     if not job.simulate:
         return _TYPICAL_LATENCY_S
-    return _SIMULATED_LATENCY_S if job.simulator.latency is None else job.simulator.latency
+    median = _SIMULATED_LATENCY_S if job.simulator.latency is None else job.simulator.latency
+    return median * _SIMULATED_MEAN
 
 
 def _warnings(work: _Work, ready: Prepared) -> list[str]:

@@ -217,7 +217,7 @@ def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) ->
 
 @dataclass(frozen=True, slots=True)
 class Past:
-    """What the folder's successes were like. latency_s: median seconds. image_usd, spread_usd: mean and deviation."""
+    """What the folder's successes were like. latency_s: mean seconds. image_usd, spread_usd: mean and deviation."""
 
     count: int
     latency_s: float
@@ -234,7 +234,7 @@ def past(connection: sqlite3.Connection) -> Past | None:
     if not rows:
         return None
     costs = np.array([cost for _, cost in rows if cost is not None])
-    latency = float(np.median([latency for latency, _ in rows]))
+    latency = float(np.mean([latency for latency, _ in rows]))
     if not len(costs):
         return Past(len(rows), latency, None, 0.0)
     return Past(len(rows), latency, float(costs.mean()), float(costs.std()))
