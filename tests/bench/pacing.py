@@ -9,13 +9,20 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import told
+from tests.bench import budget, forecast, outages, sharing, told, untold
 from tests.bench.figures import Figure, load, show
 
 BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "whole": told.whole_runs,
     "pacer": told.pacer_alone,
     "minute": told.a_minute,
+    "steady": untold.steady,
+    "halved": untold.halved,
+    "outage": outages.outages,
+    "down": outages.stays_down,
+    "shared": sharing.shared,
+    "plan": forecast.forecasts,
+    "budget": budget.budget,
 }
 
 
