@@ -26,6 +26,7 @@ class History:
 
     counted: failed sends that count against `attempts`, this one included. patient: refusals for speed, this one
     included. refused_since: when (monotonic seconds) the first of an unbroken series of refusals for speed came.
+    others_succeed: whether the service has served other rows since this one was first refused.
     ambiguous_left: how many ambiguous requests the whole job may still send again.
     not_found_running: answers "no such model or path" in a row, over the whole run, this one included.
     """
@@ -33,6 +34,7 @@ class History:
     counted: int = 0
     patient: int = 0
     refused_since: float | None = None
+    others_succeed: bool = False
     ambiguous_left: int = 0
     not_found_running: int = 0
 
@@ -101,7 +103,7 @@ def _patient(failure: Failure, history: History, policy: RetryPolicy, now: float
     if wait is not None and wait > policy.give_up_s:
         return Halt(RowStatus.PENDING)
     if history.refused_since is not None and now - history.refused_since > policy.give_up_s:
-        return GiveUp()
+        return GiveUp() if history.others_succeed else Halt(RowStatus.PENDING)
     if wait is None:
         return Retry(now + _backoff(history.patient, draw))
     return Retry(now + wait + _backoff(1, draw) * 0.2)

@@ -11,8 +11,9 @@ from yarl import URL
 
 from jobs.retry import RetryPolicy
 from runner.attempt import AttemptLine
+from runner.counters import Numbers
 from runner.ending import Ending
-from runner.engine import Engine, EngineParts, Numbers
+from runner.engine import Engine, EngineParts
 from runner.folder import Ballast, Headroom, OpenFolder
 from runner.guard import Guard
 from runner.landing import Landing

@@ -16,6 +16,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass, replace
 
 import structlog
@@ -24,6 +25,7 @@ from jobs import pace
 from jobs.cost import Estimate, estimate
 from jobs.retry import PROBE_S, Decision, GiveUp, Halt, Park, Retry
 from runner.attempt import AttemptLine, safe
+from runner.counters import Counters, Numbers
 from runner.ending import Ending
 from runner.memory import Memory
 from runner.money import Budget
@@ -48,26 +50,6 @@ _HALT_CODES = {
     FailureKind.OVERLOADED: ExitCode.SERVICE_DOWN,
     FailureKind.SERVER_ERROR: ExitCode.SERVICE_DOWN,
 }
-
-
-@dataclass
-class Counters:
-    """What this run has done so far. done, failed, parked: images. in_flight, sent: requests."""
-
-    done: int = 0
-    failed: int = 0
-    parked: int = 0
-    in_flight: int = 0
-    sent: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Numbers:
-    """First numbers that this run may use, and its own."""
-
-    run: int
-    attempt: int
-    item: int
 
 
 @dataclass(frozen=True, slots=True)
@@ -136,6 +118,8 @@ class Engine:
             if not await self._affordable(price):
                 return
             permit = await self._pacer.permit(Weight(request.n, _tokens(request.prompt, price, request.n)))
+            if self._ending.stopping.is_set() or not await self._affordable(price):
+                return
             self._launch(work, price, permit)
 
     async def _next_work(self) -> Work | None:
@@ -162,11 +146,9 @@ class Engine:
     async def _change(self, timeout_s: float | None = None) -> None:
         """Wait until an attempt ends, or so long."""
         self._changed.clear()
-        try:
+        with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
-        except TimeoutError:
-            pass
 
     async def _affordable(self, price: Estimate) -> bool:
         """Whether this request may be paid for and its answer kept; False ends the run."""
@@ -279,9 +261,7 @@ class Engine:
         if failure.rule.resend is Resend.PATIENT:
             self._pacer.refused(closed_s)
             self.window = pace.steadied(self.window, self.counters.in_flight)
-            log.debug(
-                "slower", reason=failure.kind.value, wait_s=round(closed_s, 3), pace=self._pacer.waiting
-            )
+            log.debug("slower", reason=failure.kind.value, wait_s=closed_s, pace=self._pacer.waiting)
 
 
 def _status(decision: Decision | None) -> RowStatus:

@@ -107,7 +107,7 @@ class Pacer:
     async def permit(self, weight: Weight) -> Permit:
         """Wait for every allowance, for the pace, and for the gate."""
         loop = asyncio.get_running_loop()
-        for unit, rate in self._rates.items():
+        for unit, rate in tuple(self._rates.items()):  # answers may add to them meanwhile
             await rate.spread(weight.of(unit))
         while (wait := self._ready_at(loop.time(), weight) - loop.time()) > 0:  # noqa: ASYNC110 - may move meanwhile
             await asyncio.sleep(wait)

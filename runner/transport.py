@@ -12,6 +12,7 @@ import json
 import re
 import ssl
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -27,8 +28,9 @@ from runner.memory import Held
 
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60.0
-YOUNG_CONNECTION_S = 2.0
-"""An idle connection older than this is not used again: the server may be closing it, and a lost POST may be paid."""
+IDLE_CONNECTION_S = 2.0
+"""How long a connection for image URLs is kept. Requests that cost money get a fresh one each: a server may be closing
+a kept one at that very moment, and whether it had read the request could not be told."""
 ERROR_BODY_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
 
@@ -76,6 +78,14 @@ class Room:
     on_sent: Callable[[], None] = lambda: None
 
 
+@dataclass(frozen=True, slots=True)
+class _Request:
+    method: str
+    url: URL
+    headers: Mapping[str, str]
+    data: bytes | None = None
+
+
 class Transport:
     """The endpoint's connections, and the guarded ones for image URLs. Use as an async context manager.
 
@@ -95,7 +105,7 @@ class Transport:
         in_turn = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         plain = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
         self._api = aiohttp.ClientSession(
-            connector=TCPConnector(limit=0, keepalive_timeout=YOUNG_CONNECTION_S, ttl_dns_cache=60),
+            connector=TCPConnector(limit=0, force_close=True, ttl_dns_cache=60),
             cookie_jar=aiohttp.DummyCookieJar(),
             timeout=timeout,
             headers=plain,
@@ -104,7 +114,7 @@ class Transport:
         self._files = aiohttp.ClientSession(
             connector=TCPConnector(
                 limit=64,
-                keepalive_timeout=YOUNG_CONNECTION_S,
+                keepalive_timeout=IDLE_CONNECTION_S,
                 resolver=GuardedResolver(self._guard),
                 use_dns_cache=False,
             ),
@@ -130,7 +140,7 @@ class Transport:
             "Accept": "application/json",
             **headers,
         }
-        return await self._exchange(self._api, "POST", self._base / path, merged, data, room)
+        return await self._exchange(self._api, _Request("POST", self._base / path, merged, data), room)
 
     async def fetch(self, url: str, room: Room) -> Answer | Broken:
         """GET an image URL, absolute or relative to the endpoint, over at most three redirects.
@@ -140,7 +150,7 @@ class Transport:
         target = self._target(self._base, url)
         for _ in range(MAX_REDIRECTS + 1):
             headers = self._headers if self._guard.takes_key(target) else {}
-            answer = await self._exchange(self._files, "GET", target, headers, None, room, lift=False)
+            answer = await self._exchange(self._files, _Request("GET", target, headers), room, lift=False)
             location = answer.headers.get("location") if isinstance(answer, Answer) else None
             if (
                 not isinstance(answer, Answer)
@@ -160,33 +170,49 @@ class Transport:
         return target
 
     async def _exchange(
-        self,
-        session: aiohttp.ClientSession,
-        method: str,
-        url: URL,
-        headers: Mapping[str, str],
-        data: bytes | None,
-        room: Room,
-        *,
-        lift: bool = True,
+        self, session: aiohttp.ClientSession, request: _Request, room: Room, *, lift: bool = True
     ) -> Answer | Broken:
-        progress = SimpleNamespace(sent=False, status=None, on_sent=room.on_sent)
-        started = asyncio.get_running_loop().time()
+        clock = asyncio.get_running_loop().time
+        progress = SimpleNamespace(sent=False, status=None, on_sent=lambda: None)
+        started = clock()
         try:
             async with (
-                asyncio.timeout(self._deadlines.total_s + CONNECT_TIMEOUT_S) as deadline,
-                session.request(
-                    method, url, data=data, headers=headers, allow_redirects=False, trace_request_ctx=progress
-                ) as response,
+                asyncio.timeout(None) as deadline,
+                self._sending(session, request, progress, room, deadline) as response,
             ):
                 progress.status = response.status
                 body = await self._read(response, room, deadline, lift=lift)
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            return _broken(error, progress, asyncio.get_running_loop().time() - started)
-        latency = asyncio.get_running_loop().time() - started
+            return _broken(error, progress, clock() - started)
+        latency = clock() - started
         return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body, latency)
+
+    def _sending(
+        self,
+        session: aiohttp.ClientSession,
+        request: _Request,
+        progress: SimpleNamespace,
+        room: Room,
+        deadline: asyncio.Timeout,
+    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
+        """The request, whose deadline starts when its headers leave; connecting has a limit of its own."""
+
+        def sent() -> None:
+            progress.sent = True
+            deadline.reschedule(asyncio.get_running_loop().time() + self._deadlines.total_s)
+            room.on_sent()
+
+        progress.on_sent = sent
+        return session.request(
+            request.method,
+            request.url,
+            data=request.data,
+            headers=request.headers,
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        )
 
     async def _read(
         self, response: aiohttp.ClientResponse, room: Room, deadline: asyncio.Timeout, *, lift: bool
@@ -229,7 +255,6 @@ async def _outside(deadline: asyncio.Timeout, wait: Awaitable[object]) -> None:
 
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
     if context.trace_request_ctx is not None:
-        context.trace_request_ctx.sent = True
         context.trace_request_ctx.on_sent()
 
 

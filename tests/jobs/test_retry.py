@@ -160,9 +160,14 @@ def test_a_longer_hint_than_give_up_ends_the_run(kind: FailureKind) -> None:
 
 
 @pytest.mark.parametrize("kind", PATIENT)
-def test_a_row_refused_for_longer_than_give_up_fails(kind: FailureKind) -> None:
-    assert isinstance(decision(kind, refused_since=400.0), Retry)
-    assert decision(kind, refused_since=399.9) == GiveUp()
+def test_a_row_refused_for_longer_than_give_up_fails_while_others_succeed(kind: FailureKind) -> None:
+    assert isinstance(decision(kind, refused_since=400.0, others_succeed=True), Retry)
+    assert decision(kind, refused_since=399.9, others_succeed=True) == GiveUp()
+
+
+@pytest.mark.parametrize("kind", PATIENT)
+def test_a_service_that_refuses_everybody_for_longer_ends_the_run(kind: FailureKind) -> None:
+    assert decision(kind, refused_since=399.9) == Halt(RowStatus.PENDING)
 
 
 def test_a_server_errors_hint_is_a_floor() -> None:

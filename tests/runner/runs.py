@@ -15,7 +15,8 @@ from aiohttp import web
 
 from runner.assembly import assembled
 from runner.ending import Ending, Reason
-from runner.engine import Counters, Engine
+from runner.counters import Counters
+from runner.engine import Engine
 from runner.folder import OpenFolder
 from runner.prepared import Prepared
 from runner.secrets import ResolvedEndpoint

@@ -262,9 +262,6 @@ def test_what_only_the_user_can_mend_stops_the_run_and_what_is_in_flight_lands(
     assert len(service.asked) <= 4
 
 
-@pytest.mark.xfail(
-    strict=True, reason="the dispatcher sends one more request before it learns that the run stops"
-)
 def test_nothing_is_sent_once_the_run_stops(tmp_path: Path) -> None:
     service = serving(lambda asked: error(401, "invalid_api_key"))
     engine_run(tmp_path, service, ABCDE, limits={"concurrency": 1})
@@ -382,10 +379,6 @@ def test_what_the_service_charges_counts_and_not_the_estimate(tmp_path: Path) ->
     assert len(service.asked) == 4
 
 
-@pytest.mark.xfail(
-    strict=True,
-    reason="money is checked before the wait for a permit, and what lands meanwhile may cost more than reserved",
-)
 def test_money_is_checked_when_the_request_may_leave_and_not_before(tmp_path: Path) -> None:
     async def answer(asked: Asked) -> web.StreamResponse:
         return good(asked.prompt, usage={"cost": 0.95})

@@ -129,7 +129,7 @@ def test_a_post_is_the_body_as_json_with_the_key_and_nothing_that_was_not_asked_
     assert seen.headers["accept-encoding"] == "identity"
     assert set(seen.headers) == {
         *("host", "authorization", "idempotency-key", "content-type", "content-length"),
-        *("accept", "accept-encoding", "user-agent"),
+        *("accept", "accept-encoding", "user-agent", "connection"),
     }
 
 
@@ -326,33 +326,30 @@ def test_a_line_that_breaks_while_the_request_is_being_written_may_have_been_rea
 
 
 def test_a_post_is_never_repeated_by_the_library() -> None:
-    """The first exchange leaves a young connection, which breaks when it is used again."""
+    """A request that was read and then broken off stays the only one."""
 
-    async def one_answer(connection: Connection) -> None:
-        await connection.request()
-        await connection.answer(BODY)
+    async def reads_and_breaks(connection: Connection) -> None:
         await connection.request()
         connection.reset()
 
-    async def main() -> tuple[Answer | Broken, Answer | Broken, int, int]:
-        async with RawServer(one_answer) as server, opened(server.base_url) as transport:
-            first, second = await post(transport), await post(transport)
-            return first, second, len(server.requests), server.connections
+    async def main() -> tuple[Answer | Broken, int, int]:
+        async with RawServer(reads_and_breaks) as server, opened(server.base_url) as transport:
+            found = await post(transport)
+            return found, len(server.requests), server.connections
 
-    first, second, requests, connections = run(main())
-    whole(first, BODY)
-    assert broke(second) == (Broke.DISCONNECTED, None)
-    assert (requests, connections) == (2, 1)
+    found, requests, connections = run(main())
+    assert broke(found) == (Broke.DISCONNECTED, None)
+    assert (requests, connections) == (1, 1)
 
 
-def test_a_young_connection_is_used_again() -> None:
+def test_each_paid_request_has_a_connection_of_its_own() -> None:
     async def main() -> tuple[int, int]:
         async with RawServer(answering(BODY)) as server, opened(server.base_url) as transport:
             for _ in range(3):
                 whole(await post(transport), BODY)
             return server.connections, len(server.requests)
 
-    assert run(main()) == (1, 3)
+    assert run(main()) == (3, 3)
 
 
 def test_a_connection_that_the_server_closed_is_not_used_again() -> None:
