@@ -14,8 +14,8 @@ from typing import Any
 from aiohttp import web
 
 from runner.assembly import assembled
-from runner.ending import Ending, Reason
 from runner.counters import Counters
+from runner.ending import Ending, Reason
 from runner.engine import Engine
 from runner.folder import OpenFolder
 from runner.prepared import Prepared
