@@ -9,13 +9,15 @@ import sys
 import time
 from collections.abc import Callable
 
-from tests.bench import budget, forecast, outages, sharing, told, untold
+from tests.bench import budget, forecast, outages, sharing, told, untold, virtual
 from tests.bench.figures import Figure, load, show
 
 BENCHES: dict[str, Callable[[], list[Figure]]] = {
     "whole": told.whole_runs,
     "pacer": told.pacer_alone,
     "minute": told.a_minute,
+    "virtual": virtual.told,
+    "probing": virtual.untold,
     "steady": untold.steady,
     "halved": untold.halved,
     "outage": outages.outages,
