@@ -26,7 +26,7 @@ class History:
 
     counted: failed sends that count against `attempts`, this one included. patient: refusals for speed, this one
     included. refused_since: when (monotonic seconds) the first of an unbroken series of refusals for speed came.
-    others_succeed: whether the service has served other rows since this one was first refused.
+    others_succeed: whether the service serves other rows meanwhile; else the whole run waits, and ends by itself.
     ambiguous_left: how many ambiguous requests the whole job may still send again.
     not_found_running: answers "no such model or path" in a row, over the whole run, this one included.
     """
@@ -102,8 +102,9 @@ def _patient(failure: Failure, history: History, policy: RetryPolicy, now: float
     wait = failure.retry_after_s
     if wait is not None and wait > policy.give_up_s:
         return Halt(RowStatus.PENDING)
-    if history.refused_since is not None and now - history.refused_since > policy.give_up_s:
-        return GiveUp() if history.others_succeed else Halt(RowStatus.PENDING)
+    too_long = history.refused_since is not None and now - history.refused_since > policy.give_up_s
+    if too_long and history.others_succeed:
+        return GiveUp()
     if wait is None:
         return Retry(now + _backoff(history.patient, draw))
     return Retry(now + wait + _backoff(1, draw) * 0.2)

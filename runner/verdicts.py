@@ -71,7 +71,7 @@ class Verdicts:
             counted=before.counted + (resend is Resend.COUNTED and not outage),
             patient=before.patient + patient,
             refused_since=since if patient else None,
-            others_succeed=self._last_good > since,
+            others_succeed=now - self._last_good < self._policy.give_up_s / 4,
             ambiguous_left=self._ambiguous_left,
             not_found_running=self._not_found_running,
         )
