@@ -19,7 +19,7 @@ FLAT_S = (2.0, 20.0)
 """Fewest and most seconds at the best rate."""
 DIP = 0.9
 """What is sent of the best rate just after a refusal, so that the service's window gains some room."""
-DOUBLING_S = 8.0
+DOUBLING_S = 5.0
 """Seconds of probing after which the rate has doubled."""
 BELOW = 0.985
 """What holds, of a rate that was refused after a calm."""
