@@ -25,16 +25,13 @@ class History:
     """What happened to this row in this run.
 
     counted: failed sends that count against `attempts`, this one included. patient: refusals for speed, this one
-    included. refused_since: when (monotonic seconds) the first of an unbroken series of refusals for speed came.
-    others_succeed: whether the service serves other rows meanwhile; else the whole run waits, and ends by itself.
-    ambiguous_left: how many ambiguous requests the whole job may still send again.
+    included; they never make a row fail: when nothing but refusals comes for `retry.give_up`, the run ends.
+        ambiguous_left: how many ambiguous requests the whole job may still send again.
     not_found_running: answers "no such model or path" in a row, over the whole run, this one included.
     """
 
     counted: int = 0
     patient: int = 0
-    refused_since: float | None = None
-    others_succeed: bool = False
     ambiguous_left: int = 0
     not_found_running: int = 0
 
@@ -102,9 +99,6 @@ def _patient(failure: Failure, history: History, policy: RetryPolicy, now: float
     wait = failure.retry_after_s
     if wait is not None and wait > policy.give_up_s:
         return Halt(RowStatus.PENDING)
-    too_long = history.refused_since is not None and now - history.refused_since > policy.give_up_s
-    if too_long and history.others_succeed:
-        return GiveUp()
     if wait is None:
         return Retry(now + _backoff(history.patient, draw))
     return Retry(now + wait + _backoff(1, draw) * 0.2)

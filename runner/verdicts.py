@@ -66,12 +66,9 @@ class Verdicts:
         if failure.rule.billed is Billed.YES or failure.kind in _PROOF_OF_SERVICE:
             self._last_good = now
         patient = resend is Resend.PATIENT
-        since = before.refused_since if before.refused_since is not None else now
         return History(
             counted=before.counted + (resend is Resend.COUNTED and not outage),
             patient=before.patient + patient,
-            refused_since=since if patient else None,
-            others_succeed=now - self._last_good < self._policy.give_up_s / 4,
             ambiguous_left=self._ambiguous_left,
             not_found_running=self._not_found_running,
         )

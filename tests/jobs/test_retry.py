@@ -39,7 +39,6 @@ HISTORIES = st.builds(
     History,
     counted=st.integers(0, 200),
     patient=st.integers(0, 2000),
-    refused_since=st.none() | SECONDS,
     ambiguous_left=st.integers(0, 5),
     not_found_running=st.integers(0, 5),
 )
@@ -143,7 +142,7 @@ def test_a_service_that_cannot_be_reached_ends_the_run_and_its_row_stays_pending
 
 @pytest.mark.parametrize("kind", PATIENT)
 def test_refusals_for_speed_do_not_count_as_attempts(kind: FailureKind) -> None:
-    assert isinstance(decision(kind, counted=99, patient=500, refused_since=999.0), Retry)
+    assert isinstance(decision(kind, counted=99, patient=500), Retry)
 
 
 @pytest.mark.parametrize("kind", PATIENT)
@@ -157,17 +156,6 @@ def test_the_services_hint_is_obeyed_and_jitter_only_adds_to_it(kind: FailureKin
 def test_a_longer_hint_than_give_up_ends_the_run(kind: FailureKind) -> None:
     assert decision(kind, wait=600.0) != Halt(RowStatus.PENDING)
     assert decision(kind, wait=600.1) == Halt(RowStatus.PENDING)
-
-
-@pytest.mark.parametrize("kind", PATIENT)
-def test_a_row_refused_for_longer_than_give_up_fails_while_others_succeed(kind: FailureKind) -> None:
-    assert isinstance(decision(kind, refused_since=400.0, others_succeed=True), Retry)
-    assert decision(kind, refused_since=399.9, others_succeed=True) == GiveUp()
-
-
-@pytest.mark.parametrize("kind", PATIENT)
-def test_a_row_of_a_service_that_refuses_everybody_does_not_fail_for_it(kind: FailureKind) -> None:
-    assert isinstance(decision(kind, refused_since=399.9), Retry)
 
 
 def test_a_server_errors_hint_is_a_floor() -> None:
