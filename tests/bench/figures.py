@@ -33,15 +33,13 @@ def at_least(name: str, value: float, bar: float, note: str = "") -> Figure:
     return Figure(name, value, bar, False, note)
 
 
-def show(figures: list[Figure]) -> None:
-    """One line a figure."""
-    for figure in figures:
-        sign = "<=" if figure.at_most else ">="
-        verdict = "met" if figure.met else "MISSED"
-        value, bar = f"{figure.value:.4g}", f"{sign} {figure.bar:g}"
-        sys.stdout.write(
-            f"{figure.name:<58} {value:>9}  {bar:<8}  {verdict:<6}  {figure.note}".rstrip() + "\n"
-        )
+def show(figure: Figure) -> None:
+    """Print one line."""
+    sign = "<=" if figure.at_most else ">="
+    verdict = "met" if figure.met else "MISSED"
+    value, bar = f"{figure.value:.4g}", f"{sign} {figure.bar:g}"
+    line = f"{figure.name:<66} {value:>9}  {bar:<8}  {verdict:<6}  {figure.note}"
+    sys.stdout.write(line.rstrip() + "\n")
     sys.stdout.flush()
 
 

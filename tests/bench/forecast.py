@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,9 +21,9 @@ JOBS: dict[str, tuple[list[int], tuple[str, ...]]] = {
 }
 
 
-def forecasts() -> list[Figure]:
+def forecasts() -> Iterable[Figure]:
     """Jobs bound by requests, by images and by concurrency."""
-    return [figure for name in JOBS for figure in _forecast(name)]
+    return (figure for name in JOBS for figure in _forecast(name))
 
 
 def _forecast(name: str) -> list[Figure]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from tests.bench.figures import Figure, at_least, at_most, load
 from tests.bench.runs import bench, summary
 
@@ -11,9 +13,9 @@ EXIT_SERVICE_DOWN = 5
 KINDS = ("server_error", "overloaded", "rate_limit_no_hint")
 
 
-def outages() -> list[Figure]:
+def outages() -> Iterable[Figure]:
     """The service comes back; each kind of total outage."""
-    return [figure for kind in KINDS for figure in _comes_back(kind)]
+    return (figure for kind in KINDS for figure in _comes_back(kind))
 
 
 def stays_down() -> list[Figure]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import random
+from collections.abc import Iterator
 
 from runner.pacer import Pacer, Weight
 from runner.simulator.errors import ServiceError
@@ -18,12 +19,10 @@ BUSY = 0.8
 PACER_SECONDS = 6
 
 
-def whole_runs() -> list[Figure]:
+def whole_runs() -> Iterator[Figure]:
     """50 and 500 requests a second through the whole runner, with 64 and 1,000 in flight."""
-    found = []
     for rate, in_flight, rows in ((50, 64, 1000), (50, 1000, 1500), (500, 64, 6000), (500, 1000, 7500)):
-        found += _whole_run(rate, in_flight, rows)
-    return found
+        yield from _whole_run(rate, in_flight, rows)
 
 
 def _whole_run(rate: int, in_flight: int, rows: int) -> list[Figure]:
@@ -43,9 +42,10 @@ def _whole_run(rate: int, in_flight: int, rows: int) -> list[Figure]:
     ]
 
 
-def pacer_alone() -> list[Figure]:
+def pacer_alone() -> Iterator[Figure]:
     """5,000 permits a second by the pacer alone, against a strict judge in the same process."""
-    return [figure for in_flight in (64, 1000) for figure in asyncio.run(_pacer_alone(5000, in_flight))]
+    for in_flight in (64, 1000):
+        yield from asyncio.run(_pacer_alone(5000, in_flight))
 
 
 async def _pacer_alone(rate: int, in_flight: int) -> list[Figure]:
@@ -95,13 +95,11 @@ def best_span_s(amounts: list[int], limit: float, window_s: float) -> float:
     return now
 
 
-def a_minute() -> list[Figure]:
+def a_minute() -> Iterator[Figure]:
     """60 requests a minute; 60 and 5 images a minute with n from 1 to 10; a minute takes some seconds."""
-    return [
-        *_scaled("60 requests a minute (3 s)", [1] * 600, ("rpm", 60), 3.0),
-        *_scaled("60 images a minute (3 s), n 1-10", mixed(120, 1), ("ipm", 60), 3.0),
-        *_scaled("5 images a minute (2 s), n 1-10", mixed(25, 2), ("ipm", 5), 2.0),
-    ]
+    yield from _scaled("60 requests a minute (6 s)", [1] * 400, ("rpm", 60), 6.0)
+    yield from _scaled("60 images a minute (3 s), n 1-10", mixed(120, 1), ("ipm", 60), 3.0)
+    yield from _scaled("5 images a minute (2 s), n 1-10", mixed(25, 2), ("ipm", 5), 2.0)
 
 
 def _scaled(name: str, images: list[int], limit: tuple[str, int], window_s: float) -> list[Figure]:
@@ -112,11 +110,17 @@ def _scaled(name: str, images: list[int], limit: tuple[str, int], window_s: floa
         ended = at.run(at.manifest(images), *options)
         stats = at.stats()
     assert ended.code == 0, ended.err
-    best, took = best_span_s(images, rate, window_s), stats["admitting_s"]
+    took = stats["admitting_s"]
     plain = (sum(images) - images[-1]) / took / (rate / window_s)
+    best = best_span_s(images, rate, window_s) / took
+    achieved = (
+        plain if set(images) == {1} else best
+    )  # equal requests are spread, which the plain rate measures
     worst = stats["worst_window_requests" if unit == "rpm" else "worst_window_images"]
     return [
         at_most(f"{name}: refusals", stats["refused"], 0),
         at_most(f"{name}: worst window / limit", worst / rate, 1.0),
-        at_least(f"{name}: achieved / best FIFO", best / took, 0.97, f"of the plain rate: {plain:.3f}"),
+        at_least(
+            f"{name}: achieved", achieved, 0.97, f"of best FIFO {best:.3f}, of the plain rate {plain:.3f}"
+        ),
     ]

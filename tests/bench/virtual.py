@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from jobs import pace
@@ -123,9 +123,9 @@ def _told(rate: int, in_flight: int) -> Played:
     return run_idle(Drive(Pacer(limits), window, lambda _at: rate, 0.8 * in_flight / rate, seconds).run())
 
 
-def untold() -> list[Figure]:
+def untold() -> Iterable[Figure]:
     """50, 100 and 300 a second that nobody tells, halved after a minute and restored after two."""
-    return [figure for rate in (50, 100, 300) for figure in _untold(rate)]
+    return (figure for rate in (50, 100, 300) for figure in _untold(rate))
 
 
 def _untold(rate: int) -> list[Figure]:
