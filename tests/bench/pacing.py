@@ -21,6 +21,7 @@ BENCHES: dict[str, Callable[[], Iterable[Figure]]] = {
     "halved": untold.halved,
     "outage": outages.outages,
     "down": outages.stays_down,
+    "sharing": sharing.shared_pacers,
     "shared": sharing.shared,
     "plan": forecast.forecasts,
     "budget": budget.budget,

@@ -2,8 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+import os
+import random
+import tempfile
 import time
 
+from runner.pacer import Pacer, Permit, Weight
+from runner.simulator.errors import ServiceError
+from runner.simulator.windows import Limiter, Limits
+from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most, load
 from tests.bench.runs import bench
 
@@ -38,4 +46,49 @@ def shared() -> list[Figure]:
             0.95,
             f"until one ended; {load()}",
         ),
+    ]
+
+
+def shared_pacers() -> list[Figure]:
+    """Two pacers with one allowance, judged at the moment at which each request leaves."""
+    with tempfile.TemporaryDirectory(prefix="imagemill-bench-") as state:
+        before = os.environ.get("XDG_STATE_HOME")
+        os.environ["XDG_STATE_HOME"] = state
+        try:
+            return asyncio.run(_shared_pacers())
+        finally:
+            del os.environ["XDG_STATE_HOME"]
+            if before is not None:
+                os.environ["XDG_STATE_HOME"] = before
+
+
+async def _shared_pacers() -> list[Figure]:
+    judge, chance = Limiter(Limits(rpm=LIMIT, window_s=1)), random.Random(7)
+    limits, loop = LimitsTable(rpm=LIMIT, window_s=1, share="together"), asyncio.get_running_loop()
+    refused = 0
+
+    async def leave(permit: Permit) -> None:
+        nonlocal refused
+        await asyncio.sleep(chance.uniform(0, 0.01))  # the intent is written
+        leaves = loop.time()
+        permit.sent(leaves)
+        try:
+            judge.admit(leaves, 1)
+        except ServiceError:
+            refused += 1
+
+    async def sender(group: asyncio.TaskGroup) -> None:
+        pacer = Pacer(limits)
+        pacer.start()
+        for _ in range(ROWS // 2):
+            group.create_task(leave(await pacer.permit(Weight(1, 0.0))))
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(2):
+            group.create_task(sender(group))
+    name = "two pacers, one allowance, as sent"
+    return [
+        at_most(f"{name}: refusals", refused, 0),
+        at_most(f"{name}: worst window / limit", judge.arrivals.worst / LIMIT, 1.0),
+        at_least(f"{name}: achieved", (ROWS - refused - 1) / judge.admitting_s / LIMIT, 0.95, load()),
     ]
