@@ -96,11 +96,14 @@ async def _run(
             try:
                 await engine.run()
             finally:
-                await _end(helpers)
+                problem = await _end(helpers)
     duration = asyncio.get_running_loop().time() - started
     hurried = ending.hard.is_set() and engine.source.tally.rows > HURRIED_ROWS
     known = watch.counts() if hurried else None
-    return await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
+    summary = await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
+    if problem is not None:
+        raise problem
+    return summary
 
 
 def _helpers(
@@ -128,12 +131,12 @@ def _helpers(
     return [asyncio.create_task(each) for each in beside]
 
 
-async def _end(tasks: list[asyncio.Task[None]]) -> None:
+async def _end(tasks: list[asyncio.Task[None]]) -> Exception | None:
+    """End what runs beside the engine; what went wrong there (an observer's error), to raise once the run is recorded."""
     for task in tasks:
         task.cancel()
-    for result in await asyncio.gather(*tasks, return_exceptions=True):
-        if isinstance(result, Exception):
-            raise result
+    results = await asyncio.gather(*tasks, return_exceptions=True)
+    return next((result for result in results if isinstance(result, Exception)), None)
 
 
 def plan_job(job: Job) -> Plan:

@@ -94,18 +94,26 @@ class Engine:
         return self._pacer.waiting
 
     async def run(self) -> None:
-        """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight."""
+        """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight.
+
+        When it is cancelled, rows in flight are parked before the cancellation goes on.
+        """
         self._verdicts.start(asyncio.get_running_loop().time())
         self._pacer.start()
         dispatcher = asyncio.create_task(self._dispatch())
         stopping = asyncio.create_task(self._ending.stopping.wait())
-        await asyncio.wait((dispatcher, stopping), return_when=asyncio.FIRST_COMPLETED)
-        stopping.cancel()
-        dispatcher.cancel()
-        await asyncio.wait((dispatcher,))
-        while self._tasks:
-            await asyncio.wait(self._tasks)
-        await self.source.close()
+        try:
+            await asyncio.wait((dispatcher, stopping), return_when=asyncio.FIRST_COMPLETED)
+        except asyncio.CancelledError:
+            self._ending.cut()
+            raise
+        finally:
+            stopping.cancel()
+            dispatcher.cancel()
+            await asyncio.wait((dispatcher,))
+            while self._tasks:
+                await asyncio.wait(self._tasks)
+            await self.source.close()
         if not dispatcher.cancelled() and (error := dispatcher.exception()) is not None:
             self._fault(error)
 
