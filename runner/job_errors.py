@@ -11,7 +11,7 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from runner.job_schema import allowed, is_duration, job_keys, job_tables
+from runner.job_schema import allowed, is_duration, job_keys, job_tables, whole_tables
 from runner.job_text import template_fault, toml_value
 from runner.redaction import REDACTOR
 from runner.secrets import checked_base_url
@@ -83,7 +83,10 @@ def problems_of(error: ValidationError) -> Iterator[Problem]:
     for item in error.errors(include_url=False, include_context=False, include_input=False):
         place = [str(part) for part in item["loc"]]
         key = ".".join(place[:2]) if place[0] in job_tables() else place[0]
-        yield Problem(key, f"must be {allowed(job_keys()[key])}")
+        if key in whole_tables() and len(place) > 2:
+            yield Problem(key, f"{'.'.join(place[2:])}: {item['msg']}")
+        else:
+            yield Problem(key, f"must be {allowed(job_keys()[key])}")
 
 
 def setting_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:

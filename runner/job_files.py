@@ -26,7 +26,7 @@ from runner.job_errors import (
     problems_of,
     setting_problems,
 )
-from runner.job_schema import job_json_schema, job_keys, job_tables
+from runner.job_schema import job_json_schema, job_keys, job_tables, whole_tables
 from runner.job_text import is_glob, is_url, job_toml, out_folder
 from runner.redaction import REDACTOR
 from runner.secrets import checked_base_url, dotenv_variables
@@ -77,7 +77,7 @@ def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
     """Dotted keys down to what has a value; below `request.param` the body fields, whatever their names hold."""
     for name, value in table.items():
         key = f"{path}{name}"
-        if key.startswith(_PARAM) or not isinstance(value, Mapping):
+        if key.startswith(_PARAM) or key in whole_tables() or not isinstance(value, Mapping):
             yield key, value
         elif value:
             yield from _flat(value, f"{key}.")

@@ -106,6 +106,12 @@ def job_keys() -> dict[str, dict[str, Any]]:
     return keys
 
 
+@cache
+def whole_tables() -> frozenset[str]:
+    """Keys whose value is a table, set as a whole: `endpoint.prices`."""
+    return frozenset(key for key, leaf in job_keys().items() if "$ref" in leaf)
+
+
 def is_duration(leaf: dict[str, Any]) -> bool:
     """Whether a key's schema takes a duration."""
     return any(branch.get("pattern") == DURATION_PATTERN for branch in leaf.get("anyOf", ()))

@@ -11,6 +11,8 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
 
+from pydantic import BaseModel
+
 from runner.job_schema import job_keys
 from runner.redaction import REDACTOR
 from schemas.exit_codes import JobError
@@ -94,6 +96,8 @@ def _settings(job: Job) -> Iterator[tuple[str, str]]:
             value = _portable(value)
         elif key == "endpoint.api_key_command" and REDACTOR.hide(value) != value:
             continue
+        if isinstance(value, BaseModel):
+            value = value.model_dump(exclude_defaults=True)
         yield key, toml_value(value)
 
 

@@ -472,3 +472,20 @@ class TestSchema:
             load(tmp_path, toml)
         else:
             mistakes(tmp_path, toml)
+
+
+PRICES = '[endpoint.prices]\nsource = "mine"\nimage = [{model = "m", quality = "low", usd = 0.25}]\n'
+
+
+def test_a_table_of_prices_is_read_and_written_as_a_whole(tmp_path: Path) -> None:
+    job = load(tmp_path, PRICES)
+    assert job.endpoint.prices is not None
+    assert [(price.model, price.size, price.usd) for price in job.endpoint.prices.image] == [("m", "*", 0.25)]
+    assert load(tmp_path, job_toml(job)).endpoint.prices == job.endpoint.prices
+
+
+def test_mistakes_in_a_table_of_prices_are_told_with_their_place(tmp_path: Path) -> None:
+    told = mistakes(tmp_path, PRICES.replace("0.25", "-1") + "curency = 3\n")
+    assert "endpoint.prices = (a table) (job.toml): image.0.usd: Input should be greater" in told
+    assert "endpoint.prices = (a table) (job.toml): curency: Extra inputs are not permitted" in told
+    assert "endpoint.prices = 5 (job.toml): must be a table" in mistakes(tmp_path, "[endpoint]\nprices = 5\n")
