@@ -9,7 +9,6 @@ from hypothesis import strategies as st
 from jobs.retry import (
     BACKOFF_CAP_S,
     NOT_FOUND_LIMIT,
-    OUTAGE_FAILURES,
     PROBE_S,
     QUOTA_CAP,
     QUOTA_SHARE,
