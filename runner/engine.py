@@ -14,12 +14,11 @@ themselves, and the first reason stands.
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
 from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import dataclass, replace
-
-import structlog
 
 from jobs import pace
 from jobs.cost import Estimate, estimate
@@ -41,7 +40,7 @@ from schemas.outcome import Failed, Outcome, Success
 WAITING_CAP = 10_000
 """With so many rows waiting for another attempt, no new row is read from the manifest."""
 
-log = structlog.get_logger(__name__)
+_LOG = logging.getLogger(__name__)
 
 _HALT_CODES = {
     FailureKind.LOCAL: ExitCode.LOCAL,
@@ -269,7 +268,12 @@ class Engine:
         if failure.rule.resend is Resend.PATIENT:
             self._pacer.refused(closed_s)
             self.window = pace.steadied(self.window, self.counters.in_flight)
-            log.debug("slower", reason=failure.kind.value, wait_s=closed_s, pace=self._pacer.waiting)
+            _LOG.info(
+                "slower: the service says %s, wait %.3g s; %s",
+                failure.kind.value,
+                closed_s,
+                self._pacer.waiting,
+            )
 
 
 def _status(decision: Decision | None) -> RowStatus:
