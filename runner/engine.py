@@ -268,7 +268,7 @@ class Engine:
         if failure.rule.resend is Resend.PATIENT:
             self._pacer.refused(closed_s)
             self.window = pace.steadied(self.window, self.counters.in_flight)
-            _LOG.info(
+            _LOG.debug(
                 "slower: the service says %s, wait %.3g s; %s",
                 failure.kind.value,
                 closed_s,

@@ -91,14 +91,12 @@ def new_run(job: Job) -> tuple[str, Path]:
 
 def keep_frame(job: Job, frame: pd.DataFrame) -> Job:
     """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError."""
-    import pyarrow as pa
     import pyarrow.parquet as pq
 
+    from runner.manifest.dataframe import arrow_table
+
     _, out = new_run(job)
-    try:
-        table = pa.Table.from_pandas(frame, preserve_index=False).replace_schema_metadata(None)
-    except (pa.ArrowException, TypeError, ValueError) as error:
-        raise JobError(f"the DataFrame cannot be stored: {error}", fix="give each column one type") from None
+    table = arrow_table(frame)
     with opened(out, job) as place:
         replace_file(place.folder, MANIFEST_COPY, lambda stream: pq.write_table(table, stream))
     return job.model_copy(update={"manifest": str(out / MANIFEST_COPY), "out": str(out)})
