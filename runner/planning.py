@@ -145,7 +145,8 @@ def _cost(work: _Work, ready: Prepared) -> CostRange:
         source = f"nothing is charged by the simulator; for the real service: {ready.prices.source}"
     else:
         source = ready.prices.source
-        if ready.job.budget.price is None and ready.endpoint.profile.name == "dieyuyun":
+        own = ready.job.budget.price is not None or ready.job.endpoint.prices is not None
+        if not own and ready.endpoint.profile.name == "dieyuyun":
             source += " (dieyuyun publishes none: set --price for yours)"
     past = work.past
     if (
