@@ -25,6 +25,10 @@ class ManualLoop(asyncio.SelectorEventLoop):
         self.call_soon(lambda: None)
 
 
+TICK_S = 1e-6
+"""What a turn of the loop takes."""
+
+
 class _Skipping(selectors.DefaultSelector):
     """A selector that puts the clock forward instead of waiting."""
 
@@ -32,13 +36,12 @@ class _Skipping(selectors.DefaultSelector):
 
     def select(self, timeout: float | None = None) -> Any:
         """What is ready now; the loop's clock jumps over the wait."""
-        if timeout:
-            self.loop.now_s += timeout
+        self.loop.now_s += (timeout or 0.0) + TICK_S
         return super().select(0 if timeout is not None else None)
 
 
 class IdleLoop(asyncio.SelectorEventLoop):
-    """A clock that stands still while there is work and jumps to the next timer when there is none.
+    """A clock that nearly stands still while there is work and jumps to the next timer when there is none.
 
     For code without sockets and threads.
     """

@@ -1,0 +1,125 @@
+"""The budget of bytes in flight: bounded, and never at a standstill."""
+
+from __future__ import annotations
+
+import asyncio
+from contextlib import ExitStack
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from runner.memory import Memory
+from tests.runner.clock import run_idle
+
+
+async def turns() -> None:
+    """Let every task that can go on do so."""
+    for _ in range(5):
+        await asyncio.sleep(0)
+
+
+def test_what_fits_is_taken_at_once_and_given_back_at_the_end() -> None:
+    async def main() -> None:
+        memory = Memory(total=100)
+        with memory.holding() as one, memory.holding() as other:
+            assert await one.take(60) == 0.0
+            assert await other.take(40) == 0.0
+            assert (memory.used, one.size, other.size) == (100, 60, 40)
+        assert memory.used == 0
+
+    run_idle(main())
+
+
+def test_the_oldest_goes_on_and_the_younger_wait_for_it_to_land() -> None:
+    async def main() -> None:
+        memory = Memory(total=100)
+        oldest = ExitStack()
+        first = oldest.enter_context(memory.holding())
+        with memory.holding() as second:
+            await first.take(60)
+            await second.take(40)
+            waiting = asyncio.create_task(second.take(10))
+            await turns()
+            assert not waiting.done()
+            assert await first.take(500) == 0.0
+            await turns()
+            assert not waiting.done()
+            oldest.close()
+            await waiting
+            assert memory.used == 50
+
+    run_idle(main())
+
+
+def test_the_wait_is_told_in_seconds() -> None:
+    async def main() -> float:
+        memory = Memory(total=10)
+        first = ExitStack()
+        await first.enter_context(memory.holding()).take(10)
+        with memory.holding() as second:
+            waiting = asyncio.create_task(second.take(10))
+            await asyncio.sleep(7.0)
+            first.close()
+            return await waiting
+
+    assert run_idle(main()) == pytest.approx(7.0, abs=0.001)
+
+
+def test_an_answer_larger_than_all_memory_goes_on_alone() -> None:
+    async def main() -> None:
+        memory = Memory(total=10)
+        with memory.holding() as held:
+            for _ in range(5):
+                assert await held.take(10) == 0.0
+
+    run_idle(main())
+
+
+def test_one_that_was_given_up_while_it_waited_stands_in_nobodys_way() -> None:
+    async def main() -> None:
+        memory = Memory(total=10)
+        first = ExitStack()
+        await first.enter_context(memory.holding()).take(10)
+        with memory.holding() as second:
+            waiting = asyncio.create_task(second.take(5))
+            await turns()
+            waiting.cancel()
+            await asyncio.wait((waiting,))
+        with memory.holding() as third:
+            later = asyncio.create_task(third.take(5))
+            await turns()
+            first.close()
+            await later
+            assert memory.used == 5
+
+    run_idle(main())
+
+
+@given(
+    st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=6), min_size=1, max_size=8),
+    st.integers(1, 100),
+)
+def test_everything_lands_and_only_one_answer_is_beyond_the_total(
+    chunks: list[list[int]], total: int
+) -> None:
+    async def main() -> list[int]:
+        memory = Memory(total)
+        landed = []
+
+        async def receive(number: int, sizes: list[int]) -> None:
+            with memory.holding() as held:
+                for size in sizes:
+                    await asyncio.sleep(1.0 + number % 3)
+                    await held.take(size)
+                    others = memory.used - held.size
+                    assert memory.used <= total or others <= total
+            landed.append(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number, sizes in enumerate(chunks):
+                group.create_task(receive(number, sizes))
+        assert memory.used == 0
+        return landed
+
+    assert sorted(run_idle(main())) == list(range(len(chunks)))

@@ -1,0 +1,170 @@
+"""Permits on a clock of the test's own: what was told is never exceeded, and one gate holds everybody."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import settings as effort
+from hypothesis import strategies as st
+
+from jobs.evidence import RateTold
+from runner.pacer import Pacer, Weight
+from schemas.job import LimitsTable
+from tests.runner.clock import run_idle
+
+
+def pacer(earlier: list[tuple[float, int]] | None = None, **limits: Any) -> Pacer:
+    """A pacer with these limits, started."""
+    made = Pacer(LimitsTable.model_validate(limits), earlier or [])
+    made.start()
+    return made
+
+
+def now() -> float:
+    """The loop's clock."""
+    return asyncio.get_running_loop().time()
+
+
+async def sends(made: Pacer, weights: list[int]) -> list[tuple[float, int]]:
+    """(moment, images) of each request of a greedy sender."""
+    sent = []
+    for images in weights:
+        permit = await made.permit(Weight(images, 0.0))
+        permit.sent(now())
+        sent.append((now(), images))
+    return sent
+
+
+def most(sent: list[tuple[float, int]], window_s: float, *, images: bool) -> int:
+    """The most requests or images that any window holds, its end excluded."""
+    return max(
+        sum(weight if images else 1 for at, weight in sent if start <= at < start + window_s)
+        for start, _ in sent
+    )
+
+
+@effort(max_examples=40)
+@given(
+    st.integers(1, 60),
+    st.integers(10, 60),
+    st.sampled_from([1.0, 60.0]),
+    st.lists(st.integers(1, 10), min_size=1, max_size=60),
+)
+def test_no_window_ever_holds_more_than_was_told(
+    rpm: int, ipm: int, window_s: float, weights: list[int]
+) -> None:
+    async def main() -> list[tuple[float, int]]:
+        return await sends(pacer(rpm=rpm, ipm=ipm, window_s=window_s), weights)
+
+    sent = run_idle(main())
+    assert most(sent, window_s, images=False) <= rpm
+    assert most(sent, window_s, images=True) <= ipm
+
+
+def test_the_told_rate_is_used_and_spread_over_the_window() -> None:
+    async def main() -> list[tuple[float, int]]:
+        return await sends(pacer(rpm=60), [1] * 300)
+
+    sent = run_idle(main())
+    length = sent[-1][0] - sent[0][0]
+    assert 298 <= length <= 310
+    assert most(sent, 5.0, images=False) <= 7
+
+
+def test_requests_of_an_earlier_run_count_within_the_window() -> None:
+    async def main() -> float:
+        started = now()
+        await sends(pacer([(20.0, 1)] * 5, rpm=5), [1])
+        return now() - started
+
+    assert run_idle(main()) == pytest.approx(40.3, abs=0.1)
+
+
+def test_a_request_counts_from_when_it_really_left() -> None:
+    async def main() -> float:
+        made = pacer(rpm=1, window_s=10.0)
+        permit = await made.permit(Weight(1, 0.0))
+        await asyncio.sleep(4.0)
+        permit.sent(now())
+        left = now()
+        await made.permit(Weight(1, 0.0))
+        return now() - left
+
+    assert run_idle(main()) >= 10.0
+
+
+def test_without_limits_nobody_waits() -> None:
+    async def main() -> tuple[float, str]:
+        made = pacer()
+        started = now()
+        await sends(made, [10] * 1000)
+        return now() - started, made.waiting
+
+    waited, told = run_idle(main())
+    assert waited < 0.01
+    assert told == ""
+
+
+def test_a_closed_gate_holds_everybody_and_the_longest_closure_counts() -> None:
+    async def main() -> tuple[float, str]:
+        made = pacer()
+        started = now()
+        made.close_gate(30.0, "the service says rate_limited")
+        made.close_gate(5.0, "something else")
+        told = made.waiting
+        await made.permit(Weight(1, 0.0))
+        return now() - started, told
+
+    waited, told = run_idle(main())
+    assert waited == pytest.approx(30.0, abs=0.001)
+    assert told == "the service says rate_limited: 30 s"
+
+
+def test_a_gate_that_closes_while_somebody_waits_for_a_permit_holds_him_too() -> None:
+    async def main() -> float:
+        made = pacer(rpm=1, window_s=10.0)
+        await made.permit(Weight(1, 0.0))
+        started = now()
+        waiting = asyncio.create_task(made.permit(Weight(1, 0.0)))
+        await asyncio.sleep(5.0)
+        made.close_gate(100.0, "later")
+        await waiting
+        return now() - started
+
+    assert run_idle(main()) >= 105.0
+
+
+def test_limits_told_by_the_service_are_obeyed_where_they_are_lower() -> None:
+    async def main() -> list[tuple[float, int]]:
+        made = pacer(rpm=600)
+        made.heard({"requests": RateTold(6.0, 5.0, 1.0), "images": RateTold(9_999.0, None, None)})
+        made.heard({"requests": RateTold(50.0, 5.0, 1.0)})
+        return await sends(made, [1] * 30)
+
+    sent = run_idle(main())
+    assert most(sent, 60.0, images=False) <= 6
+
+
+def test_what_the_service_says_is_used_up_closes_the_gate_until_it_resets() -> None:
+    async def main() -> float:
+        made = pacer()
+        started = now()
+        made.heard({"tokens": RateTold(None, 0.0, 12.0)})
+        await made.permit(Weight(1, 0.0))
+        return now() - started
+
+    assert run_idle(main()) == pytest.approx(12.0, abs=0.001)
+
+
+def test_the_lowest_told_rate_is_told_a_second() -> None:
+    async def main() -> list[float | None]:
+        return [
+            pacer().told_per_s,
+            pacer(rpm=60, ipm=30, tpm=5).told_per_s,
+            pacer(rpm=5, window_s=1.0).told_per_s,
+        ]
+
+    assert run_idle(main()) == [None, 0.5, 5.0]

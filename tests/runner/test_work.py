@@ -1,0 +1,169 @@
+"""What is still to do: rows that are not settled, in order, and retries that hold nothing while they wait."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+import pytest
+
+from jobs.selection import Selection
+from runner.intake import Intake
+from runner.store.views import ItemIndex
+from runner.work import Source, Waiting, Work
+from schemas.failures import FailureKind, RowStatus
+from schemas.request import ImageRequest
+from schemas.row import Row
+from tests.runner.manifests import intake, prompts
+from tests.runner.store.ledgers import LedgerFolder, rows_of, saved
+
+
+def work(number: int) -> Work:
+    """Some row to send."""
+    return Work(Row(number, f"r{number}", ImageRequest("p", ()), bytes(16)), None)
+
+
+def test_rows_come_back_in_the_order_of_their_times() -> None:
+    waiting = Waiting()
+    for number, at in enumerate([30.0, 10.0, 20.0, 10.0]):
+        waiting.add(work(number), at)
+    assert (len(waiting), waiting.next_due()) == (4, 10.0)
+    assert waiting.due(9.9) is None
+    found = [waiting.due(100.0) for _ in range(5)]
+    assert [each.row.position for each in found if each is not None] == [1, 3, 2, 0]
+    assert (len(waiting), waiting.next_due()) == (0, None)
+
+
+async def everything(source: Source) -> list[Work]:
+    """All work of a source."""
+    found = []
+    while (each := await source.next()) is not None:
+        found.append(each)
+    await source.close()
+    return found
+
+
+def unsettled(
+    out: Path, source: Intake, settle: dict[str, RowStatus]
+) -> tuple[list[tuple[str, int | None]], Source]:
+    """(row id, item) of the work, after some rows were settled so."""
+    with LedgerFolder(out) as place:
+        for row in rows_of(source):
+            status = settle.get(row.row_id)
+            if status is RowStatus.SUCCEEDED:
+                place.success(row, *(saved(i) for i in range(row.request.n)))
+            elif status is not None:
+                place.failure(row, FailureKind.TIMEOUT, status)
+        made = Source(source, ItemIndex(place.connection))
+        found = asyncio.run(everything(made))
+    return [(each.row.row_id, each.item) for each in found], made
+
+
+def test_only_rows_that_are_not_settled_are_work(tmp_path: Path) -> None:
+    settle = {
+        "r0": RowStatus.SUCCEEDED,
+        "r1": RowStatus.FAILED,
+        "r2": RowStatus.PARKED,
+        "r3": RowStatus.PENDING,
+    }
+    found, made = unsettled(tmp_path, intake(prompts(*"abcde")), settle)
+    assert found == [("r3", 3), ("r4", None)]
+    assert made.tally.complete
+
+
+def test_the_tally_is_of_images(tmp_path: Path) -> None:
+    records = [{"id": f"r{i}", "prompt": "x", "n": str(i + 1)} for i in range(5)] + [
+        {"id": "bad", "prompt": ""}
+    ]
+    settle = {
+        "r0": RowStatus.SUCCEEDED,
+        "r1": RowStatus.FAILED,
+        "r2": RowStatus.PARKED,
+        "r3": RowStatus.PENDING,
+    }
+    _, made = unsettled(tmp_path, intake(records), settle)
+    tally = made.tally
+    assert (tally.rows, tally.images, tally.done, tally.failed, tally.parked, tally.invalid) == (
+        6,
+        16,
+        1,
+        2,
+        3,
+        1,
+    )
+
+
+def test_warnings_of_rows_that_are_sent_are_told_once(tmp_path: Path) -> None:
+    records = [{"id": str(i), "prompt": "x", "quality": "ultra"} for i in range(10)]
+    _, made = unsettled(tmp_path, intake(records), {})
+    assert len(made.warnings) == 1
+    assert next(iter(made.warnings)).startswith("quality 'ultra'")
+
+
+def test_asking_whether_there_is_anything_loses_nothing(tmp_path: Path) -> None:
+    async def main(source: Source) -> tuple[bool, int]:
+        there = await source.anything()
+        return there, len(await everything(source))
+
+    with LedgerFolder(tmp_path) as place:
+        index = ItemIndex(place.connection)
+        assert asyncio.run(main(Source(intake(prompts(*"abcde")), index))) == (True, 5)
+        assert asyncio.run(main(Source(intake([]), index))) == (False, 0)
+
+
+def test_a_row_that_was_asked_for_and_cancelled_comes_the_next_time(tmp_path: Path) -> None:
+    async def main(source: Source) -> list[str]:
+        impatient = asyncio.create_task(source.next())
+        await asyncio.sleep(0)
+        impatient.cancel()
+        await asyncio.wait((impatient,))
+        return [each.row.row_id for each in await everything(source)]
+
+    with LedgerFolder(tmp_path) as place:
+        source = Source(intake(prompts(*"abcde")), ItemIndex(place.connection))
+        assert asyncio.run(main(source)) == ["r0", "r1", "r2", "r3", "r4"]
+
+
+def test_a_selection_says_which_settled_rows_are_work(tmp_path: Path) -> None:
+    source = intake(prompts(*"abcd"))
+    with LedgerFolder(tmp_path) as place:
+        rows = rows_of(source)
+        place.success(rows[0], saved())
+        place.failure(rows[1], FailureKind.MODERATION, RowStatus.FAILED)
+        place.failure(rows[2], FailureKind.TIMEOUT, RowStatus.PARKED)
+        index = ItemIndex(place.connection)
+        parked = Selection(statuses=frozenset({RowStatus.PARKED}))
+        found = asyncio.run(everything(Source(source, index, parked)))
+    assert [each.row.row_id for each in found] == ["r2"]
+
+
+@pytest.mark.parametrize(
+    ("chosen", "ids"),
+    [
+        ({}, "abcdefgh"),
+        ({"limit": 3}, "abc"),
+        ({"limit": 99}, "abcdefgh"),
+        ({"distinct": "size"}, "abdg"),
+        ({"distinct": "size", "limit": 2}, "ab"),
+    ],
+)
+def test_selections_of_the_job(chosen: dict[str, object], ids: str) -> None:
+    sizes = ["1x1", "2x2", "1x1", None, None, "2x2", "3x3", "1x1"]
+    records = [
+        {"id": name, "prompt": name, "size": size} for name, size in zip("abcdefgh", sizes, strict=True)
+    ]
+    assert "".join(row.row_id for row in rows_of(intake(records, batch=3, input=chosen))) == ids
+
+
+def test_a_sample_is_the_same_however_the_manifest_is_cut() -> None:
+    found = [
+        [
+            row.row_id
+            for row in rows_of(
+                intake(prompts(*map(str, range(50))), batch=batch, input={"sample": 7, "seed": 3})
+            )
+        ]
+        for batch in (1, 9, 100)
+    ]
+    assert found[0] == found[1] == found[2]
+    assert len(found[0]) == 7
