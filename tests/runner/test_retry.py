@@ -183,6 +183,21 @@ def test_a_retry_is_within_the_budget_of_the_folder(folder: Folder) -> None:
     assert sum(folder.sent().values()) == len(PROMPTS) + 1
 
 
+def test_a_request_that_timed_out_is_sent_again_only_by_name(command: CommandLine, tmp_path: Path) -> None:
+    """G5: the service charged for the request that it never answered."""
+    (tmp_path / "prompts.csv").write_text("id,prompt\na,a slow snail\nb,a hare\n")
+    (tmp_path / "faults.toml").write_text('[[fault]]\nmatch = "slow"\nkind = "hang"\ntimes = 1\n')
+    with Service(command, "--latency", "0", "--scenario", str(tmp_path / "faults.toml")) as service:
+        fixed = ("run", "prompts.csv", "--base-url", service.base_url, "--size", "64x64", "--out", "out")
+        for _ in range(2):
+            assert command(*fixed, "--timeout", "1", "--attempts", "5", environ=WITH_CANARY).code == 3
+        assert service.stats()["by_prompt"] == {"a slow snail": 1, "a hare": 1}
+        snail = command.results("out")[0]
+        assert (snail["status"], snail["error_kind"], snail["maybe_billed"]) == ("parked", "timeout", 1)
+        assert command("retry", "out", "--error", "timeout", environ=WITH_CANARY).code == 0
+        assert service.stats()["billed_by_prompt"]["a slow snail"] == 2
+
+
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [

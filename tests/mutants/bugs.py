@@ -1,0 +1,119 @@
+"""The bugs: exact pieces of the product's source, what takes their place, and the tests that are asked."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Bug:
+    """One change to the product. path: of the file; old: text that is there just once; new: what takes its place.
+
+    tests: the files (or single tests) that are run with the bug in place.
+    """
+
+    name: str
+    path: str
+    old: str
+    new: str
+    tests: tuple[str, ...]
+
+
+_ORDER = "tests/runner/test_order.py"
+_ENGINE = "tests/runner/test_engine.py"
+_TRANSPORT = "tests/runner/test_transport.py"
+_IMAGES = "tests/runner/store/test_images.py"
+_CANARY = "tests/test_canary.py"
+
+BUGS = (
+    Bug(
+        "outcome recorded before the image is saved",
+        "runner/store/images.py",
+        "        name = self._publish(image_name(attempt, index, row_id, looked.format), data)\n",
+        "        name = image_name(attempt, index, row_id, looked.format)\n"
+        "        __import__('threading').Timer(0.05, self._publish, (name, data)).start()\n",
+        (_ORDER, _ENGINE),
+    ),
+    Bug(
+        "no fsync of the folder after the rename",
+        "runner/store/durable.py",
+        "            os.fsync(target)\n",
+        "",
+        (_ORDER,),
+    ),
+    Bug(
+        "sent again after a time-out",
+        "schemas/failures.py",
+        "    FailureKind.TIMEOUT: Rule(_IF, _MAYBE, _K,",
+        "    FailureKind.TIMEOUT: Rule(_COUNTED, _MAYBE, _K,",
+        (
+            "tests/schemas/test_failures.py",
+            "tests/runner/test_retry.py::test_a_request_that_timed_out_is_sent_again_only_by_name",
+        ),
+    ),
+    Bug(
+        "lost intent: sent without waiting for the ledger",
+        "runner/engine.py",
+        "            await self._line.writer.record(records.intent(intent))\n",
+        "            self._line.writer.record(records.intent(intent))\n",
+        (_ORDER, _ENGINE),
+    ),
+    Bug(
+        "lost intent: told to be durable before the commit",
+        "runner/store/ledger.py",
+        "            for statements, _ in batch:\n",
+        "            self._resolve([future for _, future in batch], None)\n"
+        "            __import__('time').sleep(0.02)\n"
+        "            for statements, _ in batch:\n",
+        (_ORDER, "tests/runner/store/test_ledger.py"),
+    ),
+    Bug(
+        "truncated PNG accepted",
+        "runner/store/images.py",
+        '        raise NotAnImage("the PNG has no end")\n',
+        "        return ()\n",
+        (_IMAGES,),
+    ),
+    Bug(
+        "truncated JPEG accepted",
+        "runner/store/images.py",
+        "                image.load()\n",
+        "",
+        (_IMAGES,),
+    ),
+    Bug(
+        "key in logs: nothing is registered for redaction",
+        "runner/redaction.py",
+        "        if len(secret) < _SHORTEST_SECRET:\n            return\n",
+        "        return\n",
+        (_CANARY, "tests/runner/test_secrets.py", "tests/runner/test_logs.py"),
+    ),
+    Bug(
+        "key in the ledger: the service's messages are kept as they come",
+        "runner/attempt.py",
+        "        redactor.text(failure.message),\n",
+        "        failure.message,\n",
+        (_CANARY, _ENGINE),
+    ),
+    Bug(
+        "id coerced: 007 becomes 7",
+        "jobs/rows.py",
+        '        ids = [value or "" for value in given]\n',
+        '        ids = [str(int(value)) if value and value.isdecimal() else value or "" for value in given]\n',
+        ("tests/jobs/test_rows.py", "tests/runner/manifest/test_odd_manifests.py"),
+    ),
+    Bug(
+        "redirect followed, of the POST too",
+        "runner/transport.py",
+        "allow_redirects=False",
+        "allow_redirects=True",
+        (_TRANSPORT,),
+    ),
+    Bug(
+        "redirect of a download followed wherever it leads",
+        "runner/transport.py",
+        "            target = self._target(target, location)\n",
+        "            target = target.join(URL(location))\n",
+        (_TRANSPORT,),
+    ),
+)
