@@ -151,6 +151,8 @@ class _Base64String:
     def _decode(self, part: bytes) -> bool:
         whole = self._carry + part if self._carry else part
         usable = len(whole) - len(whole) % 4
+        if b"\\" in whole[usable:]:
+            return False
         try:
             decoded = pybase64.b64decode(memoryview(whole)[:usable], validate=True)
         except binascii.Error:

@@ -103,6 +103,7 @@ SMALL = [
     b'{"data":[{"b64_json":null},{"b64_json":""},{"b64_json":"not base64 at all \\" \\\\"},{"b64_json":"QUI"}]}',
     b'{"a":"say \\"b64_json\\": \\"QUJD\\"","b64_json":"QUJD","c":["b64_json"],"d":{"b64_json":["QUJD"]}}',
     b'{"data":[{"b64_json":"QR==","revised_prompt":"\\u00e9\\ud83e\\udd8a"},{"b64_json":"QUJDRA==QUJD"}]}',
+    b'{"data":[{"b64_json":"QUJDQ\\"UJD"},{"b64_json":"QUJD\\\\"},{"b64_json":"QUJDREVGRw=="}]}',
     '{"data":[{"b64_json":"QUJDé","revised_prompt":"ünïcode 🦊"}]}'.encode(),
 ]
 
