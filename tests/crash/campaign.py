@@ -22,8 +22,8 @@ from tests.faults.drive import frozen_files
 
 AT_RANDOM = "at a random time"
 REAL = "a real process, at a random time"
-_LAST_NTH = {"engine": 4, "fresh": 3}
-"""Points of that part come several times; one of the first so many is taken."""
+_FIRST_FEW = 4
+"""A point of the engine, and the making of a folder, comes several times; one of the first so many is taken."""
 _OTHERWISE = {
     "fresh": {"run start: before commit": 1},
     "opening": {"permit given": 1},
@@ -83,7 +83,7 @@ class Aim:
 
 def _course(chance: random.Random) -> Iterator[str]:
     for part in ("fresh", "opening"):
-        if chance.random() < 0.4:
+        if chance.random() < 0.6:
             yield part
     for _ in range(chance.randint(3, 6)):
         yield "engine"
@@ -100,8 +100,10 @@ def kill(job: Job, part: str, tally: Tally, chance: random.Random) -> str | None
     if part == "real":
         return _kill_process(job, chance)
     if part:
-        nth = chance.randint(1, _LAST_NTH.get(part, 1))
-        child = job.start(_OTHERWISE.get(part, {}) | {tally.choose(part, chance): nth})
+        label = tally.choose(part, chance)
+        several = part == "engine" or label.startswith("folder")
+        nth = chance.randint(1, _FIRST_FEW) if several else 1
+        child = job.start(_OTHERWISE.get(part, {}) | {label: nth})
     else:
         child = job.start()
         time.sleep(chance.uniform(0.0, 0.1 + 0.02 * len(job.rows) / job.concurrency))
