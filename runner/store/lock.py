@@ -13,12 +13,14 @@ from filelock import FileLock, Timeout
 from schemas.exit_codes import ExitCode, JobError
 
 LOCK_NAME = ".lock"
+_LOOK_S = 0.3
+"""Whoever asks `is_held` has a share of the lock for an instant; a runner does not take that for another runner."""
 
 
 @contextmanager
 def held(out: Path, *, wait_s: float) -> Iterator[None]:
     """Hold the folder's lock. Raises JobError (exit 6) when another run still holds it after `wait_s` seconds."""
-    lock = FileLock(out / LOCK_NAME, timeout=wait_s if wait_s > 0 else 0, mode=0o600)
+    lock = FileLock(out / LOCK_NAME, timeout=max(wait_s, _LOOK_S), mode=0o600)
     try:
         lock.acquire()
     except Timeout:

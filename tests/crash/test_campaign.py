@@ -6,11 +6,15 @@ More by hand: `python -m tests.crash --kills 10000 --sigterm 100 --two-runners 1
 from __future__ import annotations
 
 import dataclasses
+import fcntl
+import os
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
+from runner.store import lock
 from tests.crash import campaign, ext4, pairs, stops
 from tests.crash.campaign import Aim
 from tests.crash.forkserver import ForkServer
@@ -63,6 +67,14 @@ def test_a_second_signal_parks_what_is_in_flight_and_nothing_else(ground: Ground
 
 def test_of_two_runners_one_sends(ground: Ground) -> None:
     assert pairs.together(ground, 8, SEED).violations == []
+
+
+def test_a_look_at_a_folder_turns_no_runner_away(tmp_path: Path) -> None:
+    look = os.open(tmp_path / lock.LOCK_NAME, os.O_RDONLY | os.O_CREAT)
+    fcntl.flock(look, fcntl.LOCK_SH)
+    threading.Timer(0.05, os.close, (look,)).start()
+    with lock.held(tmp_path, wait_s=0):
+        pass
 
 
 def test_a_power_cut_of_a_real_file_system_loses_nothing_acknowledged(ground: Ground, tmp_path: Path) -> None:
