@@ -22,7 +22,6 @@ from tests.crash.jobs import HANG_S, Ground, Job
 from tests.crash.points import POINTS
 from tests.crash.witness import Witness
 
-pytestmark = pytest.mark.xdist_group("crash")
 SEED = 20261122
 
 

@@ -12,7 +12,6 @@ from tests.crash.disk import Disk
 from tests.crash.powerloss import SCENARIOS, Scenario, prove
 from tests.crash.tracing import Op
 
-pytestmark = pytest.mark.xdist_group("crash")
 CREATED = Op("openat", ("/r/t",), created=True)
 WRITTEN = Op("write", ("/r/t",), b"whole")
 SYNCED = Op("fsync", ("/r/t",))

@@ -9,7 +9,6 @@ from tests.faults.checks import CHECKS, check_all
 from tests.faults.drive import run_all
 from tests.faults.judge import Verdict, judge_all
 
-pytestmark = pytest.mark.xdist_group("faults")
 
 
 @pytest.fixture(scope="module")
