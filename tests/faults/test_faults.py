@@ -10,7 +10,6 @@ from tests.faults.drive import run_all
 from tests.faults.judge import Verdict, judge_all
 
 
-
 @pytest.fixture(scope="module")
 def judged(tmp_path_factory: pytest.TempPathFactory) -> tuple[dict[str, Verdict], dict[str, list[str]]]:
     """Verdicts by fault and problems by check, of one pass over everything."""
