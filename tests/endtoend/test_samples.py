@@ -78,7 +78,7 @@ MISTAKES = {
 
 MALFORMED = (
     "line 11: has 8 fields, the header has 7; put quotes around a value that holds ','",
-    "line 12: has 2 fields, the header has 7; put quotes around a value that holds ','",
+    "line 12: has 2 fields, the header has 7; add what is missing",
     "line 13: its quotes do not match (',' expected after '\"'); close each quoted value and double the quotes "
     "inside it",
     "line 14: byte 719 of the file (0xe9) is not UTF-8; convert the file first, for example with: "
