@@ -59,8 +59,8 @@ class WindowLog:
 
 
 def margin_s(window_s: float) -> float:
-    """Jitter allowed for between our clock and the service's: half a percent of the window, at least 4 ms."""
-    return max(0.004, 0.005 * window_s)
+    """Jitter allowed for on the way to the service: half a percent of the window, and 18 ms of a second or more."""
+    return max(0.018 * min(1.0, window_s), 0.005 * window_s)
 
 
 def spacing(rate: float, window_s: float, heaviest: float = 1.0) -> tuple[float, float]:
