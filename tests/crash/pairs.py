@@ -5,18 +5,19 @@ from __future__ import annotations
 
 import random
 import shutil
-import signal
 import time
 from collections import Counter
 from dataclasses import dataclass, field
 
 from tests.crash.campaign import finish
 from tests.crash.jobs import HANG_S, Ground, Job
-from tests.crash.stops import WHOLE
+from tests.crash.rows import Sort
+from tests.faults.marker import write
 
 LOCKED = 6
-_FEWEST_ROWS = 16
-"""So many slow rows take longer than the later runner needs to start."""
+_ROWS = 16
+_SLOW = (Sort("slow", 1, "succeeded", write("late", after=0.1)),)
+"""So many of these take longer than the later runner needs to start and to find the lock taken."""
 
 
 @dataclass
@@ -34,7 +35,7 @@ def together(ground: Ground, times: int, seed: int) -> Pairs:
     for number in range(times):
         chance = random.Random(f"{seed}/pair/{number}")
         name = f"pair-{seed}-{number}"
-        job = Job(ground, name, chance, count=_FEWEST_ROWS, sorts=WHOLE, slots=(1, 2))
+        job = Job(ground, name, chance, count=_ROWS, sorts=_SLOW, slots=(1, 2))
         problems = [] if chance.random() < 0.5 else _killed_once(job, chance)
         before = len(job.history().all("request"))
         children = [job.start(key="sk-first")]
@@ -56,8 +57,6 @@ def together(ground: Ground, times: int, seed: int) -> Pairs:
 
 
 def _killed_once(job: Job, chance: random.Random) -> list[str]:
-    child = job.start()
-    time.sleep(chance.uniform(0.1, 0.3))
-    child.signal(signal.SIGKILL)
-    child.wait(HANG_S)
+    """Kill a run while rows are still to be sent."""
+    job.start({"outcome: after commit": chance.randint(1, 4)}).wait(HANG_S)
     return job.judge.after_kill(job.history())
