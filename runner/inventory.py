@@ -12,11 +12,16 @@ from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from jobs.naming import EXTENSIONS, image_name, quarantine_name
 from runner.store.durable import Folder, sync_above
+from schemas.failures import RowStatus
 
 _ALTERED = re.compile(r"(.+)\.altered(?:-\d+)?")
 """The name that a repair gives a file that stood in the place of another; it is kept as it was."""
 
+_ATTEMPT = re.compile(
+    rf"\b(?P<attempt>\d{{1,18}})(?:-(?P<index>\d{{1,9}})\.(?:{'|'.join(EXTENSIONS.values())})|\.body)$"
+)
 _TOPS = ("images", "quarantine")
 
 
@@ -68,7 +73,9 @@ def check_files(
         problem = _file_problem(out / expected.path, expected)
         if problem is not None:
             lost[expected.path] = expected, problem
-    strays = _digests(out, (path for path in _stray_files(out) if path not in named))
+    strays = _digests(
+        out, (path for path in _stray_files(out) if path not in named and _is_older(out / path, before_s))
+    )
     homes = _homes((expected for expected, _ in lost.values()), strays | _digests(out, lost))
     restored = _put_back(repair_in, homes) if repair_in else set()
     problems = [
@@ -79,15 +86,44 @@ def check_files(
     ]
     used = {homes[path] for path in restored}
     left = (path for path in strays if path not in used and _kept_for(path) not in named)
-    problems += [
-        Problem(path, "not in the ledger: no file of imagemill's")
-        for path in left
-        if before_s is None or (out / path).lstat().st_mtime < before_s
-    ]
+    told = ((path, _stray_problem(connection, path)) for path in left)
+    problems += [Problem(path, problem) for path, problem in told if problem is not None]
     problems += [
         Problem(path, "a symbolic link stands in place of a folder") for path in _linked_folders(out)
     ]
     return len(named), problems
+
+
+def _is_older(path: Path, before_s: float | None) -> bool:
+    return before_s is None or path.lstat().st_mtime < before_s
+
+
+def _stray_problem(connection: sqlite3.Connection, path: str) -> str | None:
+    """What is wrong with a file that no record names. None: an attempt that is settled as unknown left it.
+
+    A kill leaves such files: some of an answer's images, or a body, whose outcome was not recorded. They were paid for.
+    """
+    match = _ATTEMPT.search(path)
+    attempt = None
+    if match is not None:
+        attempt = connection.execute(
+            "SELECT row_id, status FROM attempts JOIN items USING (item) LEFT JOIN outcomes USING (attempt) "
+            "WHERE attempt = ?",
+            (int(match["attempt"]),),
+        ).fetchone()
+    if match is None or attempt is None or path not in _names(match, attempt[0]):
+        return "not in the ledger: no file of imagemill's"
+    if attempt[1] is None:
+        return "left by a run that was killed; the next run, or --repair, takes it in where it is whole"
+    return None if attempt[1] == RowStatus.PARKED else "not in the ledger: no file of imagemill's"
+
+
+def _names(match: re.Match[str], row_id: str) -> set[str]:
+    """The names that files of this attempt have."""
+    number = int(match["attempt"])
+    if match["index"] is None:
+        return {quarantine_name(number, row_id)}
+    return {image_name(number, int(match["index"]), row_id, kind) for kind in EXTENSIONS}
 
 
 def _file_problem(path: Path, expected: Expected) -> str | None:

@@ -245,7 +245,7 @@ def test_an_image_whose_outcome_was_not_recorded_is_adopted(out: Path) -> None:
     edit(out, "DELETE FROM images WHERE attempt = 3", "DELETE FROM outcomes WHERE attempt = 3")
     (out / ".tmp/row-3.0123456789ab").write_bytes(b"half")
     assert found(out) == {
-        FOX: "not in the ledger: no file of imagemill's",
+        FOX: "left by a run that was killed; the next run, or --repair, takes it in where it is whole",
         ".tmp/row-3.0123456789ab": "left by a run that was killed",
         "results.parquet": "not what manifest and ledger say now",
     }
@@ -260,6 +260,26 @@ def test_an_attempt_without_an_image_is_parked_and_not_bought_again(out: Path) -
     repaired(out)
     summary = api.status(out)
     assert (summary.by_status, summary.requests_sent) == ({"succeeded": ROWS - 1, "parked": 1}, ROWS)
+
+
+def test_what_an_undecided_attempt_left_is_kept_and_is_no_damage(out: Path) -> None:
+    """One of two images, and a body: paid for, on disk, and not recorded when the kill came."""
+    forget = ("DELETE FROM images WHERE attempt IN (3, 4)", "DELETE FROM outcomes WHERE attempt IN (3, 4)")
+    edit(out, *forget, "UPDATE attempts SET n = 2 WHERE attempt = 3")
+    (out / "quarantine").mkdir()
+    body = (out / HARE).rename(out / "quarantine/row-4-4.body")
+    assert {*found(out)} == {FOX, "quarantine/row-4-4.body", "results.parquet"}
+    assert [*repaired(out)[0]] == ["results.parquet"]
+    assert api.status(out).by_status == {"succeeded": ROWS - 2, "parked": 2}
+    assert (found(out), (out / FOX).is_file(), body.is_file()) == ({}, True, True)
+
+
+@pytest.mark.parametrize(
+    "name", ["images/0000/row-3-3-1.png", "images/0000/row-9-3-0.png", "images/3-3-0.png"]
+)
+def test_a_name_like_ours_makes_no_file_ours(out: Path, name: str) -> None:
+    (out / name).write_bytes(b"x")
+    assert found(out) == {name: "not in the ledger: no file of imagemill's"}
 
 
 # A damaged ledger
