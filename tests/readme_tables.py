@@ -35,7 +35,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [
         titles,
         ["---"] * len(titles),
-        *([str(cell).replace("|", "\\|") for cell in row] for row in rows),
+        *([str(cell).replace("|", "\\|").replace("<", "&lt;") for cell in row] for row in rows),
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
