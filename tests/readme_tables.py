@@ -35,7 +35,7 @@ def _table(head: Iterable[str], rows: Iterable[Iterable[object]]) -> str:
     lines = [
         titles,
         ["---"] * len(titles),
-        *([str(cell).replace("|", "\\|").replace("<", "&lt;") for cell in row] for row in rows),
+        *([str(cell).replace("|", "\\|") for cell in row] for row in rows),
     ]
     return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
 
@@ -61,7 +61,7 @@ def _option_rows() -> Iterator[tuple[str, str, str]]:
         if isinstance(option, click.Option):
             flag = f"{option.opts[-1]} {option.metavar or ''}".strip()
             key = keys.get(option.opts[-1])
-            yield f"`{flag}`", f"`{key}`" if key else "", option.help or ""
+            yield f"`{flag}`", f"`{key}`" if key else "", (option.help or "").replace("<", "&lt;")
 
 
 def options() -> str:
