@@ -160,7 +160,8 @@ def read_error(document: Any, text: str) -> ServiceError:
         for name in ("detail", "message", "msg", "error_message"):
             if document.get(name):
                 message = document[name] if isinstance(document[name], str) else repr(document[name])
-                return ServiceError(message, _word(document.get("code")), _word(document.get("type")), True)
+                own = name != "message" or "code" in document  # a bare `message` is how cloud gateways speak
+                return ServiceError(message, _word(document.get("code")), _word(document.get("type")), own)
     return ServiceError(_plain(text), None, None, False)
 
 

@@ -29,6 +29,8 @@ class Budget:
         if self.caps.max_requests is not None and self.requests >= self.caps.max_requests:
             return f"--max-requests {self.caps.max_requests} reached"
         if self.caps.max_cost is not None:
+            if estimate.high is None:
+                return "--max-cost cannot be kept: no price is known for the next request; add --price USD (an image)"
             after = self.spent_usd + self.reserved_usd + self.amount(estimate)
             if after > self.caps.max_cost + 1e-9:
                 return f"--max-cost {self.caps.max_cost:g} reached: {self.spent_usd:.4g} USD spent or maybe spent"

@@ -253,7 +253,6 @@ def test_every_way_to_break_has_a_kind() -> None:
         ({"code": 422, "message": "bad"}, "bad", "422", None),
         ({"code": "e", "msg": "bad"}, "bad", "e", None),
         ({"error_message": "bad"}, "bad", None, None),
-        ({"error": None, "message": "bad"}, "bad", None, None),
         ({"errors": {"message": "bad"}}, "bad", None, None),
     ],
 )
@@ -262,6 +261,15 @@ def test_error_documents_of_every_known_shape(
 ) -> None:
     found = read_error(document, json.dumps(document))
     assert (found.message, found.code, found.kind, found.own_json) == (message, code, kind, True)
+
+
+def test_a_bare_message_is_how_cloud_gateways_speak_and_not_the_services_own_error() -> None:
+    found = read_error({"message": "Internal server error"}, "")
+    assert (found.message, found.own_json) == ("Internal server error", False)
+    failure = refused(
+        500, {}, {"message": "Internal server error"}, "", now=0.0, server_error_billed=Billed.NO
+    )
+    assert failure.kind is KIND.GATEWAY
 
 
 @pytest.mark.parametrize("document", [None, [], ["error"], "error", 5, {}, {"data": []}, {"error": None}])
