@@ -55,7 +55,7 @@ def test_kills(ground: Ground) -> None:
 
 
 def test_sigterm_parks_nothing(ground: Ground) -> None:
-    assert stops.drained(ground, 12, SEED).violations == []
+    assert stops.drained(ground, 10, SEED).violations == []
 
 
 def test_a_second_signal_parks_what_is_in_flight_and_nothing_else(ground: Ground) -> None:
@@ -65,7 +65,7 @@ def test_a_second_signal_parks_what_is_in_flight_and_nothing_else(ground: Ground
 
 
 def test_of_two_runners_one_sends(ground: Ground) -> None:
-    assert pairs.together(ground, 8, SEED).violations == []
+    assert pairs.together(ground, 6, SEED).violations == []
 
 
 def test_a_look_at_a_folder_turns_no_runner_away(tmp_path: Path) -> None:
