@@ -113,7 +113,7 @@ def attack(ground: Ground, disk: LoopDisk, cuts: int, seed: int) -> Cuts:
         if done.total >= cuts:
             return done
         chance = chance_of(seed, number)
-        job = Job(ground, f"cut-{seed}-{number}", chance, count=chance.randint(16, 40))
+        job = Job(ground, f"power-{seed}-{number}", chance, count=chance.randint(16, 40))
         disk.settle()
         problems: list[str] = []
         for _ in range(_CUTS_A_JOB):
