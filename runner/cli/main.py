@@ -26,7 +26,7 @@ SUMMARIES = {
 }
 PACKAGES = ("schemas", "jobs", "runner")
 
-_LOCAL_ERRNO = (errno.ENOSPC, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS)
+_LOCAL_ERRNO = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS)
 _EPILOG = (
     'Completion: eval "$(_IMAGEMILL_COMPLETE=bash_source imagemill)"; zsh_source and fish_source work alike.'
 )
