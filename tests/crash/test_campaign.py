@@ -76,6 +76,7 @@ def test_a_look_at_a_folder_turns_no_runner_away(tmp_path: Path) -> None:
         pass
 
 
+@pytest.mark.campaign
 def test_a_power_cut_of_a_real_file_system_loses_nothing_acknowledged(ground: Ground, tmp_path: Path) -> None:
     try:
         with ext4.disk(tmp_path) as disk:
