@@ -88,9 +88,16 @@ class Laboratory:
 
     def ask(self, tests: tuple[str, ...], *, all_of_them: bool = False) -> Outcome:
         """Run these tests; unless all are wanted, until a few have failed."""
-        self._results.unlink(missing_ok=True)
         most = [] if all_of_them else [f"--maxfail={_MOST_FAILURES}"]
-        options = ["-q", "-p", "no:cacheprovider", "-o", "junit_family=xunit1", f"--junitxml={self._results}"]
+        options = [
+            "-q",
+            "--tb=no",
+            "-p",
+            "no:cacheprovider",
+            "-o",
+            "junit_family=xunit1",
+            f"--junitxml={self._results}",
+        ]
         environ = {name: value for name, value in os.environ.items() if name != "PYTHONPATH"}
         done = subprocess.run(
             [self._python, "-m", "pytest", *options, *most, *tests],
@@ -104,7 +111,9 @@ class Laboratory:
         )
         if not self._results.exists():
             raise RuntimeError(f"pytest did not run: {done.stdout[-2000:]}")
-        return _read(self._results)
+        outcome = _read(self._results)
+        self._results.unlink()
+        return outcome
 
 
 def _read(results: Path) -> Outcome:
