@@ -24,7 +24,7 @@ def _simulate(**values: Any) -> int:
     scenario = values["scenario"]
     config = configure(
         scenario=None if scenario is None else Path(scenario),
-        **{name: values[name] for name in ("seed", "profile", "latency", "rpm", "ipm")},
+        **{name: values[name] for name in ("seed", "profile", "dialect", "latency", "rpm", "ipm")},
     )
     code = serve(config, values["port"])
     if values["as_json"]:
@@ -63,6 +63,12 @@ command = Command(
             help="whose behaviour: dieyuyun (default) or openai",
         ),
         Option(
+            ["--dialect"],
+            group="Server",
+            metavar="NAME",
+            help="whose protocol: official (default), dieyuyun, evolink, azure, … (a wrong name lists them)",
+        ),
+        Option(
             ["--latency"], group="Server", type=click.FloatRange(min=0), help="median seconds (default 0.2)"
         ),
         Option(["--rpm"], group="Server", type=_POSITIVE, help="requests a minute (default: no limit)"),
@@ -75,6 +81,7 @@ command = Command(
         *common_options(),
     ],
     help="Serve the Images API on 127.0.0.1 until Ctrl-C, with drawn images and without cost."
-    " The first line on stdout is `base_url=http://127.0.0.1:N/v1`; any Bearer key but `invalid` is good."
+    " The first line on stdout is `base_url=http://127.0.0.1:N/v1` (or the dialect's own path);"
+    " any Bearer key but `invalid` is good."
     " With --json the last line is the JSON object.",
 )

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import tomllib
 from dataclasses import dataclass, replace
+from difflib import get_close_matches
 from pathlib import Path
 
 from runner.simulator.answers import Latency
+from runner.simulator.dialects import DIALECTS, OFFICIAL
 from runner.simulator.faults import Fault
 from runner.simulator.timetable import LimitsChange, Outage
 from runner.simulator.windows import Limits
@@ -23,10 +25,12 @@ class SimulatorConfig:
     """Everything that decides how the simulator behaves.
 
     seed: of images, latencies and shares. profile: `dieyuyun` or `openai`, whose documented behaviour it has.
+    dialect: a name in `DIALECTS`, whose protocol it speaks.
     """
 
     seed: int = 0
     profile: str = "dieyuyun"
+    dialect: str = OFFICIAL
     latency: Latency = DEFAULT_LATENCY
     limits: Limits = NO_LIMITS
     limits_changes: tuple[LimitsChange, ...] = ()
@@ -39,6 +43,7 @@ def configure(
     scenario: Path | None = None,
     seed: int | None = None,
     profile: str | None = None,
+    dialect: str | None = None,
     latency: float | None = None,
     rpm: float | None = None,
     ipm: float | None = None,
@@ -46,8 +51,12 @@ def configure(
     """The configuration from a scenario file and options; an option that is not None goes before the file.
 
     latency: median seconds, 0 for none; the p95 is then 2.5 times as much. rpm, ipm: requests and images a window.
-    Raises JobError (exit 2) naming every mistake of the scenario file.
+    Raises JobError (exit 2) naming every mistake of the scenario file, or a dialect that there is not.
     """
+    if dialect is not None and dialect not in DIALECTS:
+        close = get_close_matches(dialect, DIALECTS, n=1, cutoff=0.5)
+        fix = (f"did you mean {close[0]!r}? " if close else "") + f"valid: {', '.join(DIALECTS)}"
+        raise JobError(f"unknown dialect {dialect!r}", fix=fix)
     config = SimulatorConfig() if scenario is None else _read(scenario)
     if latency is not None:
         config = replace(config, latency=Latency(latency, latency * P95_TO_MEDIAN))
@@ -61,6 +70,7 @@ def configure(
         limits=limits,
         seed=config.seed if seed is None else seed,
         profile=config.profile if profile is None else profile,
+        dialect=config.dialect if dialect is None else dialect,
     )
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import time
 from collections import OrderedDict
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
@@ -12,9 +13,9 @@ from aiohttp import web
 
 from runner.simulator.drawing import Picture
 from runner.simulator.faults import KINDS, Fault, Stage
+from runner.simulator.protocol import Dialect
 from runner.simulator.wire import cut_body
 
-URL_LIFE_S = 3600.0
 MOST_URLS = 200_000
 """URLs that are remembered; the oldest are forgotten first and then answer 404."""
 
@@ -34,18 +35,22 @@ class Entry:
 
 
 class UrlBook:
-    """The URLs that are alive."""
+    """The URLs that are alive, as one dialect has them."""
 
-    def __init__(self) -> None:
+    def __init__(self, dialect: Dialect) -> None:
+        self._dialect = dialect
         self._entries: OrderedDict[str, Entry] = OrderedDict()
 
     def add(self, picture: Picture, fault: Fault | None, now: float) -> str:
-        """A new path with a signature for `picture`: `/files/<random>.png?sig=…`."""
-        name, signature = f"{secrets.token_urlsafe(18)}.{picture.format}", secrets.token_urlsafe(24)
-        self._entries[name] = Entry(picture, fault, signature, now + URL_LIFE_S)
+        """A new path for `picture`: `/files/<random>.png?sig=…`; without a signature where the dialect has none."""
+        name = f"{secrets.token_urlsafe(18)}.{picture.format}"
+        signature = secrets.token_urlsafe(24) if self._dialect.signed else ""
+        self._entries[name] = Entry(picture, fault, signature, now + self._dialect.url_life_s)
         if len(self._entries) > MOST_URLS:
             self._entries.popitem(last=False)
-        return f"/files/{name}?sig={signature}"
+        if self._dialect.relative:
+            return f"{self._dialect.files}{name}?exp={int(time.time() + self._dialect.url_life_s)}&sig={signature}"
+        return f"{self._dialect.files}{name}" + (f"?sig={signature}" if signature else "")
 
     def find(self, name: str, signature: str, now: float) -> Entry | web.Response:
         """The entry, or the answer for a URL that is unknown, wrongly signed or expired."""
@@ -60,7 +65,7 @@ class UrlBook:
 
 
 def answer_url(origin: str, path: str, fault: Fault | None) -> str:
-    """The URL to put into the answer. origin: scheme and host of this server as the caller knows it."""
+    """The URL to put into the answer. origin: scheme and host of this server as the caller knows it; "" for relative."""
     if fault and fault.kind == "url_relative":
         return path
     if fault and fault.kind == "url_foreign":

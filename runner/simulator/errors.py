@@ -32,8 +32,11 @@ class ServiceError(Exception):
         self.param = param
         self.headers = headers or {}
 
+    has_own_shape = False
+    """Whether `document` is what every dialect answers."""
+
     def document(self) -> dict[str, Any]:
-        """The JSON document of the answer."""
+        """The JSON document of the answer, in OpenAI's shape."""
         return error_document(self.message, self.type, self.code, self.param)
 
 
@@ -156,6 +159,8 @@ def refusal_error(fault: Fault, request_id: str) -> ServiceError:
 
 
 class _DetailError(ServiceError):
+    has_own_shape = True
+
     def document(self) -> dict[str, Any]:
         return {"detail": [{"loc": ["body", "prompt"], "msg": self.message, "type": "string_type"}]}
 

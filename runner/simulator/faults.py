@@ -23,6 +23,7 @@ class Stage(Enum):
     DOCUMENT = "200 and whole, but the document is odd"
     IMAGE = "200 and a good document, but the image's bytes are odd"
     URL = "a good answer with a URL, which misbehaves when it is fetched"
+    TASK = "a task that goes another way than from queued to done"
 
 
 PARAMETERS: dict[Stage, tuple[str, ...]] = {
@@ -32,6 +33,7 @@ PARAMETERS: dict[Stage, tuple[str, ...]] = {
     Stage.DOCUMENT: (),
     Stage.IMAGE: ("format",),
     Stage.URL: ("location", "status"),
+    Stage.TASK: ("polls", "status", "code", "message", "retry_after"),
 }
 """Optional parameters of a fault by the stage of its kind, besides the common ones."""
 COMMON_PARAMETERS = ("delay", "billed")
@@ -44,6 +46,7 @@ class Kind:
     billed: whether the service charges for the images of such a request (a fault's own `billed` overrides it).
     late: comes only after the time that an answer takes; otherwise at once. delay_s: extra seconds when not given.
     paces: the delay is not one before the answer but the fault's own business.
+    for_task: only requests for a task meet it (True), only others (False), all (None).
     """
 
     name: str
@@ -53,6 +56,7 @@ class Kind:
     late: bool = True
     delay_s: float = 0.0
     paces: bool = False
+    for_task: bool | None = None
 
 
 _REFUSALS = (
@@ -147,10 +151,38 @@ _OTHERS = (
     Kind("url_foreign", Stage.URL, "the answer's URL is `location` (default: a private address)", True),
     Kind("url_relative", Stage.URL, "the answer's URL is relative; the image is good", True),
 )
+_TASKS = (
+    ("task_failed", False, "the task ends as failed, for no reason of the prompt's"),
+    ("task_moderated", False, "the task ends as failed, refused by the safety system"),
+    ("task_vanished", True, "every poll answers 404"),
+    ("task_never_ends", True, "the task is processing for ever"),
+    ("task_backwards", True, "the first three polls see it nearly done, queued, half done; then it goes on"),
+    ("task_changes_id", True, "polls answer with another id, which answers 404 itself"),
+    ("task_fewer_images", True, "the task is done with one image fewer than asked for"),
+    (
+        "task_unknown_status",
+        True,
+        "a word that nobody knows while it goes on, in the first `polls` (2) anyway",
+    ),
+    ("poll_errors", True, "the first `polls` (3) answer 429, 500 and a 502 page in turn, or `status`"),
+    ("poll_hang", True, "the first `polls` (1) are never answered"),
+    ("sync_in_async_reply", True, "images at once for a request that asked for a task"),
+)
 
 KINDS: dict[str, Kind] = {
     kind.name: kind
-    for kind in (*(Kind(name, Stage.REFUSAL, text, False, late) for name, late, text in _REFUSALS), *_OTHERS)
+    for kind in (
+        *(Kind(name, Stage.REFUSAL, text, False, late) for name, late, text in _REFUSALS),
+        *_OTHERS,
+        *(Kind(name, Stage.TASK, text, billed, for_task=True) for name, billed, text in _TASKS),
+        Kind(
+            "task_in_sync_reply",
+            Stage.TASK,
+            "a task for a request that did not ask for one",
+            True,
+            for_task=False,
+        ),
+    )
 }
 """Every kind by name, in the order in which they are listed."""
 
@@ -167,7 +199,8 @@ class Fault:
     match: searched in the prompt. rows: places of distinct prompts in order of first arrival, from 0.
     share: 0 to 1, that part of all prompts, chosen by a hash of seed and prompt.
     times: only the first so many admitted attempts of a prompt; None means always.
-    delay: extra seconds. billed, status, code, message, retry_after, at_byte, location, format: None means the kind's.
+    delay: extra seconds. polls: how many polls of a task meet it.
+    billed, status, code, message, retry_after, at_byte, location, format: None means the kind's.
     """
 
     kind: str
@@ -184,6 +217,7 @@ class Fault:
     at_byte: int | None = None
     location: str | None = None
     format: str | None = None
+    polls: int | None = None
 
     @property
     def is_billed(self) -> bool:
@@ -212,10 +246,14 @@ class FaultPlan:
         self._seed = seed
         self._met: Counter[tuple[int, str]] = Counter()
 
-    def choose(self, prompt: str, row: int) -> Fault | None:
-        """The fault that this attempt meets, counted as met. row: the prompt's place, see `Fault.rows`."""
+    def choose(self, prompt: str, row: int, *, for_task: bool = False) -> Fault | None:
+        """The fault that this attempt meets, counted as met. row: the prompt's place, see `Fault.rows`.
+
+        for_task: the request asks for a task.
+        """
         for place, fault in enumerate(self._faults):
-            if not self._applies(place, fault, prompt, row):
+            meant = KINDS[fault.kind].for_task in (None, for_task)
+            if not meant or not self._applies(place, fault, prompt, row):
                 continue
             if fault.times is None:
                 return fault

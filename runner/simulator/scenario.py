@@ -10,6 +10,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationErr
 
 from runner.simulator.answers import Latency
 from runner.simulator.config import P95_TO_MEDIAN, SimulatorConfig
+from runner.simulator.dialects import DIALECTS, OFFICIAL
 from runner.simulator.faults import KINDS, PARAMETERS, Fault, parameters
 from runner.simulator.spoiling import FORMATS
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
@@ -42,6 +43,12 @@ def _outage_kind(name: str) -> str:
 def _known_profile(name: str) -> str:
     if name not in PROFILES:
         raise ValueError(f"unknown profile {name!r}; {_nearest(name, list(PROFILES))}")
+    return name
+
+
+def _known_dialect(name: str) -> str:
+    if name not in DIALECTS:
+        raise ValueError(f"unknown dialect {name!r}; {_nearest(name, list(DIALECTS))}")
     return name
 
 
@@ -106,6 +113,7 @@ class FaultTable(_Table):
     retry_after: Annotated[float, Field(ge=0)] | str | None = None
     at_byte: int | None = Field(None, ge=0)
     location: str | None = None
+    polls: int | None = Field(None, ge=1, description="polls of a task that meet the fault")
     format: Literal[FORMATS] | None = None  # type: ignore[valid-type]
 
 
@@ -114,6 +122,7 @@ class ScenarioFile(_Table):
 
     seed: int = 0
     profile: Annotated[str, AfterValidator(_known_profile)] = "dieyuyun"
+    dialect: Annotated[str, AfterValidator(_known_dialect)] = OFFICIAL
     latency: LatencyTable = LatencyTable()
     limits: LimitsTable = LimitsTable()
     limits_change: list[LimitsChangeTable] = Field(default_factory=list)
@@ -221,6 +230,7 @@ def _config(scenario: ScenarioFile) -> SimulatorConfig:
     return SimulatorConfig(
         seed=scenario.seed,
         profile=scenario.profile,
+        dialect=scenario.dialect,
         latency=Latency(median, max(p95, median)),
         limits=Limits(**dict(scenario.limits)),
         limits_changes=tuple(

@@ -16,6 +16,7 @@ from pathlib import Path
 from aiohttp import web
 
 from runner.simulator.config import SimulatorConfig, configure
+from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults import kinds_table
 from runner.simulator.service import Service
 from schemas.endpoints import PROFILES
@@ -39,6 +40,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             scenario=options.scenario,
             seed=options.seed,
             profile=options.profile,
+            dialect=options.dialect,
             latency=options.latency,
             rpm=options.rpm,
             ipm=options.ipm,
@@ -52,7 +54,9 @@ def main(argv: Sequence[str] | None = None) -> int:
 def serve(config: SimulatorConfig, port: int = 0, *, parent_stdin: bool = False) -> int:
     """Serve on 127.0.0.1 until SIGINT, SIGTERM or, with `parent_stdin`, the end of stdin; returns 0.
 
-    port: 0 takes a free one. The first line on stdout is `base_url=http://127.0.0.1:N/v1`, once it listens.
+    port: 0 takes a free one. The first line on stdout is `base_url=` and what `images/generations` is appended to
+    (a query goes after that): `http://127.0.0.1:N/v1`, or another path where the dialect has one. It comes once the
+    server listens.
     Raises JobError where the port is in use.
     """
     _allow_connections()
@@ -74,7 +78,9 @@ async def _serve(config: SimulatorConfig, port: int, parent_stdin: bool) -> None
     await runner.setup()
     try:
         await _listen(runner, port)
-        sys.stdout.write(f"base_url=http://{HOST}:{runner.addresses[0][1]}/v1\n")
+        dialect = DIALECTS[config.dialect]
+        root = f"http://{HOST}:{runner.addresses[0][1]}"
+        sys.stdout.write(f"base_url={root}{dialect.base}{dialect.base_query}\n")
         sys.stdout.flush()
         if parent_stdin:
             threading.Thread(target=_until_eof, args=(loop, stop), daemon=True).start()
@@ -131,6 +137,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--ipm", type=_positive, help="images a minute (default: no limit)")
     add("--seed", type=int, help="of images, latencies and shares (default 0)")
     add("--profile", choices=tuple(PROFILES), help="whose behaviour (default dieyuyun)")
+    add("--dialect", metavar="NAME", help=f"whose protocol (default official): {', '.join(DIALECTS)}")
     add("--scenario", type=Path, metavar="FILE", help="limits, latency and faults (TOML)")
     add("--list-faults", action="store_true", help="print the kinds of faults and exit")
     add("--parent-stdin", action="store_true", help="exit at the end of stdin")

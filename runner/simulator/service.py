@@ -7,40 +7,44 @@ import json
 import time
 import uuid
 from collections.abc import AsyncIterator, Awaitable, Callable
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any
 
-import pybase64
 from aiohttp import web
 
 from runner.simulator import wire
-from runner.simulator.answers import answer_document, latency_of, picture_of
+from runner.simulator.answers import latency_of
 from runner.simulator.config import SimulatorConfig
-from runner.simulator.downloads import UrlBook, answer_url, download
+from runner.simulator.dialects import DIALECTS
+from runner.simulator.documents import Document, error_body, synchronous_answer
 from runner.simulator.errors import ServiceError, page_of, refusal_error
 from runner.simulator.faults import KINDS, Fault, FaultPlan, Stage
-from runner.simulator.spoiling import image_bytes, images_made, spoil, wants_base64
+from runner.simulator.polls import Polls
+from runner.simulator.reading import caller_key, read_order, wants_task
+from runner.simulator.studio import Studio
 from runner.simulator.tally import PromptTally, Tally
+from runner.simulator.tasks import Task
 from runner.simulator.timetable import Timetable
-from runner.simulator.validation import Order, check_order, read_document
+from runner.simulator.validation import Order, read_document
 from runner.simulator.windows import Limiter
 from schemas.endpoints import PROFILES
 
-GENERATIONS = "/v1/images/generations"
+GENERATIONS = "images/generations"
 MAX_BODY_BYTES = 2**20
-REFUSED_KEY = "invalid"
 CALLER_GONE = 499
-_DRAWING_THREADS = 2
+KEY_HEADERS = ("Authorization", "x-api-key", "api-key")
+SUBMIT_STAGES = (Stage.REFUSAL, Stage.PAGE, Stage.WIRE)
+"""Stages of faults that a submit meets; those of the others show in the finished task."""
+_TURNING = ("task_in_sync_reply", "sync_in_async_reply")
+"""Kinds that answer with what was not asked for."""
 
 _Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
 
 @dataclass(slots=True)
 class Attempt:
-    """One POST for images on its way through; `key`, `fault` and `number` are known once it is admitted.
+    """One POST for images on its way through; `key`, `fault`, `number` and `task` are known once it is admitted.
 
-    started: seconds, monotonic. number: which request for its prompt this is, from 1.
+    started: seconds, monotonic. number: which request for its prompt this is, from 1. task: None for an answer at once.
     """
 
     request: web.Request
@@ -49,6 +53,7 @@ class Attempt:
     key: str = ""
     fault: Fault | None = None
     number: int = 0
+    task: Task | None = None
 
 
 class Service:
@@ -56,35 +61,42 @@ class Service:
 
     def __init__(self, config: SimulatorConfig) -> None:
         self.config = config
+        self.dialect = DIALECTS[config.dialect]
         self.tally = Tally()
         self.limiter = Limiter(config.limits)
         self.timetable = Timetable(config.limits, config.limits_changes, config.outages)
         self.first_request: float | None = None
         self.plan = FaultPlan(config.faults, config.seed)
-        self.urls = UrlBook()
-        self.pool = ThreadPoolExecutor(_DRAWING_THREADS, thread_name_prefix="draw")
+        self.studio = Studio(config, self.dialect)
+        self.polls = Polls(self.dialect, self.studio, self.tally)
 
     def application(self) -> web.Application:
         """The routes, ready to be run."""
-        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[_json_errors])
-        app.router.add_post(GENERATIONS, self.generations)
-        app.router.add_get("/v1/models", self.models)
-        app.router.add_get("/files/{name}", self.files)
+        app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[self._json_errors])
+        base = self.dialect.route or self.dialect.base
+        app.router.add_post(f"{base}/{GENERATIONS}", self.generations)
+        if self.dialect.switch.path:
+            app.router.add_post(f"{base}/{self.dialect.switch.path}", self.generations)
+        for path in self.polls.paths(base):
+            app.router.add_get(path, self.polls.poll)
+        app.router.add_get(f"{base}/models", self.models)
+        app.router.add_get(f"{self.dialect.files}{{name}}", self.files)
         app.router.add_get("/stats", self.stats)
-        app.cleanup_ctx.append(self._pool_life)
+        app.cleanup_ctx.append(self._studio_life)
         return app
 
-    async def _pool_life(self, app: web.Application) -> AsyncIterator[None]:
+    async def _studio_life(self, app: web.Application) -> AsyncIterator[None]:
         yield
-        self.pool.shutdown(wait=False, cancel_futures=True)
+        self.studio.close()
 
     async def stats(self, request: web.Request) -> web.Response:
         """`GET /stats`: what was charged, without a key."""
-        return web.json_response(self.tally.document(self.limiter))
+        tasks = self.polls.book.document(time.monotonic())
+        return web.json_response(self.tally.document(self.limiter) | tasks)
 
     async def models(self, request: web.Request) -> web.Response:
-        """`GET /v1/models`."""
-        caller_key(request)
+        """`GET …/models`."""
+        caller_key(request, self.dialect)
         names = [PROFILES[self.config.profile].model, "gpt-image-2", "gpt-image-1.5", "gpt-image-1-mini"]
         owned = {"object": "model", "created": 1_776_729_600, "owned_by": "simulator"}
         return web.json_response(
@@ -94,15 +106,12 @@ class Service:
     async def files(self, request: web.Request) -> web.StreamResponse:
         """`GET /files/…`: an image that an answer named by URL; no key needed."""
         self.tally.downloads += 1
-        self.tally.downloads_with_key += "Authorization" in request.headers or "x-api-key" in request.headers
-        now = asyncio.get_running_loop().time()
-        entry = self.urls.find(request.match_info["name"], request.query.get("sig", ""), now)
-        if isinstance(entry, web.Response):
-            return entry
-        return await download(request, entry, lambda: self._in_pool(image_bytes, entry.picture, entry.fault))
+        self.tally.downloads_with_key += any(name in request.headers for name in KEY_HEADERS)
+        entry = self.studio.find(request)
+        return entry if isinstance(entry, web.Response) else await self.studio.send(request, entry)
 
     async def generations(self, request: web.Request) -> web.StreamResponse:
-        """`POST /v1/images/generations`."""
+        """`POST …/images/generations`."""
         attempt = Attempt(request, f"req_{uuid.uuid4().hex}", time.monotonic())
         self.tally.begin()
         if self.first_request is None:
@@ -112,7 +121,7 @@ class Service:
         except ServiceError as error:
             if attempt.fault is None:
                 self.tally.refused += 1
-            response = error_response(error)
+            response = self._error_response(error)
         finally:
             self.tally.in_flight -= 1
         self.tally.statuses[str(response.status) if wire.is_connected(request) else "cut"] += 1
@@ -131,12 +140,13 @@ class Service:
 
     async def _answer(self, attempt: Attempt) -> web.StreamResponse:
         order = await self._admit(attempt)
-        fault = attempt.fault
+        fault, task = attempt.fault, attempt.task
         if fault is None:
-            await self._take_time(attempt, order)
-            return _json_response(await self._body(attempt, order))
+            return await self._good(attempt, order)
         kind = KINDS[fault.kind]
-        if kind.late:
+        if kind.stage not in SUBMIT_STAGES:
+            return await self._good(attempt, order)
+        if task is None and kind.late:
             await self._take_time(attempt, order)
         if not kind.paces:
             await asyncio.sleep(fault.delay_s)
@@ -144,27 +154,61 @@ class Service:
             raise refusal_error(fault, attempt.id)
         if kind.stage is Stage.PAGE:
             return _page_response(fault)
-        if kind.stage is Stage.WIRE:
-            return await wire.misbehave(attempt.request, fault, lambda: self._body(attempt, order))
+        return await wire.misbehave(attempt.request, fault, lambda: self._body(attempt, order))
+
+    async def _good(self, attempt: Attempt, order: Order) -> web.StreamResponse:
+        """A submit's or a synchronous answer, the latter in its time; faults of its document are in it."""
+        task, fault = attempt.task, attempt.fault
+        if task is not None:
+            body, headers = self.polls.submitted(task, attempt.request)
+            task.answered = wire.is_connected(attempt.request)
+            return _json_response(body, self.dialect.task.submit_status, headers)
+        await self._take_time(attempt, order)
+        if fault is not None and not KINDS[fault.kind].paces:
+            await asyncio.sleep(fault.delay_s)
         return _json_response(await self._body(attempt, order))
 
     async def _admit(self, attempt: Attempt) -> Order:
         """Check key, body and limits, choose the fault, and charge; ServiceError where the service refuses."""
-        attempt.key = caller_key(attempt.request)
+        attempt.key = caller_key(attempt.request, self.dialect)
         document = read_document(await _read_body(attempt.request), attempt.request.content_type)
         if isinstance(document.get("prompt"), str):
             self.tally.arrive(document["prompt"])
-        order = check_order(document, self.config.profile)
+        order = read_order(document, self.dialect, self.config.profile)
+        asked = wants_task(attempt.request, document, self.dialect)
         entry = self.tally.prompts[order.prompt]
         attempt.number = entry.requests
-        attempt.fault = self._outage() or self._limited(order, entry)
+        attempt.fault = self._outage() or self._limited(order, entry, asked)
         if attempt.fault is not None:
             self.tally.faults[attempt.fault.kind] += 1
         if attempt.fault is None or attempt.fault.is_billed:
             self.tally.bill(entry, order.n)
         else:
             self.tally.refused += 1
+        if asked != (attempt.fault is not None and attempt.fault.kind in _TURNING):
+            attempt.task = self._begin_task(attempt, order)
         return order
+
+    def _begin_task(self, attempt: Attempt, order: Order) -> Task | None:
+        """The task that a request has begun; None where it was turned away instead."""
+        fault = attempt.fault
+        stage = KINDS[fault.kind].stage if fault else None
+        if fault is not None and stage in SUBMIT_STAGES and not fault.is_billed:
+            return None
+        delay_s = (
+            fault.delay_s if fault and stage not in SUBMIT_STAGES and not KINDS[fault.kind].paces else 0.0
+        )
+        task = Task(
+            number=len(self.polls.book),
+            key=attempt.key,
+            order=order,
+            fault=None if stage in SUBMIT_STAGES else fault,
+            submitted_s=time.monotonic(),
+            created=int(time.time()),
+            latency_s=self._latency_s(attempt, order) + delay_s,
+        )
+        self.polls.book.add(task)
+        return task
 
     def _elapsed_s(self) -> float:
         """Seconds since the first request."""
@@ -174,58 +218,57 @@ class Service:
     def _outage(self) -> Fault | None:
         return self.timetable.outage_at(self._elapsed_s())
 
-    def _limited(self, order: Order, entry: PromptTally) -> Fault | None:
+    def _limited(self, order: Order, entry: PromptTally, asked: bool) -> Fault | None:
         """The fault of a request that the limits admit; ServiceError for one that they refuse."""
         self.limiter.limits = self.timetable.limits_at(self._elapsed_s())
         self.limiter.admit(time.monotonic(), order.n)
-        return self.plan.choose(order.prompt, entry.row)
+        return self.plan.choose(order.prompt, entry.row, for_task=asked)
+
+    def _latency_s(self, attempt: Attempt, order: Order) -> float:
+        return latency_of(self.config.latency, self.config.seed, order.prompt, attempt.number)
 
     async def _take_time(self, attempt: Attempt, order: Order) -> None:
-        seconds = latency_of(self.config.latency, self.config.seed, order.prompt, attempt.number)
+        seconds = self._latency_s(attempt, order)
         if seconds:
             await asyncio.sleep(seconds)
 
     async def _body(self, attempt: Attempt, order: Order) -> bytes:
-        """The body of a 200, faults of the document and of the images included."""
-        origin = f"{attempt.request.scheme}://{attempt.request.host}"
-        fault, made = attempt.fault, images_made(order.n, attempt.fault)
-        pictures = [picture_of(order, index, max(made, order.n), self.config.seed) for index in range(made)]
-        forced = wants_base64(fault)
-        if order.as_url if forced is None else not forced:
-            now = asyncio.get_running_loop().time()
-            items = [{"url": answer_url(origin, self.urls.add(one, fault, now), fault)} for one in pictures]
-            return self._document(attempt, order, items)
+        """The body of a 200 to a POST."""
+        if attempt.task is not None:
+            return self.polls.submitted(attempt.task, attempt.request)[0]
+        extra = {"id": attempt.id, "model": order.model, "output_format": order.format}
 
-        def drawn() -> bytes:
-            files = (image_bytes(picture, fault) for picture in pictures)
-            return self._document(
-                attempt, order, [{"b64_json": pybase64.b64encode(file).decode()} for file in files]
-            )
+        def dress(document: Document) -> Document:
+            return synchronous_answer(document, self.dialect, extra)
 
-        return await self._in_pool(drawn)
+        return await self.studio.body(order, attempt.fault, attempt.key, attempt.request, dress)
 
-    def _document(self, attempt: Attempt, order: Order, items: list[dict[str, Any]]) -> bytes:
-        document = answer_document(order, items, self.config.profile, self.config.seed, int(time.time()))
-        return spoil(document, attempt.fault, attempt.key)
+    def _error_response(self, error: ServiceError) -> web.Response:
+        status, document = error_body(error, self.dialect)
+        return _json_response(json.dumps(document).encode(), status, error.headers)
 
-    async def _in_pool(self, work: Callable[..., bytes], *arguments: Any) -> bytes:
-        return await asyncio.get_running_loop().run_in_executor(self.pool, work, *arguments)
+    @web.middleware
+    async def _json_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
+        """Every refusal, aiohttp's own included, in the service's JSON shape; callers who leave leave no trace."""
+        try:
+            return await handler(request)
+        except ConnectionError:
+            return web.Response(status=CALLER_GONE)
+        except ServiceError as error:
+            return self._error_response(error)
+        except web.HTTPException as error:
+            return self._error_response(_as_service_error(request, error))
 
 
-def caller_key(request: web.Request) -> str:
-    """The key of `Authorization: Bearer …` or `x-api-key`; ServiceError 401 where it is missing or refused."""
-    scheme, _, bearer = request.headers.get("Authorization", "").partition(" ")
-    key = bearer.strip() if scheme.lower() == "bearer" else ""
-    key = key or request.headers.get("x-api-key", "").strip()
-    if not key:
-        raise ServiceError(
-            401, "You didn't provide an API key. You need to send it as 'Authorization: Bearer YOUR_KEY'."
-        )
-    if key == REFUSED_KEY:
-        raise ServiceError(
-            401, f"Incorrect API key provided: {key[:2]}***{key[-2:]}.", code="invalid_api_key"
-        )
-    return key
+def _as_service_error(request: web.Request, error: web.HTTPException) -> ServiceError:
+    messages = {
+        404: f"Invalid URL ({request.method} {request.path})",
+        405: f"Not allowed to {request.method} on {request.path}.",
+    }
+    codes = {404: "unknown_url", 405: "method_not_supported"}
+    message = messages.get(error.status, error.reason)
+    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
+    return ServiceError(error.status, message, code=codes.get(error.status), headers=allow)
 
 
 async def _read_body(request: web.Request) -> bytes:
@@ -236,11 +279,6 @@ async def _read_body(request: web.Request) -> bytes:
         raise ServiceError(413, message, code="request_too_large") from None
 
 
-def error_response(error: ServiceError) -> web.Response:
-    """The answer for a refusal."""
-    return _json_response(json.dumps(error.document()).encode(), error.status, error.headers)
-
-
 def _json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
 
@@ -249,25 +287,3 @@ def _page_response(fault: Fault) -> web.Response:
     page = page_of(fault)
     headers = {"Location": page.location} if page.location else None
     return web.Response(text=page.body, status=page.status, content_type=page.content_type, headers=headers)
-
-
-@web.middleware
-async def _json_errors(request: web.Request, handler: _Handler) -> web.StreamResponse:
-    """Every refusal, aiohttp's own included, in the service's JSON shape; callers who leave leave no trace."""
-    try:
-        return await handler(request)
-    except ConnectionError:
-        return web.Response(status=CALLER_GONE)
-    except ServiceError as error:
-        return error_response(error)
-    except web.HTTPException as error:
-        messages = {
-            404: f"Invalid URL ({request.method} {request.path})",
-            405: f"Not allowed to {request.method} on {request.path}.",
-        }
-        codes = {404: "unknown_url", 405: "method_not_supported"}
-        message = messages.get(error.status, error.reason)
-        allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-        return error_response(
-            ServiceError(error.status, message, code=codes.get(error.status), headers=allow)
-        )

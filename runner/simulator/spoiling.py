@@ -29,7 +29,7 @@ _ImageFault = Callable[[Picture, Fault], bytes]
 
 def images_made(wanted: int, fault: Fault | None) -> int:
     """How many images the answer holds when `wanted` were asked for."""
-    shift = {"fewer_images": -1, "extra_images": 1}
+    shift = {"fewer_images": -1, "task_fewer_images": -1, "extra_images": 1}
     return wanted + (shift.get(fault.kind, 0) if fault else 0)
 
 
@@ -60,6 +60,11 @@ def _each_base64(document: Document, change: Callable[[str], str]) -> Document:
     return _each_image(document, lambda item: item | {"b64_json": change(item["b64_json"])})
 
 
+def _as_list(document: Document) -> list[Any]:
+    data = document.get("data")
+    return data if isinstance(data, list) else [document]
+
+
 def _base64_fault(change: Callable[[str], str]) -> _DocumentFault:
     return lambda document, key: _each_base64(document, change)
 
@@ -81,7 +86,7 @@ DOCUMENTS: dict[str, _DocumentFault] = {
     "moderation_200": lambda document, key: _error_under_200("moderation", key),
     "error_200": lambda document, key: _error_under_200("rate_limit_no_hint", key),
     "bad_json": lambda document, key: json.dumps(document).encode()[:-2],
-    "not_object": lambda document, key: document["data"],
+    "not_object": lambda document, key: _as_list(document),
     "empty_data": lambda document, key: document | {"data": []},
     "no_data": lambda document, key: _without(document, "data"),
     "fewer_images": lambda document, key: document,
@@ -98,10 +103,22 @@ DOCUMENTS: dict[str, _DocumentFault] = {
 """(good document, caller's key) -> what is sent instead: JSON, or bytes as they are."""
 
 
-def spoil(document: Document, fault: Fault | None, key: str) -> bytes:
-    """The body of the answer. key: the caller's, for the one fault that echoes it."""
+_OF_THE_WHOLE = {"bad_json", "not_object", "moderation_200", "error_200", "echo_key"}
+"""Kinds that spoil what the dialect made of the answer; the others spoil what it makes that of."""
+
+
+def spoil(document: Document, fault: Fault | None, key: str, dress: Callable[[Document], Document]) -> bytes:
+    """The body of the answer. key: the caller's, for the one fault that echoes it.
+
+    dress: makes the dialect's document of a plain answer.
+    """
     change = DOCUMENTS.get(fault.kind) if fault else None
-    changed = document if change is None else change(document, key)
+    if fault is None or change is None:
+        changed = dress(document)
+    elif fault.kind in _OF_THE_WHOLE:
+        changed = change(dress(document), key)
+    else:
+        changed = dress(change(document, key))
     return changed if isinstance(changed, bytes) else json.dumps(changed).encode()
 
 

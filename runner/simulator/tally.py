@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.simulator.windows import Limiter
+from runner.simulator.windows import Limiter, Window
 
 
 @dataclass(slots=True)
@@ -25,6 +25,7 @@ class Tally:
     requests: POSTs for images. refused: those that were answered without a charge, whatever the answer.
     in_flight: those without an end yet; most_in_flight: the most there ever were.
     statuses: answers by status, `cut` for those whose connection was gone. faults: faults met, by kind.
+    polls: GETs for tasks, of which the limits know nothing; poll_arrivals: the same, in windows.
     """
 
     requests: int = 0
@@ -35,6 +36,11 @@ class Tally:
     most_in_flight: int = 0
     downloads: int = 0
     downloads_with_key: int = 0
+    polls: int = 0
+    polls_in_flight: int = 0
+    most_polls_in_flight: int = 0
+    poll_arrivals: Window = field(default_factory=lambda: Window(1.0))
+    poll_statuses: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
     prompts: dict[str, PromptTally] = field(default_factory=dict)
@@ -57,6 +63,18 @@ class Tally:
         self.billed_images += images
         entry.billed_images += images
 
+    def begin_poll(self, now: float) -> None:
+        """A GET for a task has come in. now: monotonic seconds."""
+        self.polls += 1
+        self.polls_in_flight += 1
+        self.most_polls_in_flight = max(self.most_polls_in_flight, self.polls_in_flight)
+        self.poll_arrivals.add(now, 1)
+
+    def end_poll(self, status: str) -> None:
+        """It has been answered, or `cut`."""
+        self.polls_in_flight -= 1
+        self.poll_statuses[status] += 1
+
     def document(self, limiter: Limiter) -> dict[str, Any]:
         """The JSON object of `/stats`."""
         billed = {
@@ -75,6 +93,11 @@ class Tally:
             "max_in_flight": self.most_in_flight,
             "downloads": self.downloads,
             "downloads_with_key": self.downloads_with_key,
+            "polls": self.polls,
+            "poll_statuses": dict(self.poll_statuses),
+            "polls_in_flight": self.polls_in_flight,
+            "max_polls_in_flight": self.most_polls_in_flight,
+            "worst_second_polls": self.poll_arrivals.worst,
             "window_s": limiter.limits.window_s,
             "admitting_s": limiter.admitting_s,
             "worst_window_requests": limiter.requests.worst,

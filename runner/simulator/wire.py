@@ -53,7 +53,7 @@ def is_connected(request: web.Request) -> bool:
     return request.transport is not None and not request.transport.is_closing()
 
 
-async def _until_closed(request: web.Request) -> web.Response:
+async def until_closed(request: web.Request) -> web.Response:
     """Wait, without an answer, for the caller to go."""
     while is_connected(request):  # noqa: ASYNC110 - only the transport tells a handler that the caller has gone
         await asyncio.sleep(_LOOK_S)
@@ -61,7 +61,7 @@ async def _until_closed(request: web.Request) -> web.Response:
 
 
 async def _hang(request: web.Request, fault: Fault, body: Body) -> web.StreamResponse:
-    return await _until_closed(request)
+    return await until_closed(request)
 
 
 async def _disconnect(request: web.Request, fault: Fault, body: Body) -> web.StreamResponse:
@@ -96,7 +96,7 @@ async def _stall(request: web.Request, fault: Fault, body: Body) -> web.StreamRe
     whole = await body()
     if request.transport is not None:
         request.transport.write(_head(len(whole)) + whole[: _cut_at(fault, whole)])
-    return await _until_closed(request)
+    return await until_closed(request)
 
 
 async def _drip(request: web.Request, fault: Fault, body: Body) -> web.StreamResponse:

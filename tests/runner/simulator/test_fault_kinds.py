@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.simulator import downloads, errors, spoiling, wire
+from runner.simulator import downloads, errors, spoiling, tasks, wire
 from runner.simulator.faults import KINDS, PARAMETERS, Stage
 
 PLAYERS = {
@@ -23,6 +23,7 @@ PLAYERS = {
     Stage.DOCUMENT: spoiling.DOCUMENTS,
     Stage.IMAGE: spoiling.IMAGES,
     Stage.URL: downloads.ACTIONS,
+    Stage.TASK: tasks.PLOTS,
 }
 
 
