@@ -83,3 +83,8 @@ def settled(
         tokens_in = (reported.input_tokens or 0) * prices.table.input_per_token
         return tokens_in + reported.output_tokens * prices.table.output_per_token, True
     return estimate(request, prices).high, True
+
+
+def likely_tokens(request: ImageRequest, price: Estimate) -> float:
+    """Tokens a request may use, for `limits.tpm`: its text, and what the estimate buys at 30 USD a million."""
+    return len(request.prompt) / 4 + (price.high / 30e-6 if price.high else 4_000.0 * request.n)

@@ -9,7 +9,8 @@ image that was asked for, the newest success if there is one, and otherwise what
     newest outcome `failed`         -> failed     (final: sent again only by `retry`)
     newest outcome `parked`         -> parked     (may have been paid for: sent again only when asked by name)
     newest outcome `pending`        -> pending    (safe: the next run sends it)
-    newest attempt without outcome  -> pending while its run lives (it is in flight), parked when that run is dead
+    newest attempt without outcome  -> pending while its run lives (it is in flight); afterwards parked, or, when it is
+                                       a task that is still being made, pending until polling it has taken too long
 """
 
 from __future__ import annotations
@@ -24,7 +25,10 @@ from schemas.outcome import NOTHING_REPORTED, MissingImage, Reported, SavedImage
 
 @dataclass(frozen=True, slots=True)
 class AttemptRecord:
-    """One attempt as the ledger holds it. `status` None: no outcome. Times in Unix milliseconds."""
+    """One attempt as the ledger holds it. `status` None: no outcome. Times in Unix milliseconds.
+
+    task: the service promised an answer. waited: why polling it ended before the task did; None when it did not.
+    """
 
     attempt: int
     item: int
@@ -47,6 +51,8 @@ class AttemptRecord:
     flags: tuple[str, ...] = ()
     images: tuple[SavedImage, ...] = ()
     missing: tuple[MissingImage, ...] = ()
+    task: bool = False
+    waited: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +107,11 @@ def _without_image(last: AttemptRecord, absent: MissingImage | None) -> ImageSta
     if last.status is None:
         if last.live:
             return ImageState(RowStatus.PENDING, last)
+        if last.task and last.waited is not None:
+            return ImageState(RowStatus.PARKED, last, None, FailureKind.TASK_TIMEOUT, last.waited)
+        if last.task:
+            message = "the service is still making it; the next run asks for it"
+            return ImageState(RowStatus.PENDING, last, None, FailureKind.STOPPED, message)
         return ImageState(
             RowStatus.PARKED,
             last,

@@ -6,7 +6,7 @@ import shlex
 from collections.abc import Mapping
 
 from schemas.exit_codes import ExitCode
-from schemas.failures import RowStatus
+from schemas.failures import FailureKind, RowStatus
 
 
 def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
@@ -18,7 +18,14 @@ def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
     return ExitCode.SOME_FAILED, f"finished: {told}"
 
 
-def next_command(exit_code: ExitCode, by_status: Mapping[str, int], out: str, *, simulated: bool) -> str:
+def next_command(
+    exit_code: ExitCode,
+    by_status: Mapping[str, int],
+    out: str,
+    *,
+    simulated: bool,
+    by_error: Mapping[str, int] | None = None,
+) -> str:
     """The command that a user most likely wants now. A simulated folder stays so: the real run needs one of its own."""
     folder, job = shlex.quote(out), shlex.quote(out + "/job.toml")
     again = f"imagemill run {job}"
@@ -28,7 +35,9 @@ def next_command(exit_code: ExitCode, by_status: Mapping[str, int], out: str, *,
         case ExitCode.OK:
             return f"imagemill verify {folder}"
         case ExitCode.SOME_FAILED:
-            return _after_failures(by_status, folder, job)
+            return _after_failures(
+                by_status, folder, job, (by_error or {}).get(FailureKind.TASK_TIMEOUT.value, 0)
+            )
         case ExitCode.BUDGET:
             return f"{again} --max-cost …"
         case ExitCode.ACCOUNT:
@@ -37,7 +46,9 @@ def next_command(exit_code: ExitCode, by_status: Mapping[str, int], out: str, *,
             return again
 
 
-def _after_failures(by_status: Mapping[str, int], folder: str, job: str) -> str:
+def _after_failures(by_status: Mapping[str, int], folder: str, job: str, unfinished: int) -> str:
+    if unfinished:
+        return f"imagemill run {job}"
     if by_status.get(RowStatus.FAILED.value):
         return f"imagemill retry {folder}"
     if by_status.get(RowStatus.PARKED.value):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from contextlib import AsyncExitStack, nullcontext
+from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -19,6 +19,7 @@ from runner.job_files import read_out_job
 from runner.prepared import Prepared, keep_frame, prepare
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
+from runner.store.tasks import open_tasks
 from runner.store.views import ItemIndex
 from runner.verifying import Verification, verify
 from runner.version import VERSION
@@ -69,7 +70,7 @@ async def run_job_async(
         base_url = ready.endpoint.base_url
         place = stack.enter_context(opened(ready.out, job))
         index = await asyncio.to_thread(ItemIndex, place.connection)
-        source = Source(ready.intake, index, selection)
+        source = Source(ready.intake, index, selection, await asyncio.to_thread(open_tasks, place.connection))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
         return await _run(ready, place, source, base_url, observer, signals)
@@ -89,18 +90,21 @@ async def _run(
         "INSERT INTO runs VALUES (?,?,?,?,?)", (run, ready.run_id, int(time.time() * 1000), VERSION, base_url)
     )
     ending = Ending()
-    async with assembled(ready, place, source, base_url, run, ending) as (engine, writer):
-        watch = Watch(engine, ending, started, ready.job.run.drain)
-        with watch.signals() if signals else nullcontext():
+    with ExitStack() as handlers:
+        async with assembled(ready, place, source, base_url, run, ending) as (engine, writer):
+            watch = Watch(engine, ending, started, ready.job.run.drain)
+            if signals:
+                handlers.enter_context(watch.signals())
             helpers = _helpers(ready, place, watch, observer, run, writer)
             try:
                 await engine.run()
             finally:
                 problem = await _end(helpers)
-    duration = asyncio.get_running_loop().time() - started
-    hurried = ending.hard.is_set() and engine.source.tally.rows > HURRIED_ROWS
-    known = watch.counts() if hurried else None
-    summary = await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
+        watch.concluding = True
+        duration = asyncio.get_running_loop().time() - started
+        hurried = ending.hard.is_set() and engine.source.tally.rows > HURRIED_ROWS
+        known = watch.counts() if hurried else None
+        summary = await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
     if problem is not None:
         raise problem
     return summary

@@ -7,21 +7,24 @@ from collections.abc import AsyncIterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
+from aiolimiter import AsyncLimiter
 from yarl import URL
 
 from jobs.retry import RetryPolicy
 from runner.attempt import AttemptLine
 from runner.counters import Numbers
 from runner.ending import Ending
-from runner.engine import Engine, EngineParts
+from runner.engine import Engine
 from runner.folder import Ballast, Headroom, OpenFolder
 from runner.guard import Guard
 from runner.landing import Landing
 from runner.money import Budget
 from runner.pacer import Pacer
+from runner.parts import EngineParts
 from runner.persistence import SAVING_THREADS, Persistence
 from runner.prepared import Prepared
 from runner.redaction import REDACTOR
+from runner.speaking import POLLS_A_SECOND, key_header, speaker
 from runner.store import ledger, views
 from runner.store.images import ImageStore
 from runner.transport import Deadlines, Transport
@@ -44,7 +47,7 @@ async def assembled(
     resent = views.ambiguous_resends(place.connection)
     transport = Transport(
         base_url,
-        {"Authorization": f"Bearer {ready.key}"},
+        key_header(job.endpoint, ready.endpoint.profile, ready.key),
         Guard(URL(base_url), job.endpoint.download_hosts),
         Deadlines(job.endpoint.timeout),
     )
@@ -67,7 +70,8 @@ async def assembled(
                 persistence,
                 ready.prices,
                 REDACTOR,
-                ready.endpoint.profile.server_error_billed,
+                speaker(job, ready.endpoint.profile),
+                AsyncLimiter(POLLS_A_SECOND / 2, 0.5),
                 job.output.max_image_bytes,
             )
             engine = Engine(
@@ -77,7 +81,7 @@ async def assembled(
                     budget=Budget(job.budget, totals.spent_usd, totals.requests),
                     ending=ending,
                     verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - resent)),
-                    headroom=headroom.problem,
+                    headroom=headroom,
                     cost_usd=totals.cost_usd,
                 ),
                 numbers,

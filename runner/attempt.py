@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from hashlib import blake2b
+from typing import Any
 from uuid import UUID
 
+from aiolimiter import AsyncLimiter
+
 from jobs.cost import Prices, settled
-from jobs.evidence import rates_told
-from runner.dialects import sync
-from runner.dialects.conversation import Conversation, Fetch, Received, Rejected, Send, StepResult
+from jobs.evidence import Broke, rates_told
+from runner.dialects.conversation import (
+    Checkpoint,
+    Conversation,
+    Fetch,
+    Poll,
+    Rejected,
+    Result,
+    Send,
+    StepResult,
+    Wait,
+)
+from runner.dialects.generations import Speaker, converse
+from runner.dialects.tasks import follow
 from runner.guard import DownloadRefused
 from runner.landing import Landing
 from runner.memory import Held
@@ -20,9 +35,10 @@ from runner.persistence import Persistence
 from runner.redaction import Redactor
 from runner.store import records
 from runner.store.ledger import Statement, Writer
+from runner.store.tasks import accepted
 from runner.transport import Answer, Broken, Room, Transport
 from schemas.failures import Billed, Failure, FailureKind, RowStatus
-from schemas.outcome import Failed, Outcome, Success
+from schemas.outcome import Failed, Outcome, Success, Task, Unfinished
 from schemas.request import ImageRequest, canonical_params
 from schemas.row import Row
 
@@ -31,9 +47,23 @@ FETCH_PAUSES_S = (0.5, 2.0, 5.0)
 """Pauses before fetching an image again; fetching is free, and a fresh URL may need a moment."""
 
 
+NO_PERMIT = Permit([])
+"""Of a request that an earlier run sent."""
+
+
+@dataclass(slots=True)
+class Flight:
+    """One attempt under way. task: what the service has promised. noting: the record of it, on its way to the disk."""
+
+    attempt: int
+    held: Held
+    task: Task | None = None
+    noting: asyncio.Future[None] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class AttemptLine:
-    """Everything an attempt passes through. max_bytes: an answer, for each image asked for."""
+    """Everything an attempt passes through. polls: their own pace. max_bytes: an answer, for each image asked for."""
 
     transport: Transport
     pacer: Pacer
@@ -42,49 +72,102 @@ class AttemptLine:
     persistence: Persistence
     prices: Prices
     redactor: Redactor
-    server_error_billed: Billed
+    speaker: Speaker
+    polls: AsyncLimiter
     max_bytes: int
 
     async def exchange(
-        self, row: Row, held: Held, permit: Permit, *, cut: asyncio.Event
-    ) -> tuple[Received | Rejected, float]:
-        """Send and receive: the result and the seconds it took. `cut` ends the wait; the request is ambiguous then."""
-        started = asyncio.get_running_loop().time()
-        talk = asyncio.create_task(self._converse(row, held, permit))
-        stop = asyncio.create_task(cut.wait())
+        self, row: Row, flight: Flight, permit: Permit, *, cut: asyncio.Event
+    ) -> tuple[Result, float]:
+        """Send and receive: the result and the seconds it took. `cut` ends the wait; the request is ambiguous then.
+
+        A task that the service has accepted is not: it is unfinished, and the next run asks for it.
+        """
+        conversation = converse(row.request, self.speaker)
+        return await self._until(self._talk(conversation, row, flight, permit), flight, cut)
+
+    async def rejoin(
+        self, row: Row, task: Task, flight: Flight, *, cut: asyncio.Event
+    ) -> tuple[Result, float]:
+        """Go on asking for the task of an earlier run; as `exchange` otherwise."""
+        flight.task = task
+        speaker = self.speaker
+        conversation = follow(
+            task, row.request.n, speaker.dialect_of(row.request), speaker.patience, rejoined=True
+        )
+        return await self._until(self._talk(conversation, row, flight, NO_PERMIT), flight, cut)
+
+    async def _until(
+        self, talking: Coroutine[Any, Any, Result], flight: Flight, cut: asyncio.Event
+    ) -> tuple[Result, float]:
+        clock = asyncio.get_running_loop().time
+        started = clock()
+        talk, stop = asyncio.create_task(talking), asyncio.create_task(cut.wait())
         await asyncio.wait((talk, stop), return_when=asyncio.FIRST_COMPLETED)
         stop.cancel()
         if not talk.done():
+            if flight.noting is not None:
+                await asyncio.wait((flight.noting,))
             talk.cancel()
             await asyncio.wait((talk,))
-        latency = asyncio.get_running_loop().time() - started
-        if talk.cancelled():
-            detail = "imagemill was stopped before the answer came; the service may have made and charged the image"
-            return Rejected(Failure(FailureKind.DISCONNECTED, detail)), latency
-        return talk.result(), latency
-
-    async def _converse(self, row: Row, held: Held, permit: Permit) -> Received | Rejected:
-        conversation: Conversation = sync.converse(
-            row.request, server_error_billed=self.server_error_billed, now=time.time
+        if not talk.cancelled():
+            return talk.result(), clock() - started
+        if flight.task is not None:
+            return Unfinished(
+                FailureKind.STOPPED, "imagemill was stopped while the task was made"
+            ), clock() - started
+        detail = (
+            "imagemill was stopped before the answer came; the service may have made and charged the image"
         )
-        loop = asyncio.get_running_loop()
-        cap = row.request.n * (self.max_bytes * 4 // 3) + 2**20
-        whole = Room(cap, held, on_sent=lambda: permit.sent(loop.time()))
+        return Rejected(Failure(FailureKind.DISCONNECTED, detail)), clock() - started
+
+    async def _talk(self, conversation: Conversation, row: Row, flight: Flight, permit: Permit) -> Result:
         step = next(conversation)
         while True:
-            result: StepResult
-            if isinstance(step, Send):
-                headers = {"Idempotency-Key": idempotency_key(row.fingerprint, row.request)}
-                result = await self.transport.post(step.path, step.body, headers, whole)
-                if isinstance(result, Answer):
-                    self.pacer.heard(rates_told(result.headers))
-            else:
-                result = await self._fetch(step, Room(self.max_bytes, held))
+            result: StepResult = None
+            match step:
+                case Send():
+                    result = await self._send(step, row, flight.held, permit)
+                case Checkpoint(task):
+                    flight.task = task
+                    flight.noting = asyncio.ensure_future(self._note(flight.attempt, task))
+                    await asyncio.shield(flight.noting)
+                case Wait(seconds):
+                    await asyncio.sleep(seconds)
+                case Poll(url):
+                    result = await self._poll(url, row.request.n, flight.held)
+                case Fetch():
+                    result = await self._fetch(step, Room(self.max_bytes, flight.held))
             try:
                 step = conversation.send(result)
             except StopIteration as end:
-                found: Received | Rejected = end.value
+                found: Result = end.value
                 return found
+
+    async def _send(self, step: Send, row: Row, held: Held, permit: Permit) -> Answer | Broken:
+        clock = asyncio.get_running_loop().time
+        whole = Room(self._cap(row.request.n), held, on_sent=lambda: permit.sent(clock()))
+        headers = {"Idempotency-Key": idempotency_key(row.fingerprint, row.request)}
+        answer = await self.transport.post(step.path, step.body, headers, whole, query=step.query)
+        if isinstance(answer, Answer):
+            self.pacer.heard(rates_told(answer.headers))
+        return answer
+
+    def _cap(self, n: int) -> int:
+        """Bytes of a body that holds n images in base64."""
+        return n * (self.max_bytes * 4 // 3) + 2**20
+
+    async def _note(self, attempt: int, task: Task) -> None:
+        """Make the task durable. A query of its URL may be a signature, which no file may hold."""
+        kept = replace(task, poll_url=task.poll_url.partition("?")[0] if task.poll_url else None)
+        await self.persistence.record(accepted(attempt, kept, int(time.time() * 1000)))
+
+    async def _poll(self, url: str, n: int, held: Held) -> Answer | Broken:
+        await self.polls.acquire()
+        try:
+            return await self.transport.poll(url, Room(self._cap(n), held))
+        except DownloadRefused as refusal:
+            return Broken(Broke.BEFORE_SENDING, self.redactor.text(str(refusal)))
 
     async def _fetch(self, step: Fetch, room: Room) -> bytes | Failure:
         """The image's bytes, tried again while that may help; the last problem otherwise."""
@@ -129,6 +212,8 @@ def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
     reported = outcome.reported
     if reported.request_id is not None:
         reported = replace(reported, request_id=redactor.text(reported.request_id)[:_MAX_ID_CHARS])
+    if reported.task_id is not None:
+        reported = replace(reported, task_id=redactor.text(reported.task_id)[:_MAX_ID_CHARS])
     if isinstance(outcome, Success):
         return replace(outcome, reported=reported)
     failure = outcome.failure

@@ -23,6 +23,9 @@ _KEY_TAIL = 64
 _PREFIX = re.compile(rb"\s*data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 _SPACE = re.compile(rb"\s+")
 LIFTED = "lifted:"
+MAX_VALUES = 200_000
+"""Values of a document that is parsed; each takes some hundred bytes of memory, however short it is written."""
+_SEPARATORS = (b"{", b"[", b",", b":")
 
 
 class BodyTooLarge(Exception):
@@ -48,7 +51,9 @@ class Body:
     size: int
 
     def document(self) -> Any:
-        """The parsed JSON of the skeleton. Raises ValueError when it is not JSON (or nested beyond reason)."""
+        """The parsed JSON of the skeleton. Raises ValueError when it is not JSON, or nested or split beyond reason."""
+        if len(self.skeleton) > MAX_VALUES and sum(map(self.skeleton.count, _SEPARATORS)) > MAX_VALUES:
+            raise ValueError(f"more than {MAX_VALUES:,} values")
         try:
             return json.loads(self.skeleton)
         except RecursionError:

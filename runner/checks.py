@@ -17,7 +17,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from runner.job_text import out_folder
-from runner.secrets import ApiKey, ResolvedEndpoint, find_key, resolve_endpoint
+from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
+from runner.speaking import key_header
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
 
@@ -84,15 +85,15 @@ def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
     except JobError as error:
         yield Check("endpoint", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
         return
-    yield asyncio.run(reach(endpoint, key))
+    yield asyncio.run(reach(endpoint, key_header(job.endpoint, endpoint.profile, key.value)))
 
 
-async def reach(endpoint: ResolvedEndpoint, key: ApiKey) -> Check:
-    """GET the list of models. Redirects are not followed, so the key stays with the endpoint."""
+async def reach(endpoint: ResolvedEndpoint, headers: dict[str, str]) -> Check:
+    """GET the list of models. headers: the key's. Redirects are not followed, so the key stays with the endpoint."""
     import aiohttp
 
-    url = f"{endpoint.base_url}/models"
-    headers = {"Authorization": f"Bearer {key.value}"}
+    base, _, query = endpoint.base_url.partition("?")
+    url = f"{base}/models" + (f"?{query}" if query else "")
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     try:
         async with (

@@ -77,14 +77,14 @@ def summarize(
         images=counts.images,
         by_status={name: counts.by_status[name] for name in order if counts.by_status[name]},
         by_error=dict(counts.by_error.most_common()),
-        requests_sent=totals.requests,
+        requests_sent=totals.sent,
         images_saved=totals.images,
         maybe_billed=totals.maybe_billed,
         cost_usd=None if totals.cost_usd is None else round(totals.cost_usd, 6),
         duration_s=round(duration_s, 3),
         exit_code=int(code),
         exit_reason=text,
-        next=next_command(code, counts.by_status, out, simulated=job.simulate),
+        next=next_command(code, counts.by_status, out, simulated=job.simulate, by_error=counts.by_error),
     )
 
 

@@ -9,10 +9,14 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from schemas.dialects import AUTO, SYNC
+from schemas.endpoints import PROFILES
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
 
 SIMULATED_KEY = "simulated"
+_COUSINS = frozenset({"azure", "xai", "together"})
+"""Profiles that the simulator speaks as dialects of their own."""
 _START_TIMEOUT_S = 30.0
 
 
@@ -46,15 +50,18 @@ async def simulator(job: Job) -> AsyncIterator[str]:
 
 
 def _options(job: Job) -> list[str]:
-    table = job.simulator
-    profile = job.endpoint.profile
+    table, dialect = job.simulator, job.endpoint.dialect
+    profile = PROFILES[job.endpoint.profile]
+    if dialect in (AUTO.name, SYNC):
+        dialect = profile.name if profile.name in _COUSINS else profile.dialect
     given = {
         "--latency": table.latency,
         "--rpm": table.rpm,
         "--ipm": table.ipm,
         "--seed": table.seed,
         "--scenario": table.scenario,
-        "--profile": profile,
+        "--profile": "openai" if profile.name in _COUSINS else profile.name,
+        "--dialect": None if dialect == AUTO.name else dialect,
     }
     return [text for name, value in given.items() if value is not None for text in (name, str(value))]
 

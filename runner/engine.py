@@ -16,55 +16,33 @@ from __future__ import annotations
 import asyncio
 import logging
 import time
-from collections.abc import Callable
+from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import replace
+from typing import Any
 
 from jobs import pace
-from jobs.cost import Estimate, estimate
-from jobs.retry import PROBE_S, Decision, GiveUp, Halt, Park, Retry
-from runner.attempt import AttemptLine, safe
+from jobs.cost import Estimate, estimate, likely_tokens
+from jobs.retry import PROBE_S, Decision, Halt, Retry
+from runner.attempt import Flight, safe
 from runner.counters import Counters, Numbers
-from runner.ending import Ending
+from runner.dialects.conversation import Result
 from runner.memory import Memory
-from runner.money import Budget
 from runner.pacer import Permit, Weight
+from runner.parts import EngineParts
 from runner.store import records
 from runner.store.ledger import LedgerWriteError
-from runner.verdicts import Verdicts
-from runner.work import FIRST, Source, Waiting, Work, with_history
+from runner.store.tasks import OpenTask, waited
+from runner.verdicts import halt_code, row_status
+from runner.work import FIRST, Waiting, Work, with_history
 from schemas.exit_codes import ExitCode, JobError
 from schemas.failures import Failure, FailureKind, Resend, RowStatus
-from schemas.outcome import Failed, Outcome, Success
+from schemas.outcome import Failed, Outcome, Success, Unfinished
 
 WAITING_CAP = 10_000
 """With so many rows waiting for another attempt, no new row is read from the manifest."""
 
 _LOG = logging.getLogger(__name__)
-
-_HALT_CODES = {
-    FailureKind.LOCAL: ExitCode.LOCAL,
-    FailureKind.CONNECT: ExitCode.SERVICE_DOWN,
-    FailureKind.RATE_LIMITED: ExitCode.SERVICE_DOWN,
-    FailureKind.OVERLOADED: ExitCode.SERVICE_DOWN,
-    FailureKind.SERVER_ERROR: ExitCode.SERVICE_DOWN,
-}
-
-
-@dataclass(frozen=True, slots=True)
-class EngineParts:
-    """What an engine drives. headroom: in-flight count -> why the disk cannot take more, or None.
-
-    cost_usd: what earlier runs of the folder cost, None when nothing is known of it.
-    """
-
-    source: Source
-    line: AttemptLine
-    budget: Budget
-    ending: Ending
-    verdicts: Verdicts
-    headroom: Callable[[int], str | None]
-    cost_usd: float | None
 
 
 class Engine:
@@ -120,11 +98,14 @@ class Engine:
         while (work := await self._next_work()) is not None:
             while self.counters.in_flight >= self.window.limit:
                 await self._change()
+            if work.task is not None:
+                self._fly(self._rejoin(work, work.task))
+                continue
             request = work.row.request
             price = estimate(request, self._line.prices)
             if not await self._affordable(price):
                 return
-            permit = await self._pacer.permit(Weight(request.n, _tokens(request.prompt, price, request.n)))
+            permit = await self._pacer.permit(Weight(request.n, likely_tokens(request, price)))
             if self._ending.stopping.is_set() or not await self._affordable(price):
                 return
             self._launch(work, price, permit)
@@ -164,7 +145,7 @@ class Engine:
                 self._ending.stop(ExitCode.BUDGET, refusal)
                 return False
             await self._change()
-        problem = self._headroom(self.counters.in_flight)
+        problem = self._headroom.problem(self.counters.in_flight)
         if problem is not None:
             self._ending.stop(ExitCode.LOCAL, problem)
         return problem is None
@@ -174,24 +155,28 @@ class Engine:
         fresh = work.item is None
         item = self._numbers.item if work.item is None else work.item
         self._numbers = replace(self._numbers, attempt=number + 1, item=self._numbers.item + fresh)
-        self.budget.reserve(price)
-        self.counters.in_flight += 1
+        reserved = self.budget.reserve(price)
         if self._verdicts.down:
             self._pacer.close_gate(PROBE_S, "the service is down; one request at a time")
         if work.history == FIRST:
             self._verdicts.quota.first_sent()
         intent = records.Intent(
-            number, item, self._numbers.run, work.row, int(time.time() * 1000), self._reserved(price), fresh
+            number,
+            item,
+            self._numbers.run,
+            work.row,
+            int(time.time() * 1000),
+            None if price.high is None else reserved,
+            fresh,
+            work.indexes,
         )
-        task = asyncio.create_task(
-            self._attempt(with_history(work, item, work.history), intent, price, permit)
-        )
+        self._fly(self._attempt(with_history(work, item, work.history), intent, reserved, permit))
+
+    def _fly(self, attempt: Coroutine[Any, Any, None]) -> None:
+        self.counters.in_flight += 1
+        task = asyncio.create_task(attempt)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
-
-    def _reserved(self, price: Estimate) -> float | None:
-        """What the intent says is set aside; None where no price is known."""
-        return None if price.high is None else self.budget.amount(price)
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -209,34 +194,61 @@ class Engine:
         else:
             self._ending.stop(ExitCode.INTERNAL, f"internal error: {type(error).__name__}: {error}")
 
-    async def _attempt(self, work: Work, intent: records.Intent, price: Estimate, permit: Permit) -> None:
+    async def _attempt(self, work: Work, intent: records.Intent, reserved: float, permit: Permit) -> None:
         try:
             await self._line.writer.record(records.intent(intent))
         except LedgerWriteError:
-            self.budget.settle(price, cost_usd=None, maybe_billed=False)
+            self.budget.settle(reserved, cost_usd=None, maybe_billed=False)
             raise
         self.counters.sent += 1
         with self._memory.holding() as held:
-            received, latency_s = await self._line.exchange(work.row, held, permit, cut=self._ending.hard)
-            landed = await self._line.landing.land(received, work.row, intent.attempt)
+            flight = Flight(intent.attempt, held)
+            result, latency_s = await self._line.exchange(work.row, flight, permit, cut=self._ending.hard)
+            await self._settle(result, work, flight, reserved, latency_s)
+
+    async def _rejoin(self, work: Work, task: OpenTask) -> None:
+        """Go on with a task of an earlier run: nothing is sent, so it needs no permit and no money."""
+        reserved = self.budget.rejoin(task.reserved_usd)
+        with self._memory.holding() as held:
+            flight = Flight(task.attempt, held)
+            result, latency_s = await self._line.rejoin(work.row, task.task, flight, cut=self._ending.hard)
+            await self._settle(result, work, flight, reserved, latency_s)
+
+    async def _settle(
+        self, result: Result, work: Work, flight: Flight, reserved: float, latency_s: float
+    ) -> None:
+        """From what came back to what becomes of the row, in the ledger and in this run."""
+        if isinstance(result, Unfinished):
+            await self._leave(result, work, flight.attempt)
+            return
+        landed = await self._line.landing.land(result, work.row, flight.attempt, work.indexes)
         outcome = safe(landed, self._line.redactor)
         decision, work = self._verdicts.on(
             outcome, work, stopping=self._ending.stopping.is_set(), now=asyncio.get_running_loop().time()
         )
-        status = _status(decision)
+        status = row_status(decision)
         statements, cost = self._line.outcome_records(
-            outcome, status, intent.attempt, work.row.request, latency_s
+            outcome, status, flight.attempt, work.row.request, latency_s
         )
         await self._line.persistence.record(statements)
         maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
-        self.budget.settle(price, cost_usd=cost, maybe_billed=maybe)
+        self.budget.settle(reserved, cost_usd=cost, maybe_billed=maybe)
         self._count(outcome, status, cost, work.row.request.n)
-        self._act(decision, work, outcome, latency_s)
+        self._act(decision, replace(work, task=None), outcome, latency_s)
+
+    async def _leave(self, result: Unfinished, work: Work, attempt: int) -> None:
+        """The task goes on without us; what is set aside for it stays so."""
+        if result.kind is FailureKind.TASK_TIMEOUT:
+            await self._line.persistence.record(waited(attempt, result.message, int(time.time() * 1000)))
+            self.counters.parked += work.row.request.n
+        elif result.kind is not FailureKind.STOPPED:
+            self._ending.stop(halt_code(result.kind), f"{result.kind.value}: {result.message}")
 
     def _count(self, outcome: Outcome, status: RowStatus, cost: float | None, n: int) -> None:
         if cost is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost
         if isinstance(outcome, Success):
+            self._headroom.saw(sum(image.bytes for image in outcome.images))
             self.counters.done += len(outcome.images)
             self.counters.failed += len(outcome.missing)
         elif status is RowStatus.FAILED:
@@ -260,8 +272,7 @@ class Engine:
             case Retry(not_before):
                 self.waiting.add(work, not_before)
             case Halt():
-                code = _HALT_CODES.get(failure.kind, ExitCode.ACCOUNT)
-                self._ending.stop(code, f"{failure.kind.value}: {failure.message}")
+                self._ending.stop(halt_code(failure.kind), f"{failure.kind.value}: {failure.message}")
 
     def _slow_down(self, failure: Failure, closed_s: float) -> None:
         self._pacer.close_gate(closed_s, f"the service says {failure.kind.value}")
@@ -274,22 +285,3 @@ class Engine:
                 closed_s,
                 self._pacer.waiting,
             )
-
-
-def _status(decision: Decision | None) -> RowStatus:
-    match decision:
-        case None:
-            return RowStatus.SUCCEEDED
-        case Retry():
-            return RowStatus.PENDING
-        case GiveUp():
-            return RowStatus.FAILED
-        case Park():
-            return RowStatus.PARKED
-        case Halt(row):
-            return row
-
-
-def _tokens(prompt: str, price: Estimate, n: int) -> float:
-    """Tokens a request may use, for `limits.tpm`: its text, and what the estimate buys at 30 USD a million."""
-    return len(prompt) / 4 + (price.high / 30e-6 if price.high else 4_000.0 * n)

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.job_text import job_toml
-from runner.store import ledger, lock
+from runner.store import layout, ledger, lock
 from runner.store.adopt import adopt
 from runner.store.durable import TEMPORARY, Folder
 from schemas.exit_codes import ExitCode, JobError
@@ -49,7 +49,7 @@ def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
             folder.save("job.toml", (job_toml(job).encode(),), replace=True)
             yield OpenFolder(out, folder, connection, settled)
         except sqlite3.DatabaseError as error:
-            raise ledger.unusable(out, error) from error
+            raise layout.unusable(out, error) from error
         finally:
             connection.close()
 
@@ -89,12 +89,16 @@ class Ballast:
 class Headroom:
     """Whether the disk can take what is in flight and one more. Looks at most once a second.
 
-    largest: bytes of the largest image so far; what comes is taken to be up to twice that.
+    largest: bytes of the largest answer's images so far; what comes is taken to be up to twice that.
     """
 
     out: Path
     largest: int = 0
     _checked: float = 0.0
+
+    def saw(self, size: int) -> None:
+        """An answer landed, its images taking so many bytes."""
+        self.largest = max(self.largest, size)
 
     def problem(self, in_flight: int) -> str | None:
         """Why nothing more should be sent; None when there is room."""

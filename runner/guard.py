@@ -79,11 +79,18 @@ class Guard:
         if (literal is None and _numeric(host)) or (literal is not None and not is_public(literal)):
             raise DownloadRefused(_message(host, url.port))
 
+    def same_origin(self, url: URL) -> bool:
+        """Whether the URL is the endpoint's own: the same scheme, host and port."""
+        return (url.scheme, url.host, url.port) == (self._base.scheme, self._base.host, self._base.port)
+
     def takes_key(self, url: URL) -> bool:
         """Whether the endpoint's key may go with a request for this URL: only below the base URL itself."""
         base = self._base
-        same = (url.scheme, url.host, url.port) == (base.scheme, base.host, base.port)
-        return same and url.raw_path.startswith(base.raw_path.rstrip("/") + "/") and ".." not in url.path
+        return (
+            self.same_origin(url)
+            and url.raw_path.startswith(base.raw_path.rstrip("/") + "/")
+            and ".." not in url.path
+        )
 
 
 def _literal(host: str) -> str | None:

@@ -40,7 +40,9 @@ def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
     values["model"] = values["model"] or profile.model or DEFAULT_MODEL
     fields = tuple((name, value) for name, value in values.items() if value is not None)
     dropped = () if str(values["model"]).startswith("dall-e") else profile.dropped
-    return RequestDefaults(fields, tuple(sorted(table.param.items())), dropped)
+    own = job.endpoint.drop_params
+    extra = tuple(item for item in sorted(table.param.items()) if item[0] not in own)
+    return RequestDefaults(fields, extra, (*dropped, *own))
 
 
 @dataclass(frozen=True, slots=True)

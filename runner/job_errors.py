@@ -15,6 +15,7 @@ from runner.job_schema import allowed, is_duration, job_keys, job_tables, whole_
 from runner.job_text import template_fault, toml_value
 from runner.redaction import REDACTOR
 from runner.secrets import checked_base_url
+from schemas.dialects import DIALECTS, SYNC
 from schemas.endpoints import PROFILES
 from schemas.exit_codes import JobError
 from schemas.job import Job
@@ -116,6 +117,12 @@ def job_problems(job: Job) -> Iterator[Problem]:
         near = nearest(endpoint.profile, PROFILES)
         hint = f"; did you mean {near}?" if near is not None else ""
         yield Problem("endpoint.profile", f"unknown profile, known are {', '.join(PROFILES)}{hint}")
+    if endpoint.dialect not in (*DIALECTS, SYNC):
+        near = nearest(endpoint.dialect, (*DIALECTS, SYNC))
+        hint = f"; did you mean {near}?" if near is not None else ""
+        yield Problem("endpoint.dialect", f"unknown dialect, known are {', '.join((*DIALECTS, SYNC))}{hint}")
+    if endpoint.task is not None and "{id}" not in (endpoint.task.poll_path or "{id}"):
+        yield Problem("endpoint.task.poll_path", "must hold {id}, where the task's id goes")
     if endpoint.base_url is not None:
         try:
             checked_base_url(endpoint.base_url, allow_http=endpoint.allow_http)

@@ -8,6 +8,7 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
+from schemas.dialects import DIALECTS, SYNC
 from schemas.endpoints import PROFILES
 from schemas.job import Job, parse_duration
 from schemas.request import FIELDS
@@ -73,6 +74,7 @@ def _schema() -> dict[str, Any]:
             node["description"] = table["description"]
             _describe(table, f"{name}.")
     document["$defs"]["EndpointTable"]["properties"]["profile"]["enum"] = list(PROFILES)
+    document["$defs"]["EndpointTable"]["properties"]["dialect"]["enum"] = [*DIALECTS, SYNC]
     return {
         "$schema": "https://json-schema.org/draft/2020-12/schema",
         "title": "imagemill job file",

@@ -18,6 +18,9 @@ from schemas.row import Row
 
 T = TypeVar("T")
 
+_BEYOND = 1000
+"""Images that nobody asked for, of a request for some of a row's images only, are numbered from here."""
+
 
 class Persist(Protocol):
     """Runs a blocking save until it succeeds; gives up only when the run is cut short, with the save's OSError."""
@@ -34,14 +37,26 @@ class Landing:
     persist: Persist
     redactor: Redactor
 
-    async def land(self, result: Received | Rejected, row: Row, attempt: int) -> Outcome:
-        """The outcome, once everything it speaks of is durable."""
+    async def land(
+        self,
+        result: Received | Rejected,
+        row: Row,
+        attempt: int,
+        indexes: tuple[int, ...] | None = None,
+    ) -> Outcome:
+        """The outcome, once everything it speaks of is durable.
+
+        indexes: which of the row's images were asked for; None means all.
+        """
         if isinstance(result, Rejected):
             return await self._rejected(result, row, attempt)
-        landed = [await self._item(item, row, attempt, index) for index, item in enumerate(result.items)]
+        landed = [
+            await self._item(item, row, attempt, _index(place, indexes))
+            for place, item in enumerate(result.items)
+        ]
         saved = tuple(entry for entry in landed if isinstance(entry, SavedImage))
         missing = [entry for entry in landed if isinstance(entry, MissingImage)]
-        quarantined = await self._keep_unusable(result, missing, row, attempt)
+        quarantined = await self._keep_unusable(result, landed, row, attempt)
         asked = row.request.n
         if not saved:
             first = missing[0]
@@ -49,8 +64,12 @@ class Landing:
             return Failed(failure, result.reported, quarantined)
         flags = _count_flags(len(landed), asked)
         missing += [
-            MissingImage(index, FailureKind.BAD_CONTENT, f"the answer held {len(landed)} of {asked} images")
-            for index in range(len(landed), asked)
+            MissingImage(
+                _index(place, indexes),
+                FailureKind.BAD_CONTENT,
+                f"the answer held {len(landed)} of {asked} images",
+            )
+            for place in range(len(landed), asked)
         ]
         return Success(saved, tuple(missing), result.reported, result.http_status, flags)
 
@@ -76,10 +95,14 @@ class Landing:
             return MissingImage(index, FailureKind.BAD_CONTENT, self.redactor.text(str(problem)), revised)
 
     async def _keep_unusable(
-        self, result: Received, missing: list[MissingImage], row: Row, attempt: int
+        self, result: Received, landed: list[SavedImage | MissingImage], row: Row, attempt: int
     ) -> str | None:
         """Keep paid bytes that are no image. A link is not kept: it is signed, and its image is what was paid for."""
-        bad = [entry.index for entry in missing if entry.kind is FailureKind.BAD_CONTENT]
+        bad = [
+            place
+            for place, entry in enumerate(landed)
+            if isinstance(entry, MissingImage) and entry.kind is FailureKind.BAD_CONTENT
+        ]
         if not bad:
             return None
         name = quarantine_name(attempt, row.row_id)
@@ -96,6 +119,13 @@ class Landing:
 
         await self.persist(save)
         return name
+
+
+def _index(place: int, indexes: tuple[int, ...] | None) -> int:
+    """Which of the row's images stands at this place of the answer; those beyond what was asked come after all."""
+    if indexes is None:
+        return place
+    return indexes[place] if place < len(indexes) else _BEYOND + place
 
 
 def _count_flags(received: int, asked: int) -> tuple[str, ...]:

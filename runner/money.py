@@ -36,16 +36,23 @@ class Budget:
                 return f"--max-cost {self.caps.max_cost:g} reached: {self.spent_usd:.4g} USD spent or maybe spent"
         return None
 
-    def reserve(self, estimate: Estimate) -> None:
-        """Set the estimate aside and count the request."""
-        self.reserved_usd += self.amount(estimate)
+    def reserve(self, estimate: Estimate) -> float:
+        """Count the request and set its estimate aside; the amount, in USD."""
+        amount = self.amount(estimate)
+        self.reserved_usd += amount
         self.requests += 1
+        return amount
 
-    def settle(self, estimate: Estimate, *, cost_usd: float | None, maybe_billed: bool) -> None:
-        """Replace a reservation by what the attempt cost; what may have been paid counts as paid."""
-        reserved = self.amount(estimate)
-        self.reserved_usd = max(0.0, self.reserved_usd - reserved)
+    def rejoin(self, reserved_usd: float) -> float:
+        """An earlier run's request is under way again: what it set aside counts as spent no longer."""
+        self.spent_usd = max(0.0, self.spent_usd - reserved_usd)
+        self.reserved_usd += reserved_usd
+        return reserved_usd
+
+    def settle(self, reserved_usd: float, *, cost_usd: float | None, maybe_billed: bool) -> None:
+        """Replace what was set aside by what the attempt cost; what may have been paid counts as paid."""
+        self.reserved_usd = max(0.0, self.reserved_usd - reserved_usd)
         if maybe_billed:
-            self.spent_usd += max(reserved, cost_usd or 0.0)
+            self.spent_usd += max(reserved_usd, cost_usd or 0.0)
         elif cost_usd is not None:
             self.spent_usd += cost_usd

@@ -9,7 +9,8 @@ from dataclasses import dataclass, field
 from jobs.cost import Estimate, estimate
 from jobs.windows import WindowLog, margin_s
 from runner.prepared import Prepared
-from runner.store import ledger, views
+from runner.store import layout, ledger, views
+from runner.store.attempts import ABSENT
 from schemas.exit_codes import JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -76,7 +77,7 @@ def plan(ready: Prepared) -> Plan:
     work = _Work(paced=Paced(_told(ready.job)))
     with _known(ready) as (index, work.past):
         for batch in ready.intake.batches():
-            items = index.items(batch.rows) if index is not None else [views.ABSENT] * len(batch.rows)
+            items = index.items(batch.rows) if index is not None else [ABSENT] * len(batch.rows)
             statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(batch.rows)
             for row, status in zip(batch.rows, statuses, strict=True):
                 _add(work, row, status, ready)
@@ -85,11 +86,11 @@ def plan(ready: Prepared) -> Plan:
 
 @contextmanager
 def _known(ready: Prepared) -> Iterator[tuple[views.ItemIndex | None, views.Past | None]]:
-    if not (ready.out / ledger.LEDGER_NAME).exists():
+    if not (ready.out / layout.LEDGER_NAME).exists():
         yield None, None
         return
     with ledger.reading(ready.out) as connection:
-        if ledger.was_simulated(connection) != ready.job.simulate:
+        if layout.was_simulated(connection) != ready.job.simulate:
             made = "real" if ready.job.simulate else "simulated"
             raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
         yield views.ItemIndex(connection), views.past(connection)

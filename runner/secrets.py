@@ -36,6 +36,8 @@ COMMAND_TIMEOUT_S = 30.0
 _LOG = logging.getLogger(__name__)
 _KEY = re.compile(r"[\x21-\x7e]+")
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
+_QUERY = re.compile(r"api-version=[\w.-]+", re.ASCII)
+"""The one query that a base URL may have: it is part of Azure's address, and no secret."""
 _OPERATION = re.compile(r"/(images(/(generations|edits))?|chat/completions)$")
 
 
@@ -163,7 +165,7 @@ class ResolvedEndpoint:
 
 
 def checked_base_url(text: str, *, allow_http: bool) -> str:
-    """The base URL with scheme and host in lower case and no trailing slash.
+    """The base URL with scheme and host in lower case and no trailing slash; it may have `?api-version=…`.
 
     Raises ValueError with the reason, which never repeats the URL.
     """
@@ -179,7 +181,10 @@ def checked_base_url(text: str, *, allow_http: bool) -> str:
         (parts.scheme not in ("http", "https"), "must begin with https://"),
         (not host, "has no host"),
         ("@" in parts.netloc, "must not hold a user name or password"),
-        ("?" in url or "#" in url, "must not hold a query or a fragment"),
+        (
+            "#" in url or ("?" in url and not _QUERY.fullmatch(parts.query)),
+            "must not hold a query or a fragment",
+        ),
         (_OPERATION.search(path), "must end at the version path (…/v1): leave the operation's path out"),
         (
             parts.scheme == "http" and not allow_http and not _is_loopback(host),
@@ -189,7 +194,8 @@ def checked_base_url(text: str, *, allow_http: bool) -> str:
     for fault, reason in faults:
         if fault:
             raise ValueError(reason)
-    return f"{parts.scheme}://{parts.netloc.lower()}{path}"
+    query = f"?{parts.query}" if parts.query else ""
+    return f"{parts.scheme}://{parts.netloc.lower()}{path}{query}"
 
 
 def _is_loopback(host: str) -> bool:
@@ -210,6 +216,10 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
     url = endpoint.base_url
     if url is None and endpoint.profile == "openai":
         url = environ.get("OPENAI_BASE_URL") or dotenv_variables(cwd).get("OPENAI_BASE_URL")
+    if not url and not named.base_url:
+        raise JobError(
+            f"profile {named.name} has no address of its own", fix=f"add --base-url {named.address_form}"
+        )
     if not url:
         return ResolvedEndpoint(named.base_url, named, named.name)
     try:

@@ -11,19 +11,19 @@ import errno
 import json
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
 
 import aiohttp
-from aiohttp import ClientTimeout, TCPConnector, TraceConfig
 from yarl import URL
 
 from jobs.evidence import Broke
+from runner import sessions
 from runner.body import Body, BodyTooLarge, Lifter
-from runner.guard import DownloadRefused, Guard, GuardedResolver
+from runner.guard import DownloadRefused, Guard
 from runner.memory import Held
 
 CONNECT_TIMEOUT_S = 10.0
@@ -33,6 +33,11 @@ IDLE_CONNECTION_S = 2.0
 a kept one at that very moment, and whether it had read the request could not be told."""
 ERROR_BODY_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
+POLL_CONNECTIONS = 16
+POLL_IDLE_S = 15.0
+"""Polls are free, so they may share connections; a server that closes one under a poll does no harm."""
+POLL_DEADLINE_S = 60.0
+"""From a poll's headers to its last byte."""
 
 _LEGAL_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 
@@ -93,44 +98,33 @@ class Transport:
     """
 
     def __init__(self, base_url: str, headers: Mapping[str, str], guard: Guard, deadlines: Deadlines) -> None:
-        self._base = URL(base_url)
+        whole = URL(base_url)
+        self._base, self._query = whole.with_query(None), whole.query
         self._headers = dict(headers)
         self._guard = guard
         self._deadlines = deadlines
 
     async def __aenter__(self) -> Transport:
-        trace = TraceConfig()
-        trace.on_request_headers_sent.append(_mark_sent)
-        timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        in_turn = ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
-        plain = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
-        self._api = aiohttp.ClientSession(
-            connector=TCPConnector(limit=0, force_close=True, ttl_dns_cache=60),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=timeout,
-            headers=plain,
-            trace_configs=[trace],
-        )
-        self._files = aiohttp.ClientSession(
-            connector=TCPConnector(
-                limit=64,
-                keepalive_timeout=IDLE_CONNECTION_S,
-                resolver=GuardedResolver(self._guard),
-                use_dns_cache=False,
-            ),
-            cookie_jar=aiohttp.DummyCookieJar(),
-            timeout=in_turn,
-            headers=plain,
-            trace_configs=[trace],
+        self._api = sessions.for_requests(CONNECT_TIMEOUT_S)
+        self._files = sessions.guarded(self._guard, CONNECT_TIMEOUT_S, limit=64, kept_s=IDLE_CONNECTION_S)
+        self._polls = sessions.guarded(
+            self._guard, CONNECT_TIMEOUT_S, limit=POLL_CONNECTIONS, kept_s=POLL_IDLE_S
         )
         return self
 
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
         await self._files.close()
+        await self._polls.close()
 
     async def post(
-        self, path: str, body: Mapping[str, Any], headers: Mapping[str, str], room: Room
+        self,
+        path: str,
+        body: Mapping[str, Any],
+        headers: Mapping[str, str],
+        room: Room,
+        *,
+        query: Sequence[tuple[str, str]] = (),
     ) -> Answer | Broken:
         """POST JSON to a path below the base URL. Redirects are answers, not followed."""
         data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
@@ -140,7 +134,23 @@ class Transport:
             "Accept": "application/json",
             **headers,
         }
-        return await self._exchange(self._api, _Request("POST", self._base / path, merged, data), room)
+        url = self._below(path).update_query(list(query))
+        return await self._exchange(self._api, _Request("POST", url, merged, data), room)
+
+    async def poll(self, url: str, room: Room) -> Answer | Broken:
+        """GET what the service says of a task. url: absolute, below the host (`/…`), or below the base URL.
+
+        Redirects are answers. Raises DownloadRefused for a target that the guard does not allow.
+        """
+        below = not url.startswith("/") and "://" not in url
+        target = self._below(url) if below else self._target(self._base, url)
+        headers = {**self._headers, "Accept": "application/json"} if self._guard.same_origin(target) else {}
+        return await self._exchange(self._polls, _Request("GET", target, headers), room)
+
+    def _below(self, path: str) -> URL:
+        """A path below the base URL (quoted already), with the query that the base URL has."""
+        url = URL(f"{str(self._base).rstrip('/')}/{path}", encoded=True)
+        return url.update_query(self._query) if self._query else url
 
     async def fetch(self, url: str, room: Room) -> Answer | Broken:
         """GET an image URL, absolute or relative to the endpoint, over at most three redirects.
@@ -201,7 +211,10 @@ class Transport:
 
         def sent() -> None:
             progress.sent = True
-            deadline.reschedule(asyncio.get_running_loop().time() + self._deadlines.total_s)
+            total_s = self._deadlines.total_s
+            if session is self._polls:
+                total_s = min(total_s, POLL_DEADLINE_S)
+            deadline.reschedule(asyncio.get_running_loop().time() + total_s)
             room.on_sent()
 
         progress.on_sent = sent
@@ -251,11 +264,6 @@ async def _outside(deadline: asyncio.Timeout, wait: Awaitable[object]) -> None:
     deadline.reschedule(None)
     await wait
     deadline.reschedule(None if left is None else loop.time() + left)
-
-
-async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    if context.trace_request_ctx is not None:
-        context.trace_request_ctx.on_sent()
 
 
 def _broken(error: Exception, progress: SimpleNamespace, latency_s: float) -> Broken:

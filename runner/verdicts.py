@@ -8,8 +8,10 @@ from dataclasses import replace
 from jobs.retry import (
     OUTAGE_FAILURES,
     Decision,
+    GiveUp,
     Halt,
     History,
+    Park,
     Retry,
     RetryPolicy,
     RetryQuota,
@@ -17,10 +19,38 @@ from jobs.retry import (
     gate_s,
 )
 from runner.work import Work
+from schemas.exit_codes import ExitCode
 from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
 from schemas.outcome import Outcome, Success
 
+_HALT_CODES = {
+    FailureKind.LOCAL: ExitCode.LOCAL,
+    FailureKind.CONNECT: ExitCode.SERVICE_DOWN,
+    FailureKind.RATE_LIMITED: ExitCode.SERVICE_DOWN,
+    FailureKind.OVERLOADED: ExitCode.SERVICE_DOWN,
+    FailureKind.SERVER_ERROR: ExitCode.SERVICE_DOWN,
+}
 _PROOF_OF_SERVICE = frozenset({FailureKind.INVALID_REQUEST, FailureKind.MODERATION, FailureKind.TASK_FAILED})
+
+
+def halt_code(kind: FailureKind) -> ExitCode:
+    """The exit code of a run that a failure of this kind stops."""
+    return _HALT_CODES.get(kind, ExitCode.ACCOUNT)
+
+
+def row_status(decision: Decision | None) -> RowStatus:
+    """What becomes of a row. decision: None after a success."""
+    match decision:
+        case None:
+            return RowStatus.SUCCEEDED
+        case Retry():
+            return RowStatus.PENDING
+        case GiveUp():
+            return RowStatus.FAILED
+        case Park():
+            return RowStatus.PARKED
+        case Halt(row):
+            return row
 
 
 class Verdicts:

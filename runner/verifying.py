@@ -15,7 +15,7 @@ import pyarrow.parquet as pq
 
 from runner.intake import Intake
 from runner.inventory import Problem, check_files, sha256_of
-from runner.store import ledger
+from runner.store import layout, ledger
 from runner.store.durable import TEMPORARY, Folder
 from runner.store.results import RESULTS_NAME, Counts, ResultsTable, newest_digest
 from schemas.failures import FailureKind, RowStatus
@@ -49,7 +49,7 @@ def verify(out: Path, intake: Intake, *, repair_in: Folder | None = None, live: 
     """
     found = Verification(checked=1)
     with _opened(out, intake, repair_in) as connection:
-        found.problems += [Problem(ledger.LEDGER_NAME, text) for text in _ledger_problems(connection)]
+        found.problems += [Problem(layout.LEDGER_NAME, text) for text in _ledger_problems(connection)]
         if found.problems:
             return found
         since_s = _newest_start_s(connection) if live else None
@@ -117,14 +117,14 @@ def _ledger_problems(connection: sqlite3.Connection) -> Iterator[str]:
         for (line,) in connection.execute("PRAGMA integrity_check(20)"):
             if line != "ok":
                 yield f"SQLite says: {line}"
-        if not ledger.has_its_columns(connection):
+        if not layout.has_its_columns(connection):
             yield "its tables are not laid out as they were made"
             return
         for text, query in _INCONSISTENT.items():
             row = connection.execute(f"{query} LIMIT 1").fetchone()
             if row is not None:
                 yield text.format(row[0])
-    except ledger.DAMAGE as error:
+    except layout.DAMAGE as error:
         yield f"cannot be read: {error}"
 
 

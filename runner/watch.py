@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
@@ -35,6 +36,7 @@ class Watch:
     ending: Ending
     started: float
     drain_s: float
+    concluding: bool = False
 
     async def drain(self) -> None:
         """Once the run must end, give answers in flight `drain_s` seconds, then cut."""
@@ -49,11 +51,18 @@ class Watch:
 
     @contextmanager
     def signals(self) -> Iterator[None]:
-        """Inside the block the first SIGINT or SIGTERM drains and the second one cuts."""
+        """Inside the block the first SIGINT or SIGTERM drains and the second one cuts.
+
+        Once the engine has ended nothing is left to drain: the results are still written, unless a second signal comes
+        that finds the run cut already; that one ends the process, and the next command writes them.
+        """
         loop = asyncio.get_running_loop()
         seen: list[signal.Signals] = []
 
         def handle(number: signal.Signals) -> None:
+            if self.concluding and seen:
+                loop.remove_signal_handler(number)
+                os.kill(os.getpid(), number)
             if seen:
                 self.ending.cut()
             seen.append(number)

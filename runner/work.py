@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from jobs.retry import History
 from jobs.selection import UNSETTLED, Selection
 from runner.intake import Intake, RowBatch
-from runner.store.views import ABSENT, ItemIndex
-from schemas.failures import RowStatus
+from runner.store.attempts import ABSENT
+from runner.store.tasks import OpenTask
+from runner.store.views import Gap, ItemIndex
+from schemas.failures import FailureKind, RowStatus
+from schemas.request import ImageRequest
 from schemas.row import Row, RowProblem
 
 FIRST = History()
@@ -21,11 +24,16 @@ FIRST = History()
 
 @dataclass(frozen=True, slots=True)
 class Work:
-    """One row to send. item: its number in the ledger, None while it has none. history: its failures in this run."""
+    """One row to send. item: its number in the ledger, None while it has none. history: its failures in this run.
+
+    indexes: which of the row's images the request is for; None means all. task: sent by an earlier run, to be polled.
+    """
 
     row: Row
     item: int | None
     history: History = FIRST
+    indexes: tuple[int, ...] | None = None
+    task: OpenTask | None = None
 
 
 @dataclass
@@ -42,13 +50,25 @@ class Tally:
 
 
 class Source:
-    """Streams unsettled rows from the manifest, reading ahead by one batch in a thread."""
+    """Tasks of earlier runs, then rows of the manifest that are selected; reads ahead by one batch in a thread.
 
-    def __init__(self, intake: Intake, index: ItemIndex, selection: Selection = UNSETTLED) -> None:
+    tasks: polled whatever the selection, unless it names `task_timeout`: then their rows are sent anew.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        index: ItemIndex,
+        selection: Selection = UNSETTLED,
+        tasks: Sequence[OpenTask] = (),
+    ) -> None:
         self._selection = selection
+        again = FailureKind.TASK_TIMEOUT in selection.kinds
+        waiting = [] if again else [Work(task.row, task.item, FIRST, task.indexes, task) for task in tasks]
+        self._polled = {work.item for work in waiting}
         self._batches: Iterator[RowBatch] = intake.batches()
         self._index = index
-        self._ready: Iterator[Work] = iter(())
+        self._ready: Iterator[Work] = iter(waiting)
         self._next: asyncio.Task[tuple[list[Work], Tally] | None] | None = None
         self.tally = Tally()
         self.warnings: dict[str, None] = {}
@@ -106,16 +126,41 @@ class Source:
         works: list[Work] = []
         tally = Tally(rows=len(batch.rows))
         for row, item, status in zip(batch.rows, items, statuses, strict=True):
-            if isinstance(row, RowProblem) or not self._selection.takes(status, self._index.kind(item)):
+            if isinstance(row, RowProblem):
                 count(tally, row, status)
-            else:
+            elif item in self._polled:
                 tally.images += row.request.n
-                works.append(Work(row, None if item == ABSENT else item))
+            elif (work := self._selected(row, item, status)) is not None:
+                tally.images += row.request.n
+                tally.done += row.request.n - work.row.request.n
+                works.append(work)
+            else:
+                count(tally, row, status, self._index.gaps.get(item))
         return works, tally
 
+    def _selected(self, row: Row, item: int, status: RowStatus) -> Work | None:
+        """What is sent of this row; None when nothing is."""
+        gap = self._index.gaps.get(item)
+        if gap is not None:
+            return (
+                Work(_part(row, gap), item, FIRST, gap.indexes)
+                if self._selection.takes(gap.status, gap.kind)
+                else None
+            )
+        kind = FailureKind.TASK_TIMEOUT if item in self._index.polled else self._index.kind(item)
+        if not self._selection.takes(status, kind):
+            return None
+        return Work(row, None if item == ABSENT else item)
 
-def count(tally: Tally, row: Row | RowProblem, status: RowStatus) -> None:
-    """Add one row to the tally."""
+
+def _part(row: Row, gap: Gap) -> Row:
+    """The row as a request for the images that it lacks."""
+    others = tuple((name, value) for name, value in row.request.params if name != "n")
+    return replace(row, request=ImageRequest(row.request.prompt, (*others, ("n", len(gap.indexes)))))
+
+
+def count(tally: Tally, row: Row | RowProblem, status: RowStatus, gap: Gap | None = None) -> None:
+    """Add one row that is not sent to the tally. gap: what it lacks, if it succeeded in part."""
     if isinstance(row, RowProblem):
         tally.images += 1
         tally.invalid += 1
@@ -123,7 +168,9 @@ def count(tally: Tally, row: Row | RowProblem, status: RowStatus) -> None:
     n = row.request.n
     tally.images += n
     if status is RowStatus.SUCCEEDED:
-        tally.done += n
+        lacks = 0 if gap is None else min(n, len(gap.indexes))
+        tally.done += n - lacks
+        tally.failed += lacks
     elif status is RowStatus.FAILED:
         tally.failed += n
     elif status is RowStatus.PARKED:

@@ -35,6 +35,10 @@ class Profile:
     revises_prompts: whether answers carry `revised_prompt`.
     honours_idempotency_key: whether a second request with the same `Idempotency-Key` is not charged again.
     server_error_billed: whether a 500 with the service's own JSON error may have been charged.
+    key_header: where the key goes; `Authorization` carries it as a Bearer token.
+    renamed: request fields that have another name there, as `schemas.dialects` tells of them.
+    dialect, task_models: how it speaks of tasks (see `schemas.dialects`), and the models it is asked so for.
+    address_form: what a base URL looks like, where there is one for each customer (`base_url` is empty then).
     """
 
     name: str
@@ -46,6 +50,11 @@ class Profile:
     revises_prompts: bool = False
     honours_idempotency_key: bool = False
     server_error_billed: Billed = Billed.NO
+    key_header: str = "Authorization"
+    renamed: tuple[tuple[str, str], ...] = ()
+    dialect: str = "auto"
+    task_models: tuple[str, ...] = ()
+    address_form: str = "https://host/v1"
 
 
 OPENAI_PRICES = PriceTable(
@@ -92,6 +101,8 @@ PROFILES: dict[str, Profile] = {
             ("DIEYUYUN_API_KEY", "IMAGEMILL_API_KEY"),
             prices=OPENAI_PRICES,
             revises_prompts=True,
+            dialect="dieyuyun",
+            task_models=("gpt-image-2",),
         ),
         Profile(
             "openai",
@@ -100,6 +111,33 @@ PROFILES: dict[str, Profile] = {
             ("OPENAI_API_KEY",),
             prices=OPENAI_PRICES,
             dropped=("response_format",),
+        ),
+        Profile(
+            "azure",
+            "",
+            "gpt-image-2",
+            ("AZURE_OPENAI_API_KEY", "IMAGEMILL_API_KEY"),
+            prices=OPENAI_PRICES,
+            dropped=("response_format",),
+            key_header="api-key",
+            address_form="'https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=VERSION'",
+        ),
+        Profile(
+            "xai",
+            "https://api.x.ai/v1",
+            "grok-imagine-image",
+            ("XAI_API_KEY", "IMAGEMILL_API_KEY"),
+            dropped=("quality", "background", "moderation", "output_format", "output_compression"),
+            renamed=(("size", "aspect_ratio"),),
+            revises_prompts=True,
+        ),
+        Profile(
+            "together",
+            "https://api.together.xyz/v1",
+            "black-forest-labs/FLUX.1-schnell",
+            ("TOGETHER_API_KEY", "IMAGEMILL_API_KEY"),
+            dropped=("quality", "background", "moderation", "output_format", "output_compression"),
+            renamed=(("size", "width+height"), ("response_format", "response_format:base64")),
         ),
     )
 }

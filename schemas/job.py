@@ -84,12 +84,36 @@ class PricesTable(_Table):
     output_per_million: float = Field(0.0, ge=0, description="USD for a million output tokens")
 
 
+class TaskTable(_Table):
+    """How a service answers with tasks; what is not set is as `endpoint.dialect` has it. Paths: `data[0].task_id`."""
+
+    submit_path: str | None = Field(None, description="below the base URL")
+    submit_query: dict[str, str] = Field(default_factory=dict, description="added to the URL")
+    submit_body: dict[str, Any] = Field(default_factory=dict, description="added to the request's body")
+    poll_path: str | None = Field(None, description="below the base URL, or below the host with a leading /")
+    id: str | None = Field(None, description="path of the task's id in the first answer")
+    status: str | None = Field(None, description="path of the status word")
+    images: str | None = Field(None, description="path of the images")
+    going: tuple[str, ...] = Field((), description="status words of a task that goes on")
+    done: tuple[str, ...] = Field((), description="status words of a task that has its images")
+    failed: tuple[str, ...] = Field((), description="status words of a task that has failed")
+    poll_every: PositiveDuration | None = Field(None, description="pause between polls of one task, 4 s")
+
+
 class EndpointTable(_Table):
     """The service, its key and its deadlines."""
 
-    profile: str = Field("dieyuyun", description="dieyuyun or openai")
+    profile: str = Field("dieyuyun", description="dieyuyun, openai, azure, xai or together")
     base_url: str | None = Field(None, description="any other service, up to its version path (…/v1)")
-    dialect: Literal["auto", "sync"] = "auto"
+    dialect: str = Field("auto", description="how the service speaks of tasks: auto, sync, or a relay's name")
+    task: TaskTable | None = Field(None, description="a way to speak of tasks that imagemill does not know")
+    key_header: str | None = Field(
+        None, description="header of the key, when it is not Authorization: Bearer"
+    )
+    drop_params: tuple[str, ...] = Field((), description="request fields that are not sent")
+    rename_params: dict[str, str] = Field(
+        default_factory=dict, description="request fields that have another name there"
+    )
     api_key_env: str | None = Field(None, description="environment variable that holds the key")
     api_key_file: str | None = Field(None, description="file whose first line is the key")
     api_key_command: str | None = Field(None, description="command that prints the key")

@@ -56,6 +56,14 @@ NOTHING_REPORTED = Reported()
 
 
 @dataclass(frozen=True, slots=True)
+class Task:
+    """An answer that the service has promised. poll_url: where to ask for it, when the service or a poll told."""
+
+    task_id: str
+    poll_url: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
     """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole."""
 
@@ -73,6 +81,14 @@ class Failed:
     failure: Failure
     reported: Reported = NOTHING_REPORTED
     quarantined: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Unfinished:
+    """A task that is still being made when imagemill stops polling it; the next run goes on. kind: why it stopped."""
+
+    kind: FailureKind
+    message: str
 
 
 Outcome = Success | Failed

@@ -64,7 +64,11 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
     "Endpoint": (
         JobOption("--simulate", "simulate", "", "use the embedded simulator: no key, no cost"),
         JobOption(
-            "--profile", "endpoint.profile", "NAME", "dieyuyun (default) or openai", ("dieyuyun", "openai")
+            "--profile",
+            "endpoint.profile",
+            "NAME",
+            "the service (default: dieyuyun)",
+            ("dieyuyun", "openai", "azure", "xai", "together"),
         ),
         JobOption(
             "--base-url", "endpoint.base_url", "URL", "any other service, up to its version path (…/v1)"

@@ -30,10 +30,11 @@ def items(document: Any, body: Body) -> list[Item] | None:
         data = data.get("images", data.get("data"))
     if not isinstance(data, list):
         return None
-    return [_item(entry, body) for entry in data]
+    return [item_of(entry, body) for entry in data]
 
 
-def _item(entry: Any, body: Body) -> Item:
+def item_of(entry: Any, body: Body) -> Item:
+    """One entry of a list of images: an object with `b64_json` or `url`, or a URL alone."""
     if isinstance(entry, str):
         entry = {"url": entry}
     if not isinstance(entry, Mapping):
@@ -56,7 +57,7 @@ def _item(entry: Any, body: Body) -> Item:
 def _from_base64(encoded: str, body: Body, revised: str | None) -> Item:
     number = encoded.removeprefix(LIFTED)
     if number == encoded or not number.isdigit() or int(number) >= len(body.images):
-        return Item(problem="b64_json is not base64", revised_prompt=revised)
+        return _decoded(decode_loosely(encoded.encode("ascii", "replace")), revised)
     return _decoded(body.images[int(number)].data, revised)
 
 

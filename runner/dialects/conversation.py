@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from runner.body import Body
 from runner.transport import Answer, Broken
 from schemas.failures import Failure
-from schemas.outcome import NOTHING_REPORTED, Reported
+from schemas.outcome import NOTHING_REPORTED, Reported, Task, Unfinished
 
 
 @dataclass(frozen=True, slots=True)
@@ -17,6 +17,28 @@ class Send:
 
     path: str
     body: dict[str, object]
+    query: tuple[tuple[str, str], ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """Make the task durable: it is paid for, and must never be submitted again. Its result is None."""
+
+    task: Task
+
+
+@dataclass(frozen=True, slots=True)
+class Wait:
+    """Sleep so many seconds. Its result is None."""
+
+    seconds: float
+
+
+@dataclass(frozen=True, slots=True)
+class Poll:
+    """GET what the service says of a task; free. Its result is an `Answer` or `Broken`."""
+
+    url: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +76,7 @@ class Rejected:
     reported: Reported = NOTHING_REPORTED
 
 
-Step = Send | Fetch
-StepResult = Answer | Broken | bytes | Failure
-Conversation = Generator[Step, StepResult, Received | Rejected]
+Step = Send | Checkpoint | Wait | Poll | Fetch
+StepResult = Answer | Broken | bytes | Failure | None
+Result = Received | Rejected | Unfinished
+Conversation = Generator[Step, StepResult, Result]

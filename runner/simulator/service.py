@@ -236,14 +236,7 @@ class Service:
         """The body of a 200 to a POST."""
         if attempt.task is not None:
             return self.polls.submitted(attempt.task, attempt.request)[0]
-        extra = {
-            "id": attempt.id,
-            "model": order.model,
-            "background": order.background,
-            "output_format": order.format,
-            "size": order.size,
-            "quality": order.quality,
-        }
+        extra = {"id": attempt.id, "model": order.model, "output_format": order.format}
 
         def dress(document: Document) -> Document:
             return synchronous_answer(document, self.dialect, extra)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from jobs.naming import EXTENSIONS, image_name
@@ -25,7 +25,8 @@ RECOVERED = "recovered"
 """Flag of an image adopted from a dead run; what the service said beside it (revised prompt, usage) is lost."""
 
 _DEAD = (
-    "SELECT attempt, row_id, prompt, body, n, reserved_usd FROM attempts JOIN items USING (item) JOIN params USING (params) "
+    "SELECT attempt, row_id, prompt, body, n, indexes, reserved_usd "
+    "FROM attempts JOIN items USING (item) JOIN params USING (params) "
     "WHERE attempt NOT IN (SELECT attempt FROM outcomes)"
 )
 
@@ -33,9 +34,10 @@ _DEAD = (
 def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms: int) -> int:
     """Record the dead attempts all of whose images stand on disk; their number. Nobody else may be running."""
     adopted = 0
-    for attempt, row_id, prompt, body, n, reserved in connection.execute(_DEAD).fetchall():
+    for attempt, row_id, prompt, body, n, indexes, reserved in connection.execute(_DEAD).fetchall():
         request = ImageRequest(prompt, tuple(json.loads(body).items()))
-        images = tuple(_on_disk(out, attempt, row_id, n, request, max_pixels))
+        asked = range(n) if indexes is None else json.loads(indexes)
+        images = tuple(_on_disk(out, attempt, row_id, asked, request, max_pixels))
         if len(images) < n:
             continue
         for image in images:
@@ -47,9 +49,9 @@ def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms:
 
 
 def _on_disk(
-    out: Path, attempt: int, row_id: str, n: int, request: ImageRequest, max_pixels: int
+    out: Path, attempt: int, row_id: str, indexes: Iterable[int], request: ImageRequest, max_pixels: int
 ) -> Iterator[SavedImage]:
-    for index in range(n):
+    for index in indexes:
         for image_format in EXTENSIONS:
             name = image_name(attempt, index, row_id, image_format)
             image = _read(out / name, name, index, request, max_pixels)

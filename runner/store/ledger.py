@@ -10,8 +10,8 @@ send (an intent) or count (an outcome).
 
 Readers open the file read-only, at any time, and never checkpoint.
 
-What a crash leaves: attempts without an outcome. Whether their requests were paid for cannot be known; `settle_dead`
-gives each the outcome "parked" before anything new is sent.
+What a crash leaves: attempts without an outcome. One with a task is polled again. Whether the requests of the others
+were paid for cannot be known; `settle_dead` gives each the outcome "parked" before anything new is sent.
 """
 
 from __future__ import annotations
@@ -23,24 +23,18 @@ import sqlite3
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from schemas.exit_codes import ExitCode, JobError
+from runner.store import layout
+from runner.store.layout import LEDGER_NAME
+from schemas.exit_codes import JobError
 from schemas.failures import FailureKind, RowStatus
-
-LEDGER_NAME = "ledger.sqlite"
-SCHEMA_VERSION = 1
 
 _NOT_WRITTEN = (sqlite3.Error, ValueError, OverflowError)
 """What SQLite raises for a disk that refuses, and for a value that it cannot hold: half a character, a huge number."""
 
 Statement = tuple[str, Sequence[Any]]
-
-
-DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
-"""What Python raises over a damaged file; the latter when SQLite's message quotes bytes that are no text."""
 
 
 class LedgerWriteError(OSError):
@@ -55,94 +49,22 @@ def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
     """
     path = out / LEDGER_NAME
     if not path.exists():
-        _refuse_to_forget(out)
+        layout.refuse_to_forget(out)
         os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
         connection.execute("PRAGMA busy_timeout=10000")
-        if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
-            _refuse_to_forget(out)
-            _lay_out(connection, simulated)
-        _check(connection, out, simulated)
-    except DAMAGE as error:
-        raise unusable(out, error) from error
+        if layout.version_of(connection) == 0:
+            layout.refuse_to_forget(out)
+            layout.lay_out(connection, simulated=simulated)
+        layout.bring_up_to_date(connection)
+        layout.check_version(connection, out)
+        layout.check_kind(connection, out, simulated=simulated)
+    except layout.DAMAGE as error:
+        raise layout.unusable(out, error) from error
     return connection
-
-
-def _refuse_to_forget(out: Path) -> None:
-    """Stop before a new ledger takes the place of one that knew what was paid for."""
-    if any((out / "images").glob("*/*")):
-        raise JobError(
-            f"{out} holds images but no {LEDGER_NAME}, or an empty one: what was paid for cannot be told",
-            fix="put the ledger back (with its -wal file, if it has one), or choose another --out",
-            exit_code=ExitCode.DAMAGED,
-        )
-
-
-def _lay_out(connection: sqlite3.Connection, simulated: bool) -> None:
-    script = files("runner.store").joinpath("schema.sql").read_text(encoding="utf-8")
-    connection.execute("BEGIN IMMEDIATE")
-    for statement in script.split(";\n"):
-        connection.execute(statement)
-    connection.execute("INSERT INTO meta VALUES ('simulated', ?)", (str(int(simulated)),))
-    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
-    connection.execute("COMMIT")
-
-
-_COLUMNS = (
-    "SELECT m.name, c.name, c.type, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' "
-    "ORDER BY m.name, c.cid"
-)
-
-
-def has_its_columns(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are those of `schema.sql`, column by column. Raises one of `DAMAGE` when that cannot be read."""
-    model = sqlite3.connect(":memory:", isolation_level=None)
-    try:
-        _lay_out(model, simulated=False)
-        return connection.execute(_COLUMNS).fetchall() == model.execute(_COLUMNS).fetchall()
-    finally:
-        model.close()
-
-
-def _check(connection: sqlite3.Connection, out: Path, simulated: bool) -> None:
-    version = connection.execute("PRAGMA user_version").fetchone()[0]
-    if version != SCHEMA_VERSION:
-        raise JobError(
-            f"{out / LEDGER_NAME} has schema version {version}, this imagemill reads version {SCHEMA_VERSION}",
-            fix="use the imagemill that made this folder, or choose another --out",
-        )
-    made_simulated = was_simulated(connection)
-    if made_simulated != simulated:
-        made, now = ("simulated", "real") if made_simulated else ("real", "simulated")
-        raise JobError(
-            f"{out} was made by a {made} run; a {now} run does not mix with it", fix="choose another --out"
-        )
-
-
-_MACHINE_REFUSES = frozenset(
-    {
-        *(sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY, sqlite3.SQLITE_CANTOPEN),
-        *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED),
-    }
-)
-
-
-def unusable(out: Path, error: Exception) -> JobError:
-    """What a user is told when SQLite gives up: exit 9 when this machine refuses, exit 7 when the file is damaged."""
-    if getattr(error, "sqlite_errorcode", 0) & 0xFF in _MACHINE_REFUSES:
-        return JobError(
-            f"{out / LEDGER_NAME} cannot be used: {error}",
-            fix="free some space, or see to the folder's permissions",
-            exit_code=ExitCode.LOCAL,
-        )
-    return JobError(
-        f"{out / LEDGER_NAME} cannot be read: {error}",
-        fix="restore it from a copy; the images beside it are untouched",
-        exit_code=ExitCode.DAMAGED,
-    )
 
 
 def open_reader(out: Path) -> sqlite3.Connection:
@@ -161,8 +83,9 @@ def open_reader(out: Path) -> sqlite3.Connection:
         connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
         connection.execute("PRAGMA busy_timeout=10000")
         connection.execute("SELECT count(*) FROM meta").fetchone()
-    except DAMAGE as error:
-        raise unusable(out, error) from error
+        layout.check_version(connection, out)
+    except layout.DAMAGE as error:
+        raise layout.unusable(out, error) from error
     return connection
 
 
@@ -173,24 +96,9 @@ def reading(out: Path) -> Iterator[sqlite3.Connection]:
     try:
         yield connection
     except sqlite3.DatabaseError as error:
-        raise unusable(out, error) from error
+        raise layout.unusable(out, error) from error
     finally:
         connection.close()
-
-
-def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
-    """The value of a `meta` key; None when it was never set."""
-    row = connection.execute("SELECT value FROM meta WHERE key=?", (key,)).fetchone()
-    return row[0] if row else None
-
-
-def was_simulated(connection: sqlite3.Connection) -> bool:
-    """Whether the folder's runs were simulated ones. Raises sqlite3.DatabaseError when the ledger does not say."""
-    known = {"0": False, "1": True}
-    told = read_meta(connection, "simulated")
-    if told not in known:
-        raise sqlite3.DatabaseError("it does not say whether its runs were simulated")
-    return known[told]
 
 
 def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
@@ -199,10 +107,14 @@ def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
 
 
 def settle_dead(connection: sqlite3.Connection, *, now_ms: int) -> int:
-    """Park every attempt that a dead run left without an outcome; the number of them. Nobody else may be running."""
+    """Park every attempt that a dead run left without an outcome, but for tasks, which are polled; the number of them.
+
+    Nobody else may be running.
+    """
     cursor = connection.execute(
         "INSERT INTO outcomes (attempt, finished_ms, status, kind, message, maybe_billed) "
-        "SELECT attempt, ?, ?, ?, ?, 1 FROM attempts WHERE attempt NOT IN (SELECT attempt FROM outcomes)",
+        "SELECT attempt, ?, ?, ?, ?, 1 FROM attempts WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
+        "AND attempt NOT IN (SELECT attempt FROM tasks)",
         (
             now_ms,
             RowStatus.PARKED.value,

@@ -14,7 +14,10 @@ from schemas.row import Row
 
 @dataclass(frozen=True, slots=True)
 class Intent:
-    """An attempt that is about to be sent. fresh: the row has no item number in the ledger yet."""
+    """An attempt that is about to be sent. fresh: the row has no item number in the ledger yet.
+
+    indexes: which of the row's images it asks for; None means all.
+    """
 
     attempt: int
     item: int
@@ -23,6 +26,7 @@ class Intent:
     sent_ms: int
     reserved_usd: float | None
     fresh: bool
+    indexes: tuple[int, ...] | None = None
 
 
 def intent(record: Intent) -> list[Statement]:
@@ -39,7 +43,7 @@ def intent(record: Intent) -> list[Statement]:
     statements.append(("INSERT OR IGNORE INTO params (body) VALUES (?)", (body,)))
     statements.append(
         (
-            "INSERT INTO attempts SELECT ?,?,?,params,?,?,? FROM params WHERE body=?",
+            "INSERT INTO attempts SELECT ?,?,?,params,?,?,?,? FROM params WHERE body=?",
             (
                 record.attempt,
                 record.item,
@@ -47,6 +51,7 @@ def intent(record: Intent) -> list[Statement]:
                 record.row.request.n,
                 record.sent_ms,
                 record.reserved_usd,
+                None if record.indexes is None else json.dumps(record.indexes),
                 body,
             ),
         )

@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 from jobs.state import ImageState, RowState, fold
 from runner.intake import Intake, RowBatch
 from runner.store import records
+from runner.store.attempts import ABSENT, AttemptReader
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
-from runner.store.views import ABSENT, AttemptReader, ItemIndex
+from runner.store.views import ItemIndex
 from schemas.failures import FailureKind, RowStatus
 from schemas.request import FIELDS
 from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, passthrough_name

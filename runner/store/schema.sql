@@ -19,10 +19,10 @@ CREATE TABLE items (
 -- Distinct sets of body fields other than the prompt, as canonical JSON.
 CREATE TABLE params (params INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
 
--- The intent: durable before the request's first byte leaves.
+-- The intent: durable before the request's first byte leaves. `indexes` (JSON): which of the row's images it asks for; NULL: all.
 CREATE TABLE attempts (
   attempt INTEGER PRIMARY KEY, item INTEGER NOT NULL, run INTEGER NOT NULL, params INTEGER NOT NULL,
-  n INTEGER NOT NULL, sent_ms INTEGER NOT NULL, reserved_usd REAL
+  n INTEGER NOT NULL, sent_ms INTEGER NOT NULL, reserved_usd REAL, indexes TEXT
 );
 CREATE INDEX attempts_by_item ON attempts (item);
 
@@ -50,3 +50,11 @@ CREATE TABLE missing (
 
 -- Every results.parquet that was about to be published, in order: which bytes are ours. `sha256` is the raw digest.
 CREATE TABLE tables (number INTEGER PRIMARY KEY, written_ms INTEGER NOT NULL, sha256 BLOB NOT NULL);
+
+-- The service's promise of an asynchronous answer: durable before the first poll. An attempt with one and without an outcome is polled.
+CREATE TABLE tasks (
+  attempt INTEGER PRIMARY KEY, task_id TEXT NOT NULL, poll_url TEXT, accepted_ms INTEGER NOT NULL
+);
+
+-- Each time that imagemill stopped polling a task before it ended; the next run goes on.
+CREATE TABLE task_waits (attempt INTEGER NOT NULL, stopped_ms INTEGER NOT NULL, message TEXT NOT NULL);

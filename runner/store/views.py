@@ -1,37 +1,50 @@
-"""Reading the ledger: which rows it knows, in what state, and the attempts of a few rows at a time."""
+"""Reading the ledger: which rows it knows, in what state, and what the folder has cost."""
 
 from __future__ import annotations
 
-import json
 import sqlite3
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from jobs.state import AttemptRecord
+from jobs.state import fold
+from runner.store.attempts import ABSENT, AttemptReader
+from runner.store.tasks import waiting_items
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import MissingImage, Reported, SavedImage
 from schemas.row import Row, RowProblem
 
-ABSENT = -1
 _CODES = {RowStatus.PENDING: 0, RowStatus.SUCCEEDED: 1, RowStatus.FAILED: 2, RowStatus.PARKED: 3}
 _STATUSES = {code: status for status, code in _CODES.items()}
 _KINDS = tuple(FailureKind)
 _FETCH = 20_000
+_NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
+"""Kinds of attempts that ended before their request's first byte left."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """Images that a partly successful row lacks. status, kind: of the first of them. indexes: which they are."""
+
+    status: RowStatus
+    kind: FailureKind | None
+    indexes: tuple[int, ...]
 
 
 class ItemIndex:
     """Every row that the ledger knows: fingerprint -> item number, the row's status, and its last failure.
 
     16 bytes of fingerprint, 8 of number, 1 of status and 1 of failure a row, however long prompts and ids are.
+    gaps: item number -> what a partly successful row lacks. polled: items whose newest request is a task not yet ended.
     """
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         count = connection.execute("SELECT coalesce(max(item) + 1, 0) FROM items").fetchone()[0]
         self._status, self._kind = _states(connection, count)
+        self.polled = waiting_items(connection)
+        self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
+        self.gaps = _gaps(connection)
         prints = b"".join(row[0] for row in connection.execute("SELECT fingerprint FROM items ORDER BY item"))
         unsorted = np.frombuffer(prints, dtype="S16")
         self._items: npt.NDArray[np.int64] = np.argsort(unsorted, kind="stable").astype(np.int64)
@@ -79,106 +92,34 @@ def _states(
     return status, kinds
 
 
-@dataclass
-class AttemptReader:
-    """Attempts of chosen items. `live_run`: the run that is going on now, None when there is none."""
-
-    connection: sqlite3.Connection
-    live_run: int | None = None
-
-    def __post_init__(self) -> None:
-        self._params: dict[int, dict[str, Any]] = {}
-        self._endpoints = dict(self.connection.execute("SELECT run, endpoint FROM runs").fetchall())
-
-    def of(self, items: Sequence[int]) -> dict[int, list[AttemptRecord]]:
-        """Item number -> its attempts, oldest first. Items without attempts are absent."""
-        wanted = json.dumps([item for item in items if item != ABSENT])
-        images = self._grouped(_IMAGES, wanted, _image)
-        missing = self._grouped(_MISSING, wanted, _missing)
-        found: dict[int, list[AttemptRecord]] = {}
-        for row in self.connection.execute(_ATTEMPTS, (wanted,)):
-            record = self._attempt(row, images.get(row[0], ()), missing.get(row[0], ()))
-            found.setdefault(record.item, []).append(record)
-        return found
-
-    def _grouped(self, sql: str, wanted: str, make: Any) -> dict[int, tuple[Any, ...]]:
-        grouped: dict[int, tuple[Any, ...]] = {}
-        for row in self.connection.execute(sql, (wanted,)):
-            grouped[row[0]] = (*grouped.get(row[0], ()), make(row))
-        return grouped
-
-    def _attempt(
-        self, row: tuple[Any, ...], images: tuple[SavedImage, ...], missing: tuple[MissingImage, ...]
-    ) -> AttemptRecord:
-        attempt, item, run, params, n, sent_ms, status, *rest = row
-        finished_ms, kind, code, message, http_status, maybe_billed, cost, estimated, *more = rest
-        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags = more
-        return AttemptRecord(
-            attempt=attempt,
-            item=item,
-            params=self._body(params),
-            n=n,
-            sent_ms=sent_ms,
-            endpoint=self._endpoints[run],
-            live=run == self.live_run,
-            status=RowStatus(status) if status else None,
-            finished_ms=finished_ms,
-            kind=FailureKind(kind) if kind else None,
-            code=code,
-            message=message,
-            http_status=http_status,
-            maybe_billed=maybe_billed or 0,
-            cost_usd=cost,
-            cost_estimated=bool(estimated),
-            reported=Reported(created, request_id, task_id, tokens_in, tokens_out),
-            latency_s=latency_s,
-            flags=tuple(json.loads(flags)) if flags else (),
-            images=images,
-            missing=missing,
+def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
+    """What partly successful rows lack."""
+    items = [
+        row[0]
+        for row in connection.execute(
+            "SELECT DISTINCT item FROM attempts JOIN outcomes USING (attempt) "
+            "WHERE status = 'succeeded' AND attempt IN (SELECT attempt FROM missing)"
         )
-
-    def _body(self, params: int) -> dict[str, Any]:
-        if params not in self._params:
-            text = self.connection.execute("SELECT body FROM params WHERE params=?", (params,)).fetchone()[0]
-            self._params[params] = json.loads(text)
-        return self._params[params]
-
-
-def _image(row: tuple[Any, ...]) -> SavedImage:
-    _, index, file_name, kind, width, height, size, sha256, revised, flags = row
-    return SavedImage(
-        index,
-        file_name,
-        kind,
-        width,
-        height,
-        size,
-        sha256.hex(),
-        revised,
-        tuple(json.loads(flags)) if flags else (),
-    )
-
-
-def _missing(row: tuple[Any, ...]) -> MissingImage:
-    return MissingImage(row[1], FailureKind(row[2]), row[3], row[4])
-
-
-_OF_ITEMS = "attempt IN (SELECT attempt FROM attempts WHERE item IN (SELECT value FROM json_each(?)))"
-_IMAGES = f"SELECT * FROM images WHERE {_OF_ITEMS} ORDER BY attempt, idx"
-_MISSING = f"SELECT * FROM missing WHERE {_OF_ITEMS} ORDER BY attempt, idx"
-_ATTEMPTS = (
-    "SELECT a.attempt, item, run, params, n, sent_ms, status, finished_ms, kind, code, message, http_status, "
-    "maybe_billed, cost_usd, cost_estimated, created, request_id, task_id, input_tokens, output_tokens, latency_s, flags "
-    "FROM attempts a LEFT JOIN outcomes o USING (attempt) "
-    "WHERE item IN (SELECT value FROM json_each(?)) ORDER BY a.attempt"
-)
+    ]
+    reader, gaps = AttemptReader(connection), {}
+    for start in range(0, len(items), _FETCH):
+        for item, attempts in reader.of(items[start : start + _FETCH]).items():
+            states = fold(attempts, max(attempt.n for attempt in attempts)).images
+            absent = [i for i, state in enumerate(states) if state.status is not RowStatus.SUCCEEDED]
+            if absent:
+                gaps[item] = Gap(states[absent[0]].status, states[absent[0]].kind, tuple(absent))
+    return gaps
 
 
 @dataclass(frozen=True, slots=True)
 class Totals:
-    """Sums over the folder's whole life. spent_usd: cost of paid answers plus what maybe-billed attempts reserved."""
+    """Sums over the folder's whole life. spent_usd: cost of paid answers plus what maybe-billed attempts reserved.
+
+    requests: attempts. sent: those whose first byte left, or may have.
+    """
 
     requests: int
+    sent: int
     images: int
     maybe_billed: int
     cost_usd: float | None
@@ -187,13 +128,13 @@ class Totals:
 
 def totals(connection: sqlite3.Connection) -> Totals:
     """Requests sent, images saved, money. Attempts without an outcome count as maybe billed only once settled."""
-    requests, maybe, cost, spent = connection.execute(
-        "SELECT count(*), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
+    requests, unsent, maybe, cost, spent = connection.execute(
+        f"SELECT count(*), coalesce(sum(kind IN ({_NEVER_SENT})), 0), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
         "coalesce(sum(CASE WHEN maybe_billed OR status IS NULL THEN max(coalesce(cost_usd, 0), coalesce(reserved_usd, 0)) "
         "ELSE cost_usd END), 0) FROM attempts LEFT JOIN outcomes USING (attempt)"
     ).fetchone()
     images = connection.execute("SELECT count(*) FROM images").fetchone()[0]
-    return Totals(requests, images, maybe, cost, spent)
+    return Totals(requests, requests - unsent, images, maybe, cost, spent)
 
 
 def ambiguous_resends(connection: sqlite3.Connection) -> int:

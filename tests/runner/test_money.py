@@ -58,9 +58,9 @@ def test_a_cap_that_is_met_exactly_is_not_exceeded() -> None:
 )
 def test_settling_replaces_the_reservation(cost: float | None, maybe: bool, spent: float) -> None:
     money = budget()
-    money.reserve(ONE)
-    assert money.reserved_usd == 1.0
-    money.settle(ONE, cost_usd=cost, maybe_billed=maybe)
+    reserved = money.reserve(ONE)
+    assert money.reserved_usd == reserved == 1.0
+    money.settle(reserved, cost_usd=cost, maybe_billed=maybe)
     assert (money.reserved_usd, money.spent_usd) == (0.0, spent)
 
 
@@ -76,10 +76,10 @@ def test_the_cap_holds_as_long_as_nothing_costs_more_than_estimated(
     for price, settling in requests:
         if money.refusal(price) is not None:
             continue
-        money.reserve(price)
+        reserved = money.reserve(price)
         if settling is not None and price.high is not None:
             share, maybe = settling
-            money.settle(price, cost_usd=share * price.high, maybe_billed=maybe)
+            money.settle(reserved, cost_usd=share * price.high, maybe_billed=maybe)
         assert money.spent_usd + money.reserved_usd <= cap + 1e-6
 
 
@@ -90,3 +90,11 @@ def test_a_soft_cutoff_sets_the_middle_of_the_range_aside() -> None:
     money.reserve(wide)
     assert money.reserved_usd == 0.8
     assert money.refusal(wide) is not None
+
+
+def test_a_request_of_an_earlier_run_is_reserved_instead_of_spent_while_it_is_followed() -> None:
+    money = Budget(BudgetTable(max_cost=1.0), spent_usd=0.75, requests=3)
+    reserved = money.rejoin(0.5)
+    assert (money.spent_usd, money.reserved_usd, money.requests) == (0.25, 0.5, 3)
+    money.settle(reserved, cost_usd=0.125, maybe_billed=False)
+    assert (money.spent_usd, money.reserved_usd) == (0.375, 0.0)

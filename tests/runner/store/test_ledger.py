@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.store import ledger
+from runner.store import layout, ledger
 from runner.store.ledger import LEDGER_NAME, LedgerWriteError, Statement, Writer, create_or_open, open_reader
 from schemas.exit_codes import ExitCode, JobError
 
@@ -174,9 +174,9 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
 
 def test_a_new_ledger_is_private_and_knows_its_kind_and_version(tmp_path: Path) -> None:
     with opened(tmp_path, simulated=True) as connection:
-        assert ledger.read_meta(connection, "simulated") == "1"
-        assert ledger.read_meta(connection, "nothing") is None
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == ledger.SCHEMA_VERSION
+        assert layout.read_meta(connection, "simulated") == "1"
+        assert layout.read_meta(connection, "nothing") is None
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == layout.SCHEMA_VERSION
     assert stat.S_IMODE((tmp_path / LEDGER_NAME).stat().st_mode) == 0o600
 
 
@@ -255,7 +255,7 @@ def test_a_ledger_that_lost_its_content_beside_images_is_exit_7(tmp_path: Path) 
 def test_an_empty_file_without_images_is_what_a_kill_leaves_and_is_laid_out(tmp_path: Path) -> None:
     (tmp_path / LEDGER_NAME).write_bytes(b"")
     with opened(tmp_path) as connection:
-        assert ledger.read_meta(connection, "simulated") == "0"
+        assert layout.read_meta(connection, "simulated") == "0"
 
 
 def test_a_disk_that_refuses_on_opening_is_exit_9_and_no_damage(tmp_path: Path) -> None:
@@ -284,11 +284,47 @@ def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
         assert ledger.next_number(connection, "runs", "run") == 8
 
 
+def test_the_ledger_of_an_older_imagemill_is_brought_up_to_date_and_keeps_what_it_holds(
+    tmp_path: Path,
+) -> None:
+    with opened(tmp_path) as connection:
+        for statement in (
+            "DROP TABLE tasks",
+            "DROP TABLE task_waits",
+            "ALTER TABLE attempts DROP COLUMN indexes",
+        ):
+            connection.execute(statement)
+        connection.execute("INSERT INTO attempts VALUES (0, 0, 0, 1, 1, 5, 0.25)")
+        connection.execute("PRAGMA user_version=1")
+    with pytest.raises(JobError, match="schema version 1") as refused:
+        open_reader(tmp_path)
+    assert "imagemill run" in refused.value.fix
+    with opened(tmp_path) as connection:
+        assert layout.has_its_columns(connection)
+        assert connection.execute("SELECT attempt, sent_ms, indexes FROM attempts").fetchall() == [
+            (0, 5, None)
+        ]
+    open_reader(tmp_path).close()
+
+
+def test_an_attempt_with_a_task_is_not_settled_but_left_to_be_polled(tmp_path: Path) -> None:
+    with opened(tmp_path) as connection:
+        for attempt in range(2):
+            connection.execute(
+                "INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25, NULL)", (attempt, attempt)
+            )
+        connection.execute("INSERT INTO tasks VALUES (1, 'task_x', NULL, 6)")
+        assert ledger.settle_dead(connection, now_ms=77) == 1
+        assert connection.execute("SELECT attempt FROM outcomes").fetchall() == [(0,)]
+
+
 def test_dead_attempts_are_parked_once_and_settled_ones_are_left_alone(tmp_path: Path) -> None:
     with opened(tmp_path) as connection:
         connection.execute("INSERT INTO params VALUES (1, '{}')")
         for attempt in range(4):
-            connection.execute("INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25)", (attempt, attempt))
+            connection.execute(
+                "INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25, NULL)", (attempt, attempt)
+            )
         done = (
             "INSERT INTO outcomes (attempt, finished_ms, status, maybe_billed) VALUES (?, 6, 'succeeded', 0)"
         )

@@ -1,0 +1,45 @@
+"""The aiohttp sessions of a run: no cookies, no compression, and a mark when a request's headers are about to leave."""
+
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import aiohttp
+from aiohttp import ClientTimeout, TCPConnector, TraceConfig
+
+from runner.guard import Guard, GuardedResolver
+
+_PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
+
+
+def for_requests(connect_s: float) -> aiohttp.ClientSession:
+    """For requests that cost money: each has a fresh connection."""
+    timeout = ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
+    return _session(TCPConnector(limit=0, force_close=True, ttl_dns_cache=60), timeout)
+
+
+def guarded(guard: Guard, connect_s: float, *, limit: int, kept_s: float) -> aiohttp.ClientSession:
+    """For what is free: connections are kept for `kept_s` seconds, go where the guard allows, and wait their turn."""
+    connector = TCPConnector(
+        limit=limit, keepalive_timeout=kept_s, resolver=GuardedResolver(guard), use_dns_cache=False
+    )
+    return _session(connector, ClientTimeout(total=None, sock_connect=connect_s))
+
+
+def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientSession:
+    """Each request's `trace_request_ctx` has `on_sent()`, called when its headers are about to leave."""
+    trace = TraceConfig()
+    trace.on_request_headers_sent.append(_mark_sent)
+    return aiohttp.ClientSession(
+        connector=connector,
+        cookie_jar=aiohttp.DummyCookieJar(),
+        timeout=timeout,
+        headers=_PLAIN,
+        trace_configs=[trace],
+    )
+
+
+async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.on_sent()

@@ -1,0 +1,69 @@
+"""How a job's service is spoken to, from its profile and its settings."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import replace
+
+from runner.dialects.generations import Speaker
+from runner.dialects.tasks import Patience
+from schemas.dialects import AUTO, DIALECTS, SYNC, TaskDialect
+from schemas.endpoints import Profile
+from schemas.job import EndpointTable, Job, TaskTable
+
+POLL_EVERY_S = 4.0
+SIMULATED_POLL_S = 0.25
+POLLS_A_SECOND = 20.0
+"""Over all tasks of a run; with many of them each is polled less often."""
+
+
+def key_header(endpoint: EndpointTable, profile: Profile, key: str) -> dict[str, str]:
+    """The header that carries the key."""
+    named = DIALECTS.get(endpoint.dialect, AUTO)
+    name = endpoint.key_header or named.key_header or profile.key_header
+    return {name: f"Bearer {key}" if name.lower() == "authorization" else key}
+
+
+def speaker(job: Job, profile: Profile) -> Speaker:
+    """What the engine speaks with; call inside the event loop."""
+    endpoint = job.endpoint
+    usual_s = SIMULATED_POLL_S if job.simulate else POLL_EVERY_S
+    every_s = endpoint.task.poll_every if endpoint.task is not None and endpoint.task.poll_every else usual_s
+    patience = Patience(every_s, endpoint.task_timeout, asyncio.get_running_loop().time, time.time)
+    dialect = AUTO if endpoint.dialect in (AUTO.name, SYNC) else DIALECTS[endpoint.dialect]
+    if endpoint.task is not None:
+        dialect = described(endpoint.task, dialect)
+    of_profile = endpoint.dialect == AUTO.name and endpoint.task is None
+    return Speaker(
+        dialect,
+        patience,
+        profile.server_error_billed,
+        dict(profile.renamed) | endpoint.rename_params,
+        frozenset(profile.task_models) if of_profile else frozenset(),
+        DIALECTS[profile.dialect],
+    )
+
+
+def described(task: TaskTable, base: TaskDialect) -> TaskDialect:
+    """The dialect that a job file describes, on top of a known one."""
+    changed = replace(
+        base,
+        submit_path=task.submit_path or base.submit_path,
+        submit_query=(*base.submit_query, *task.submit_query.items()),
+        submit_body=(*base.submit_body, *task.submit_body.items()),
+        poll_paths=(task.poll_path,) if task.poll_path else base.poll_paths,
+        going=base.going | _words(task.going),
+        done=base.done | _words(task.done),
+        dead=base.dead | _words(task.failed),
+    )
+    return replace(
+        changed,
+        ids=(task.id, *base.ids) if task.id else base.ids,
+        statuses=(task.status, *base.statuses) if task.status else base.statuses,
+        images=(task.images, *base.images) if task.images else base.images,
+    )
+
+
+def _words(words: tuple[str, ...]) -> frozenset[str]:
+    return frozenset(word.strip().lower().replace("-", "_").replace(" ", "_") for word in words)

@@ -1,0 +1,64 @@
+"""Tasks in the ledger: answers that a service has promised, and which are polled until they come."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from dataclasses import dataclass
+
+from runner.store.ledger import Statement
+from runner.store.records import storable
+from schemas.outcome import Task
+from schemas.request import ImageRequest
+from schemas.row import Row
+
+_OPEN = (
+    "FROM tasks JOIN attempts USING (attempt) WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
+    "AND attempt = (SELECT max(attempt) FROM attempts newer WHERE newer.item = attempts.item)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class OpenTask:
+    """A task that had not ended when imagemill stopped polling it.
+
+    row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it.
+    """
+
+    attempt: int
+    item: int
+    row: Row
+    task: Task
+    indexes: tuple[int, ...] | None
+    reserved_usd: float
+
+
+def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
+    """Items whose newest request is a task that has not ended."""
+    return frozenset(row[0] for row in connection.execute(f"SELECT item {_OPEN}"))
+
+
+def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
+    """Every task to go on polling, oldest first."""
+    found = connection.execute(
+        "SELECT attempt, item, fingerprint, row_id, prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url "
+        f"FROM items JOIN (SELECT attempts.*, task_id, poll_url {_OPEN}) USING (item) JOIN params USING (params) "
+        "ORDER BY attempt"
+    )
+    tasks = []
+    for attempt, item, fingerprint, row_id, prompt, body, indexes, reserved, task_id, poll_url in found:
+        row = Row(-1, row_id, ImageRequest(prompt, tuple(json.loads(body).items())), fingerprint)
+        which = None if indexes is None else tuple(json.loads(indexes))
+        tasks.append(OpenTask(attempt, item, row, Task(task_id, poll_url), which, reserved))
+    return tasks
+
+
+def accepted(attempt: int, task: Task, now_ms: int) -> list[Statement]:
+    """A task that the service has accepted; durable before it is polled."""
+    values = (attempt, storable(task.task_id), storable(task.poll_url), now_ms)
+    return [("INSERT OR REPLACE INTO tasks VALUES (?,?,?,?)", values)]
+
+
+def waited(attempt: int, message: str, now_ms: int) -> list[Statement]:
+    """Polling ended before the task did."""
+    return [("INSERT INTO task_waits VALUES (?,?,?)", (attempt, now_ms, storable(message)))]

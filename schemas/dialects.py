@@ -1,0 +1,152 @@
+"""How services answer with tasks, as data: a row for each relay, and the rules that hold for all of them.
+
+A service may answer a request with a promise instead of images: an id, to be asked for until the images are there. The
+relays differ in where they take such requests, how they are asked, and where they put id, status, images and failures.
+What came back decides, not what was asked; so the general row understands every relay below once it has answered, and a
+named one adds only what has to be known beforehand: where and how to submit, and where to poll.
+
+Paths into documents are written `data[0].task_id`. Paths of URLs are below the base URL; a leading `/` means below
+the host. Facts and their sources: the relays' own documentation, read in November 2026.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+GENERATIONS = "images/generations"
+
+GOING = frozenset(
+    {
+        *("queued", "queueing", "pending", "submitted", "processing", "in_progress", "running", "not_start"),
+        *(
+            "not_started",
+            "assigned",
+            "starting",
+            "started",
+            "created",
+            "accepted",
+            "waiting",
+            "generating",
+            "in_queue",
+        ),
+    }
+)
+DONE = frozenset(
+    {
+        *("completed", "complete", "succeeded", "success", "succeed", "finished", "done"),
+    }
+)
+DEAD = frozenset(
+    {
+        *(
+            "failed",
+            "failure",
+            "fail",
+            "error",
+            "cancelled",
+            "canceled",
+            "expired",
+            "timeout",
+            "timed_out",
+            "rejected",
+        ),
+        *("moderated", "blocked"),
+    }
+)
+"""Status words, lower case, `-` and blanks as `_`. Any other word means that the task is still going."""
+
+STRONG_IDS = ("task_id", "taskId", "data.task_id", "data.taskId", "data[0].task_id", "data[0].taskId")
+"""Where an id stands that can only be a task's."""
+WEAK_IDS = ("id", "data.id", "data[0].id")
+"""Where an id stands that is a task's when a status, a place to poll or 202 says so."""
+STATUSES = (
+    "status",
+    "state",
+    "task_status",
+    "data.status",
+    "data.state",
+    "data.task_status",
+    "data[0].status",
+)
+POLL_URLS = ("poll_url", "polling_url", "status_url", "data.poll_url", "data[0].poll_url", "urls.get")
+ERRORS = (
+    "error",
+    "data.error",
+    "result.error",
+    "data[0].error",
+    "fail_reason",
+    "data.fail_reason",
+    "error_message",
+)
+
+
+@dataclass(frozen=True, slots=True)
+class TaskDialect:
+    """One way to speak of tasks.
+
+    submit_path, submit_query, submit_body: where a request goes, and what is added to it.
+    poll_paths: where to ask, `{id}` being the task's; tried in order until one knows the task. A URL that the service
+    tells comes first.
+    ids, statuses, images: paths into its documents, before the general ones.
+    key_header: where the key goes, when it is not `Authorization`.
+    going, done, dead: its own status words, besides the general ones.
+    """
+
+    name: str
+    submit_path: str = GENERATIONS
+    submit_query: tuple[tuple[str, str], ...] = ()
+    submit_body: tuple[tuple[str, Any], ...] = ()
+    poll_paths: tuple[str, ...] = ("tasks/{id}",)
+    ids: tuple[str, ...] = ()
+    statuses: tuple[str, ...] = ()
+    images: tuple[str, ...] = ()
+    key_header: str | None = None
+    going: frozenset[str] = frozenset()
+    done: frozenset[str] = frozenset()
+    dead: frozenset[str] = frozenset()
+
+
+AUTO = TaskDialect(
+    "auto",
+    poll_paths=(
+        "tasks/{id}",
+        "images/tasks/{id}",
+        "images/generations/{id}",
+        "task/{id}",
+        "/generation/tasks/{id}",
+    ),
+)
+"""Asks for nothing, understands whatever comes back."""
+
+_ASYNC_PATH = "images/generations/async"
+
+DIALECTS: dict[str, TaskDialect] = {
+    dialect.name: dialect
+    for dialect in (
+        AUTO,
+        TaskDialect("dieyuyun", submit_body=(("async", True),), poll_paths=("tasks/{id}", "/tasks/{id}")),
+        TaskDialect("evolink"),
+        TaskDialect("apimart"),
+        TaskDialect("sub2api", submit_path=_ASYNC_PATH, poll_paths=("images/tasks/{id}",)),
+        TaskDialect("piapi", submit_path=_ASYNC_PATH, poll_paths=("task/{id}",), key_header="X-API-Key"),
+        TaskDialect(
+            "dimilinks",
+            submit_query=(("async", "true"),),
+            poll_paths=("tasks/{id}", "images/tasks/{id}"),
+        ),
+        TaskDialect("skyengine", submit_path=_ASYNC_PATH, poll_paths=("images/generations/{id}",)),
+        TaskDialect("lemondata", poll_paths=("tasks/{id}", "images/tasks/{id}")),
+        TaskDialect("modelsell"),
+        TaskDialect("tokenhub", poll_paths=("/generation/tasks/{id}",)),
+        TaskDialect(
+            "newapi",
+            submit_query=(("async", "true"),),
+            poll_paths=("tasks/{id}", "images/tasks/{id}", "images/generations/{id}"),
+        ),
+    )
+}
+"""By the name that `endpoint.dialect` takes."""
+
+SYNC = "sync"
+"""`endpoint.dialect` for a service that must answer with images: a task it answers with is polled all the same."""
