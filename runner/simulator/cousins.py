@@ -32,7 +32,7 @@ AZURE = Dialect(
     query=("api-version", "2025-04-01-preview"),
     keys=("api-key",),
     profile="openai",
-    reading=Reading(model="gpt-image-2"),
+    reading=Reading(model="gpt-image-2", forced_format="b64_json"),
     answer=_OPENAI_ANSWER,
     item=_B64_ITEM,
     error={"error": {"code": "$code_or_status", "message": "$message"}},
@@ -73,7 +73,7 @@ GEMINI = Dialect(
         refused=("background", "moderation", "output_format", "output_compression"),
         refusal="Unknown name '{name}': Cannot find field.",
         formats=_B64_ONLY,
-        default_format="b64_json",
+        forced_format="b64_json",
     ),
     answer={"data": "$data", "model": "$model"},
     item=_B64_ITEM,
@@ -132,7 +132,7 @@ SDSERVER = Dialect(
 )
 VLLM_OMNI = Dialect(
     "vllm-omni",
-    reading=Reading(extras=_DIFFUSION, formats=_B64_ONLY, default_format="b64_json", model="Qwen/Qwen-Image"),
+    reading=Reading(extras=_DIFFUSION, formats=_B64_ONLY, forced_format="b64_json", model="Qwen/Qwen-Image"),
     answer={"created": "$created", "data": "$data"},
     item={"b64_json": "$b64_json", "url": None, "revised_prompt": None},
     error=_DETAIL,
@@ -141,7 +141,7 @@ VLLM_OMNI = Dialect(
 )
 SGLANG = Dialect(
     "sglang",
-    reading=Reading(extras=_DIFFUSION, formats=_B64_ONLY, default_format="b64_json", model="Qwen/Qwen-Image"),
+    reading=Reading(extras=_DIFFUSION, formats=_B64_ONLY, forced_format="b64_json", model="Qwen/Qwen-Image"),
     answer={"created": "$created", "data": "$data"},
     item={"b64_json": "$b64_json", "revised_prompt": "$revised_prompt"},
     error=_DETAIL,

@@ -35,9 +35,14 @@ def answer_values(document: Mapping[str, Any], dialect: Dialect, *, in_one_list:
 
 
 def _dressed(item: Document, dialect: Dialect) -> Document:
-    if dialect.data_uri and item.get("b64_json") is not None:
-        return item | {"b64_json": f"data:image/jpeg;base64,{item['b64_json']}"}
-    return item
+    """An image as the dialect sends it; base64 that a fault wants goes into a `data:` URL where all images are URLs."""
+    text = item.get("b64_json")
+    if text is None:
+        return item
+    uri = text if text.startswith("data:") else f"data:image/{dialect.reading.image or 'png'};base64,{text}"
+    if dialect.reading.forced_format == "url":
+        return {"url": uri} | {name: item[name] for name in item if name != "b64_json"}
+    return item | {"b64_json": uri} if dialect.data_uri else item
 
 
 def _without_index(item: Document) -> Document:

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import json
 import time
+from collections.abc import Callable
 
 from aiohttp import web
 
 from runner.simulator import wire
 from runner.simulator.documents import Document, answer_values, failure_values
-from runner.simulator.errors import PAGES, REFUSALS, ServiceError, retry_headers
+from runner.simulator.errors import ServiceError
+from runner.simulator.faults import Fault
 from runner.simulator.protocol import Dialect, Template, fill
 from runner.simulator.reading import caller_key
+from runner.simulator.responses import json_response, turn_away
 from runner.simulator.studio import Studio
 from runner.simulator.tally import Tally
 from runner.simulator.tasks import TASK_LIFE_S, Phase, Task, TaskBook, View, view_of
@@ -20,14 +23,17 @@ _FAULTY_POLLS = {429: "rate_limit_no_hint", 500: "server_error", 503: "overloade
 
 
 class Polls:
-    """The tasks of one simulator and the answers about them."""
+    """The tasks of one simulator and the answers about them. outage: the fault that every request meets now, if any."""
 
-    def __init__(self, dialect: Dialect, studio: Studio, tally: Tally) -> None:
+    def __init__(
+        self, dialect: Dialect, studio: Studio, tally: Tally, outage: Callable[[], Fault | None]
+    ) -> None:
         self.book = TaskBook()
         self._dialect = dialect
         self._form = dialect.task
         self._studio = studio
         self._tally = tally
+        self._outage = outage
 
     def paths(self, base: str) -> list[str]:
         """Where polls come. base: the dialect's, as a route."""
@@ -56,7 +62,11 @@ class Polls:
         return response
 
     async def _answer(self, request: web.Request, now: float) -> web.StreamResponse:
-        task = self.book.find(request.match_info["id"], caller_key(request, self._dialect), now)
+        key = caller_key(request, self._dialect)
+        outage = self._outage()
+        if outage is not None:
+            return turn_away(outage, "req_of_the_poll")
+        task = self.book.find(request.match_info["id"], key, now)
         if task is None:
             raise self._lost(request.match_info["id"])
         task.polls += 1
@@ -69,11 +79,11 @@ class Polls:
                 return self._faulty(task)
         view = view_of(task, now)
         if view.phase < Phase.DONE:
-            return _json(self._fill(self._form.going, task, view, request))
+            return json_response(self._fill(self._form.going, task, view, request))
         if view.phase is Phase.FAILED:
-            response = _json(self._failed(task, view, request))
+            response = json_response(self._failed(task, view, request))
         else:
-            response = _json(await self._done(task, view, request))
+            response = json_response(await self._done(task, view, request))
         await response.prepare(request)
         await response.write_eof()
         task.collected = task.collected or wire.is_connected(request)
@@ -84,26 +94,16 @@ class Polls:
         return ServiceError(404, f"Task {id} not found or expired.", type=type_, code=code)
 
     def _faulty(self, task: Task) -> web.Response:
-        """The error that this poll meets."""
-        fault = task.fault
-        errors = task.plot.errors
-        status = errors[(task.polls - 1) % len(errors)]
-        if fault is not None and fault.status is not None:
-            status = fault.status
-        kind = _FAULTY_POLLS.get(status)
-        if kind is None:
-            page = PAGES["html_502"]
-            return web.Response(status=status, text=page.body, content_type=page.content_type)
-        wait = None if fault is None else fault.retry_after
-        headers = {"Retry-After": wait} if isinstance(wait, str) else retry_headers(wait) if wait else {}
-        row = REFUSALS[kind]
-        raise ServiceError(
-            status,
-            row.message.replace("{request_id}", "req_of_the_poll"),
-            type=row.type,
-            code=row.code,
-            headers=headers,
+        """The error that this poll meets; ServiceError where it is one of the service's own."""
+        errors, fault = task.plot.errors, task.fault
+        given = fault.status if fault else None
+        status = errors[(task.polls - 1) % len(errors)] if given is None else given
+        met = Fault(
+            _FAULTY_POLLS.get(status, "html_502"),
+            status=status,
+            retry_after=fault.retry_after if fault else None,
         )
+        return turn_away(met, "req_of_the_poll")
 
     def _failed(self, task: Task, view: View, request: web.Request) -> bytes:
         code, message = (None, None) if task.fault is None else (task.fault.code, task.fault.message)
@@ -150,7 +150,3 @@ class Polls:
             "poll_url": f"{request.scheme}://{request.host}{path}",
             "model": task.order.model,
         }
-
-
-def _json(body: bytes) -> web.Response:
-    return web.Response(body=body, content_type="application/json")

@@ -16,10 +16,11 @@ from runner.simulator.answers import latency_of
 from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.documents import Document, error_body, synchronous_answer
-from runner.simulator.errors import ServiceError, page_of, refusal_error
+from runner.simulator.errors import ServiceError
 from runner.simulator.faults import KINDS, Fault, FaultPlan, Stage
 from runner.simulator.polls import Polls
 from runner.simulator.reading import caller_key, read_order, wants_task
+from runner.simulator.responses import as_service_error, json_response, turn_away
 from runner.simulator.studio import Studio
 from runner.simulator.tally import PromptTally, Tally
 from runner.simulator.tasks import Task
@@ -68,7 +69,7 @@ class Service:
         self.first_request: float | None = None
         self.plan = FaultPlan(config.faults, config.seed)
         self.studio = Studio(config, self.dialect)
-        self.polls = Polls(self.dialect, self.studio, self.tally)
+        self.polls = Polls(self.dialect, self.studio, self.tally, self._outage)
 
     def application(self) -> web.Application:
         """The routes, ready to be run."""
@@ -150,10 +151,8 @@ class Service:
             await self._take_time(attempt, order)
         if not kind.paces:
             await asyncio.sleep(fault.delay_s)
-        if kind.stage is Stage.REFUSAL:
-            raise refusal_error(fault, attempt.id)
-        if kind.stage is Stage.PAGE:
-            return _page_response(fault)
+        if kind.stage is not Stage.WIRE:
+            return turn_away(fault, attempt.id)
         return await wire.misbehave(attempt.request, fault, lambda: self._body(attempt, order))
 
     async def _good(self, attempt: Attempt, order: Order) -> web.StreamResponse:
@@ -162,11 +161,11 @@ class Service:
         if task is not None:
             body, headers = self.polls.submitted(task, attempt.request)
             task.answered = wire.is_connected(attempt.request)
-            return _json_response(body, self.dialect.task.submit_status, headers)
+            return json_response(body, self.dialect.task.submit_status, headers)
         await self._take_time(attempt, order)
         if fault is not None and not KINDS[fault.kind].paces:
             await asyncio.sleep(fault.delay_s)
-        return _json_response(await self._body(attempt, order))
+        return json_response(await self._body(attempt, order))
 
     async def _admit(self, attempt: Attempt) -> Order:
         """Check key, body and limits, choose the fault, and charge; ServiceError where the service refuses."""
@@ -236,7 +235,14 @@ class Service:
         """The body of a 200 to a POST."""
         if attempt.task is not None:
             return self.polls.submitted(attempt.task, attempt.request)[0]
-        extra = {"id": attempt.id, "model": order.model, "output_format": order.format}
+        extra = {
+            "id": attempt.id,
+            "model": order.model,
+            "background": order.background,
+            "output_format": order.format,
+            "size": order.size,
+            "quality": order.quality,
+        }
 
         def dress(document: Document) -> Document:
             return synchronous_answer(document, self.dialect, extra)
@@ -245,7 +251,7 @@ class Service:
 
     def _error_response(self, error: ServiceError) -> web.Response:
         status, document = error_body(error, self.dialect)
-        return _json_response(json.dumps(document).encode(), status, error.headers)
+        return json_response(json.dumps(document).encode(), status, error.headers)
 
     @web.middleware
     async def _json_errors(self, request: web.Request, handler: _Handler) -> web.StreamResponse:
@@ -257,18 +263,7 @@ class Service:
         except ServiceError as error:
             return self._error_response(error)
         except web.HTTPException as error:
-            return self._error_response(_as_service_error(request, error))
-
-
-def _as_service_error(request: web.Request, error: web.HTTPException) -> ServiceError:
-    messages = {
-        404: f"Invalid URL ({request.method} {request.path})",
-        405: f"Not allowed to {request.method} on {request.path}.",
-    }
-    codes = {404: "unknown_url", 405: "method_not_supported"}
-    message = messages.get(error.status, error.reason)
-    allow = {"Allow": error.headers["Allow"]} if "Allow" in error.headers else {}
-    return ServiceError(error.status, message, code=codes.get(error.status), headers=allow)
+            return self._error_response(as_service_error(request, error))
 
 
 async def _read_body(request: web.Request) -> bytes:
@@ -277,13 +272,3 @@ async def _read_body(request: web.Request) -> bytes:
     except web.HTTPRequestEntityTooLarge:
         message = f"The request is larger than {MAX_BODY_BYTES} bytes."
         raise ServiceError(413, message, code="request_too_large") from None
-
-
-def _json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
-    return web.Response(body=body, status=status, content_type="application/json", headers=headers)
-
-
-def _page_response(fault: Fault) -> web.Response:
-    page = page_of(fault)
-    headers = {"Location": page.location} if page.location else None
-    return web.Response(text=page.body, status=page.status, content_type=page.content_type, headers=headers)

@@ -31,6 +31,7 @@ class Studio:
         self._seed = config.seed
         self._profile = dialect.profile or config.profile
         self._relative = dialect.relative
+        self._only_base64 = dialect.reading.forced_format == "b64_json"
         self._urls = UrlBook(dialect)
         self._pool = ThreadPoolExecutor(_DRAWING_THREADS, thread_name_prefix="draw")
 
@@ -47,7 +48,7 @@ class Studio:
         """
         made = images_made(order.n, fault)
         pictures = [picture_of(order, index, max(made, order.n), self._seed) for index in range(made)]
-        forced = wants_base64(fault)
+        forced = None if self._only_base64 else wants_base64(fault)
         if order.as_url if forced is None else not forced:
             origin = "" if self._relative else f"{request.scheme}://{request.host}"
             now = asyncio.get_running_loop().time()

@@ -17,6 +17,7 @@ from runner.simulator.validation import Order
 TASK_LIFE_S = 86_400.0
 STRANGE_WORD = "percolating"
 _QUEUED_SHARE = 0.2
+_FIGURES = ("submitted", "answered", "again", "collected", "polls")
 
 
 class Phase(IntEnum):
@@ -155,14 +156,20 @@ class TaskBook:
         return task
 
     def document(self, now: float) -> dict[str, Any]:
-        """What `/stats` tells of tasks."""
+        """What `/stats` tells of tasks.
+
+        finished, failed: ended in images, in failure. collected: finished, and a poll was answered with the images.
+        By prompt, again: submitted after one whose submit had been answered.
+        """
         tasks = list(self._tasks.values())
         ended = [task for task in tasks if phase_at(task, now)[0] >= Phase.DONE]
         finished = [task for task in ended if task.plot.ends is Phase.DONE]
         by_prompt: dict[str, dict[str, int]] = {}
         for task in tasks:
-            entry = by_prompt.setdefault(task.order.prompt, {"submitted": 0, "collected": 0, "polls": 0})
+            entry = by_prompt.setdefault(task.order.prompt, dict.fromkeys(_FIGURES, 0))
+            entry["again"] += entry["answered"] > 0
             entry["submitted"] += 1
+            entry["answered"] += task.answered
             entry["collected"] += task.collected
             entry["polls"] += task.polls
         return {
