@@ -1,16 +1,18 @@
 """A key that may be nowhere: after the session every file that the tests left behind is searched for it (G14).
 
-`CANARY` is the API key of tests that run the command; the fault server and the crash campaign have keys of their own with
-the same beginning. The plugin fails a test in whose child's output such a key appears, and the session when one of the
-files below pytest's temporary folder holds one: plain, in base64 or hex, URL-quoted, or inside a Parquet file.
-Tests that write a key into a file, because users may, use another key.
+`CANARY` is the API key of tests that run the command or a part of it; where several keys must differ, and in campaigns, it
+is another one with the same beginning. The plugin fails a test in whose child's output such a key appears, and the session
+when one of the files below pytest's temporary folder holds one: plain, in base64 or hex, URL-quoted, or inside a Parquet
+file. Folders that are gone by then are searched by who removes them (`leaks`).
+
+Tests that write a key into a file, because users may, use another key; so do those whose key must not look like one, since
+what looks like a key is hidden even where it is not known, and those for which the simulator refuses a key ("invalid").
 """
 
 from __future__ import annotations
 
 import base64
 import io
-import re
 import subprocess
 from collections.abc import Iterator
 from contextlib import suppress
@@ -42,12 +44,13 @@ def _forms(secret: bytes) -> Iterator[bytes]:
         yield digits[(0, 2, 3)[shift] : -4 if (shift + len(secret)) % 3 else None]
 
 
-_FORMS = re.compile(b"|".join(map(re.escape, _forms(_BEGINNING.encode()))), re.IGNORECASE)
+_FORMS = tuple(form.lower() for form in _forms(_BEGINNING.encode()))
 
 
 def is_in(data: bytes) -> bool:
     """Whether a canary key shows in these bytes."""
-    return _FORMS.search(data) is not None
+    lowered = data.lower()
+    return any(form in lowered for form in _FORMS)
 
 
 def _content(path: Path) -> Iterator[bytes]:
@@ -68,6 +71,11 @@ def files_with_canary(folder: Path) -> tuple[int, list[Path]]:
     files = [path for path in folder.rglob("*") if path.is_file() and not path.is_symlink()]
     searched = [path for path in files if path.suffix not in _SOURCES]
     return len(searched), [path for path in searched if any(map(is_in, _content(path)))]
+
+
+def leaks(folder: Path) -> list[str]:
+    """The files below the folder that hold a canary key, relative to it."""
+    return [f"key in {path.relative_to(folder)}" for path in sorted(files_with_canary(folder)[1])]
 
 
 class _Guarded(subprocess.Popen[Any]):

@@ -8,6 +8,7 @@ and its count of requests within `max_requests`, over all runs of a job.
 from __future__ import annotations
 
 import multiprocessing
+import os
 import random
 import tempfile
 import threading
@@ -18,6 +19,7 @@ from typing import Any
 
 from tests.bench.charging import ChargingService
 from tests.bench.figures import Figure, at_least, at_most
+from tests.canary import WITH_CANARY, leaks
 
 JOBS = 1000
 AT_ONCE = 3
@@ -28,7 +30,10 @@ TABLE_USD = {"low": 0.01, "medium": 0.05, "high": 0.2}
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """One job's account at the service, against its caps; None: no such cap. kills: runs that were killed."""
+    """One job's account at the service, against its caps; None: no such cap. kills: runs that were killed.
+
+    leaks: files that hold the key.
+    """
 
     seed: int
     requests: int
@@ -37,6 +42,7 @@ class Result:
     max_cost: float | None
     kills: int
     runs: int
+    leaks: list[str]
 
     @property
     def overshoot(self) -> float:
@@ -55,6 +61,7 @@ def _run(document: dict[str, Any], parked: bool) -> None:
     from runner.api import run_job
     from schemas.job import Job
 
+    os.environ.update(WITH_CANARY)
     selection = retry_selection(parked=True, kinds=frozenset()) if parked else UNSETTLED
     run_job(Job.model_validate(document), selection=selection)
 
@@ -74,7 +81,6 @@ def job_of(seed: int, folder: Path, base_url: str) -> dict[str, Any]:
     rows = [chance.choice((1, 1, 2, 3, 10)) for _ in range(chance.randint(3, 12))]
     lines = [f"job {seed} row {number},{n}" for number, n in enumerate(rows)]
     (folder / "prompts.csv").write_text("\n".join(["prompt,n", *lines]) + "\n")
-    (folder / "key").write_text("any\n")
     fixed = chance.random() < 0.5
     price = round(chance.uniform(0.001, 0.5), 4)
     worst = sum(rows) * (price if fixed else TABLE_USD["high"])
@@ -95,7 +101,6 @@ def job_of(seed: int, folder: Path, base_url: str) -> dict[str, Any]:
         "request": {"size": "64x64", "quality": "auto"},
         "endpoint": {
             "base_url": f"{base_url}/{seed}/{price if fixed else 'table'}/v1",
-            "api_key_file": str(folder / "key"),
             "timeout": 0.3,
             **({} if fixed else {"prices": prices}),
         },
@@ -129,10 +134,18 @@ def run_job_often(seed: int, service: ChargingService, context: ForkServerContex
                 kills += 1
                 process.kill()
             process.join()
+        found = leaks(Path(temporary))
     account = service.account(seed)
     caps = document["budget"]
     return Result(
-        seed, account.requests, account.usd, caps.get("max_requests"), caps.get("max_cost"), kills, runs
+        seed,
+        account.requests,
+        account.usd,
+        caps.get("max_requests"),
+        caps.get("max_cost"),
+        kills,
+        runs,
+        found,
     )
 
 
@@ -172,6 +185,7 @@ def budget(jobs: int = JOBS) -> list[Figure]:
     return [
         at_least("budget: jobs", len(found), jobs, told),
         at_most("budget: jobs that overshot", len(over), 0, seeds),
+        at_most("budget: files with the key", sum(len(result.leaks) for result in found), 0),
         at_most("budget: most USD above a cap", max(result.overshoot for result in found), 0),
         at_most("budget: most requests above a cap", max(result.overcount for result in found), 0),
     ]

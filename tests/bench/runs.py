@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from tests.canary import WITH_CANARY, is_in, leaks
 from tests.commandline import CommandLine, Ended, Service
 
 LOOK_EVERY_S = 0.25
@@ -50,9 +51,9 @@ class Bench:
 
     def run(self, manifest: Path, *options: str, out: str = "out", verb: str = "run") -> Ended:
         """`imagemill run` (or `plan`) to its end."""
-        return self.command(
-            verb, *self.options(manifest, *options, out=out), environ={"IMAGEMILL_API_KEY": "any"}
-        )
+        ended = self.command(verb, *self.options(manifest, *options, out=out), environ=WITH_CANARY)
+        assert not is_in((ended.out + ended.err).encode())
+        return ended
 
     def stats(self) -> dict[str, Any]:
         """The service's account."""
@@ -87,6 +88,7 @@ def bench(scenario: str, *options: str) -> Iterator[Bench]:
         command = CommandLine(folder)
         with Service(command, "--scenario", "scenario.toml", *options) as service:
             yield Bench(folder, service, command)
+        assert leaks(folder) == []
 
 
 def mixed(rows: int, seed: int) -> list[int]:

@@ -14,6 +14,7 @@ from runner.simulator.windows import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most, load
 from tests.bench.runs import bench
+from tests.canary import WITH_CANARY, is_in
 
 LIMIT = 50
 ROWS = 1000
@@ -24,16 +25,13 @@ def shared() -> list[Figure]:
     """Two processes, 50 requests a second together; counted while both are running."""
     scenario = f"latency = {{ median = 0.2 }}\nlimits = {{ rpm = {LIMIT}, window_s = 1, announced = false }}"
     with bench(scenario) as at:
-        key = {"IMAGEMILL_API_KEY": "any"}
-        runs = [
-            at.command.start("run", *at.options(at.manifest([1] * ROWS, name), *SHARE, out=name), environ=key)
-            for name in ("one", "other")
-        ]
+        jobs = [at.options(at.manifest([1] * ROWS, name), *SHARE, out=name) for name in ("one", "other")]
+        runs = [at.command.start("run", *job, environ=WITH_CANARY) for job in jobs]
         while all(run.poll() is None for run in runs):
             time.sleep(0.1)
         both = at.stats()
         for run in runs:
-            run.communicate(timeout=120)
+            assert not is_in(run.communicate(timeout=120)[0].encode())
         stats = at.stats()
     assert [run.returncode for run in runs] == [0, 0]
 

@@ -23,6 +23,7 @@ from typing import Any
 from PIL import Image
 
 COMMAND = str(Path(sys.executable).with_name("imagemill"))
+KEY = "sk-canary-40d8b6f2e97a1c53"
 SHORT_ROWS = 1_000
 LONG_ROWS = 1_000_000
 REQUESTS = 20
@@ -106,7 +107,7 @@ def run(folder: Path, rows: int) -> Run:
     write_manifest(manifest, rows)
     service, out = _Service(), folder / f"out-{rows}"
     url = f"http://127.0.0.1:{service.server_address[1]}/v1"
-    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "IMAGEMILL_API_KEY": "any"}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(folder), "IMAGEMILL_API_KEY": KEY}
     options = ("--base-url", url, "--max-requests", str(REQUESTS), "--out", str(out), "--json", "-q")
     begun = time.perf_counter()
     process = subprocess.Popen(

@@ -10,6 +10,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 
+from tests.canary import leaks
 from tests.crash import campaign, pairs, stops
 from tests.crash.campaign import Aim, Tally
 from tests.crash.forkserver import ForkServer
@@ -80,6 +81,7 @@ def main() -> int:
     (logs := work / "logs").mkdir()
     with ForkServer() as server, Witness(work / "journal.jsonl") as witness:
         lines, violations = attack(Ground(work, logs, server, witness), chosen)
+    violations += [f"G14: {text}" for text in leaks(work)]
     lines += [f"VIOLATION {text}" for text in violations[:_SHOWN]]
     lines.append(f"seed {chosen.seed}, {time.monotonic() - started:.0f} s")
     sys.stdout.write("\n".join(lines) + "\n")

@@ -158,7 +158,7 @@ def finish(job: Job) -> list[str]:
         problems.append(f"G15: exit code {again} when run again, {code} before")
     if job.requests() != sent:
         problems.append(f"G9: the repeated run sent {job.requests() - sent} requests")
-    return problems + changes(before, job.out)
+    return problems + changes(before, job.out) + job.leaks()
 
 
 def _add(tally: Tally, job: Job, problems: list[str]) -> None:

@@ -24,6 +24,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from schemas.exit_codes import ExitCode
+from tests.canary import leaks
 from tests.crash.campaign import chance_of, finish
 from tests.crash.forkserver import ForkServer
 from tests.crash.jobs import HANG_S, Ground, Job
@@ -164,6 +165,7 @@ def outlive(ground: Ground, disk: LoopDisk, times: int, seed: int) -> Cuts:
             done.violations.append(f"{job.name}: G15: exit code {code}")
         disk.unmount()
         disk.mount()
+        done.violations += [f"{job.name}: {text}" for text in job.leaks()]
         shutil.rmtree(job.folder)
     return done
 
@@ -181,6 +183,7 @@ def main() -> int:
                 ground = Ground(made.top, folder, server, witness)
                 done = attack(ground, made, chosen.cuts, chosen.seed)
                 died = outlive(ground, made, max(1, chosen.cuts // 10), chosen.seed)
+            died.violations += [f"G14: {text}" for text in leaks(folder)]
         except NotHere as reason:
             options.error(str(reason))
     violations = done.violations + died.violations

@@ -12,6 +12,7 @@ import time
 from dataclasses import dataclass
 from pathlib import Path
 
+from tests.canary import leaks
 from tests.crash.forkserver import Child, ForkServer, Run
 from tests.crash.judge import Judge
 from tests.crash.rows import SORTS, CrashRow, Sort, draw_rows, write_manifest
@@ -99,6 +100,10 @@ class Job:
                 stdout=out,
                 stderr=err,
             )
+
+    def leaks(self) -> list[str]:
+        """G14: where the key is, below the job's folder."""
+        return [f"G14: {text}" for text in leaks(self.folder)]
 
     def history(self) -> History:
         """What the server saw of this job."""

@@ -38,9 +38,9 @@ def together(ground: Ground, times: int, seed: int) -> Pairs:
         job = Job(ground, name, chance, count=_ROWS, sorts=_SLOW, slots=(1, 2))
         problems = [] if chance.random() < 0.5 else _killed_once(job, chance)
         before = len(job.history().all("request"))
-        children = [job.start(key="sk-first")]
+        children = [job.start(key="sk-canary-of-the-first-runner")]
         time.sleep(chance.uniform(0.0, 0.03))
-        children.append(job.start(key="sk-second"))
+        children.append(job.start(key="sk-canary-of-the-second-runner"))
         codes = tuple(sorted(child.wait(HANG_S) or 0 for child in children))
         keys = {event["authorization"] for event in job.history().all("request")[before:]}
         pairs.codes[codes] += 1

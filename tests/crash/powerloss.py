@@ -5,7 +5,8 @@ state that a power cut may leave then, it must hold that
 
 - the ledger opens, and holds the intent of every request of which a byte may have been sent (G4);
 - every acknowledged image is there, whole (G1), and what was acknowledged in one state is so in all later ones (G3);
-- no file under a final name is in part (G8); and what the command had printed is true (G15).
+- no file under a final name is in part (G8); and what the command had printed is true (G15);
+- the key is in no file (G14), whatever its name.
 """
 
 from __future__ import annotations
@@ -29,6 +30,7 @@ import pyarrow.parquet as pq
 
 from runner.store import ledger as product
 from schemas.exit_codes import JobError
+from tests.canary import is_in, leaks
 from tests.crash import ledgers, tracing
 from tests.crash.disk import Disk
 from tests.crash.rows import CrashRow, Sort, write_manifest
@@ -37,6 +39,8 @@ from tests.crash.witness import Witness
 from tests.faults.marker import write
 
 KEY_ENV = "POWER_API_KEY"
+KEY = "sk-canary-6e0a93d7c41b5f28"
+"""strace writes what was sent too, but as `\\x73\\x6b`, which is no form that is looked for."""
 _REPOSITORY = Path(__file__).resolve().parents[2]
 _SHOWN = 20
 
@@ -77,7 +81,7 @@ def recorded(work: Path, scenario: Scenario) -> list[Op]:
     work.mkdir()
     write_manifest(work / "manifest.csv", three_rows())
     ops: list[Op] = []
-    environ = {"PATH": os.environ["PATH"], "HOME": str(work), KEY_ENV: "sk-x", "PYTHONPATH": str(_REPOSITORY)}
+    environ = {"PATH": os.environ["PATH"], "HOME": str(work), KEY_ENV: KEY, "PYTHONPATH": str(_REPOSITORY)}
     with Witness(work.with_suffix(".journal")) as witness:
         fixed = ["run", "manifest.csv", "--out", "out", "--base-url", witness.base_url, "--json"]
         fixed += ["--api-key-env", KEY_ENV, "--progress", "none", "--concurrency", str(scenario.concurrency)]
@@ -197,6 +201,8 @@ class Prover:
         for name, data in files.items():
             if problem := _unreadable(name, data):
                 yield f"G8: {name} {problem}"
+            if _leaks(data):
+                yield f"G14: key in {name}"
 
     def _ledger(self, files: dict[str, bytes]) -> Kept:
         parts = tuple(
@@ -242,6 +248,9 @@ def _unreadable(name: str, data: bytes) -> str:
     return ""
 
 
+_leaks = functools.lru_cache(maxsize=512)(is_in)
+
+
 def prove(work: Path, scenario: Scenario) -> Proof:
     """Record a scenario below `work` and judge it."""
     folder = work / scenario.name.replace(" ", "-").replace(",", "")
@@ -272,7 +281,9 @@ def main() -> int:
             )
             for text, where in list(proof.violations.items())[:_SHOWN]:
                 sys.stdout.write(f"        {text}; first after {where}\n")
-    return int(bool(bad))
+        found = leaks(chosen.work or Path(work))
+    sys.stdout.writelines(f"        G14: {text}\n" for text in found)
+    return int(bool(bad or found))
 
 
 if __name__ == "__main__":

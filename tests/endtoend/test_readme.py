@@ -17,6 +17,7 @@ import pytest
 
 from schemas.exit_codes import ExitCode
 from tests import readme_tables
+from tests.canary import CANARY
 from tests.commandline import CommandLine, Service
 
 SIMULATED = {
@@ -129,6 +130,9 @@ def free_port() -> str:
 def test_every_block_works(command: CommandLine, samples: Path, readme: str) -> None:
     shutil.copytree(samples, command.cwd / "sample_batches")
     text = readme.replace("8765", free_port())
+    for key in ("sk-your-key", "any-key"):
+        assert f"_API_KEY={key}\n" in text
+        text = text.replace(key, CANARY)
     with ExitStack() as servers:
         reader = Reader(command, servers)
         for block in blocks(text):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.canary import WITH_CANARY
 from tests.commandline import AT_ONCE, CommandLine, Ended, Service, decoded
 
 Prompts = list[tuple[str | None, str]]
@@ -100,8 +101,7 @@ def test_kill_and_resume(command: CommandLine, tmp_path: Path) -> None:
     with Service(command, "--latency", "0.1") as service:
         run = ("run", manifest, "--base-url", service.base_url, "--size", "64x64", "--out", "out", "--json")
         limited = (*run, "--concurrency", str(IN_FLIGHT))
-        key = {"IMAGEMILL_API_KEY": "any"}
-        killed = command.start(*limited, environ=key)
+        killed = command.start(*limited, environ=WITH_CANARY)
         until(lambda: int(service.stats()["requests"]) >= 60)
         killed.kill()
         killed.communicate(timeout=20)
@@ -109,7 +109,7 @@ def test_kill_and_resume(command: CommandLine, tmp_path: Path) -> None:
         assert service.stats()["requests"] < 120
         undecided = command("status", "out", "--json").json["by_status"]["parked"]
         assert 1 <= undecided <= IN_FLIGHT
-        resumed = command(*limited, environ=key)
+        resumed = command(*limited, environ=WITH_CANARY)
         parked = resumed.json["by_status"]["parked"]
         assert 1 <= parked <= undecided  # an image that was already on disk is kept
         assert resumed.code == 3, resumed.err
@@ -119,7 +119,7 @@ def test_kill_and_resume(command: CommandLine, tmp_path: Path) -> None:
         rows = {row["prompt"]: row["status"] for row in command.results("out")}
         assert set(sent.values()) == {1}
         assert {prompt for prompt, status in rows.items() if status == "succeeded"} <= sent.keys()
-        assert command(*limited, environ=key).code == 3
+        assert command(*limited, environ=WITH_CANARY).code == 3
         assert service.stats()["by_prompt"] == sent
 
 
@@ -142,7 +142,7 @@ def test_a_wrong_key(command: CommandLine, samples: Path) -> None:
         assert service.stats()["billed_images"] == 0
         doctor = command("doctor", "out/job.toml", environ={"IMAGEMILL_API_KEY": "invalid"})
         assert (doctor.code, "the key is wrong or revoked" in doctor.out) == (4, True)
-        mended = command(*run, "--json", environ={"IMAGEMILL_API_KEY": "valid"})
+        mended = command(*run, "--json", environ=WITH_CANARY)
         assert (mended.code, mended.json["by_status"]) == (0, {"succeeded": 15})
 
 
@@ -185,7 +185,7 @@ def closed_port() -> Iterator[int]:
 def test_nothing_behind_the_port(command: CommandLine, samples: Path, closed_port: int) -> None:
     url = f"http://127.0.0.1:{closed_port}/v1"
     run = ("run", samples / "quickstart.csv", "--base-url", url, "--give-up", "1s", "--out", "out")
-    ended = command(*run, environ={"IMAGEMILL_API_KEY": "any"})
+    ended = command(*run, environ=WITH_CANARY)
     assert ended.code == 5, ended.err
     assert f"no connection: Cannot connect to host 127.0.0.1:{closed_port}" in ended.out
     assert "next       imagemill run out/job.toml" in ended.out

@@ -6,7 +6,8 @@ from collections import Counter
 from collections.abc import Callable
 from pathlib import Path
 
-from tests.faults.drive import KEY, MIXED_NAME, Ran
+from tests.canary import is_in, leaks
+from tests.faults.drive import MIXED_NAME, Ran
 from tests.faults.exchange import SIGNATURE
 from tests.faults.expectation import SUCCESS
 from tests.faults.judge import Evidence, judge_row
@@ -27,10 +28,10 @@ def _files_with(folder: Path, canary: bytes) -> list[str]:
 
 
 def key_is_nowhere(ran: Ran) -> list[str]:
-    """G14: the key is in 0 files below OUT and 0 bytes of output."""
-    problems = [f"key in {name}" for name in _files_with(ran.out, KEY.encode())]
+    """G14: the key is in 0 files of the run's folder, OUT among them, and 0 bytes of output."""
+    problems = leaks(ran.out.parent)
     streams = {"stdout": ran.stdout, "stderr": ran.stderr}
-    return problems + [f"key in {name}" for name, data in streams.items() if KEY.encode() in data]
+    return problems + [f"key in {name}" for name, data in streams.items() if is_in(data)]
 
 
 def signature_is_nowhere(ran: Ran) -> list[str]:

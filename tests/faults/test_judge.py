@@ -113,7 +113,7 @@ def test_canaries_are_found_in_files_and_output(tmp_path: Path) -> None:
     log = run.out / "ledger.sqlite-wal"
     log.write_bytes(b"\0" + KEY.encode() + b"\0" + SIGNATURE.encode())
     leaky = replace(run, stderr=KEY.encode())
-    assert checks.key_is_nowhere(leaky) == ["key in ledger.sqlite-wal", "key in stderr"]
+    assert checks.key_is_nowhere(leaky) == ["key in out/ledger.sqlite-wal", "key in stderr"]
     assert checks.signature_is_nowhere(run) == ["signed query in ledger.sqlite-wal"]
     log.unlink()
     assert checks.key_is_nowhere(run) == []

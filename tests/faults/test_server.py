@@ -120,7 +120,7 @@ def test_urls_are_the_default_and_can_be_fetched_with_a_signed_query(served: Ser
 
 def test_a_wrong_key_is_refused_and_not_charged(served: Served) -> None:
     with connect(served) as client:
-        post(client, "thief", key="sk-other")
+        post(client, "thief", key="sk-canary-of-a-thief")
         answer, _ = receive(client)
     assert answer.startswith(b"HTTP/1.1 401 ")
     assert not served.history().charges("thief")

@@ -24,12 +24,11 @@ from runner.store.ledger import create_or_open, next_number, open_reader, settle
 from runner.store.views import ItemIndex
 from runner.work import Source
 from schemas.endpoints import PROFILES
+from tests.canary import CANARY
 from tests.faults.pictures import picture
 from tests.runner.clock import run
 from tests.runner.manifests import Record, intake
 from tests.runner.store.flaky import FlakyFolder
-
-KEY = "the-key-of-the-engine-tests-51d7"
 
 
 @dataclass(frozen=True, slots=True)
@@ -192,7 +191,7 @@ def engine_run(
             connection.execute("INSERT INTO runs VALUES (?, 'r', 0, '0', ?)", (number, service.base_url))
             prepare(connection)
             endpoint = ResolvedEndpoint(service.base_url, PROFILES["dieyuyun"], "a test")
-            ready = Prepared(source.job, endpoint, KEY, source, out, "r")
+            ready = Prepared(source.job, endpoint, CANARY, source, out, "r")
             place = OpenFolder(out, folder, connection, 0)
             work = Source(source, ItemIndex(connection))
             ending = Ending()

@@ -17,6 +17,7 @@ def test_the_service_never_charges_more_than_the_cap(group: int) -> None:
     found = results(range(group * size, (group + 1) * size))
     assert len(found) == size
     assert [(result.overshoot, result.overcount) for result in found] == [(0.0, 0)] * size
+    assert [result.leaks for result in found] == [[]] * size
 
 
 def test_a_cap_that_pays_for_some_is_used() -> None:

@@ -14,10 +14,11 @@ from aiohttp import web
 from runner.redaction import REDACTOR
 from runner.store.ledger import open_reader
 from schemas.exit_codes import ExitCode
+from tests.canary import CANARY
 from tests.faults.pictures import picture
 from tests.runner.clock import clock
 from tests.runner.manifests import prompts
-from tests.runner.runs import KEY, Asked, Going, Ran, Service, engine_run, error, good
+from tests.runner.runs import Asked, Going, Ran, Service, engine_run, error, good
 
 ABCDE = prompts("a", "b", "c", "d", "e")
 
@@ -72,7 +73,7 @@ def test_what_is_sent_is_the_row_with_a_key_of_its_own(tmp_path: Path) -> None:
     fox, owl = sorted(service.asked, key=lambda asked: asked.prompt)
     assert fox.body == {"prompt": "a fox", "model": "m", "size": "auto", "n": 2}
     assert owl.body == {"prompt": "an owl", "model": "m"}
-    assert fox.headers["Authorization"] == f"Bearer {KEY}"
+    assert fox.headers["Authorization"] == f"Bearer {CANARY}"
     assert fox.headers["Idempotency-Key"] != owl.headers["Idempotency-Key"]
 
 
@@ -428,7 +429,7 @@ def test_a_paid_answer_that_cannot_be_used_is_kept_verbatim(tmp_path: Path, body
 
 
 def test_the_key_is_not_kept_even_where_the_service_repeats_it(tmp_path: Path) -> None:
-    REDACTOR.register(KEY)
+    REDACTOR.register(CANARY)
     service = serving(
         lambda asked: web.Response(body=b'{"echo": "' + asked.headers["Authorization"].encode() + b'"}')
     )

@@ -29,6 +29,7 @@ from jobs.evidence import Broke
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Memory
 from runner.transport import ERROR_BODY_BYTES, MAX_REDIRECTS, Answer, Broken, Deadlines, Room, Transport
+from tests.canary import CANARY
 from tests.runner.clock import clock, run
 from tests.runner.rawserver import (
     Connection,
@@ -42,7 +43,7 @@ from tests.runner.rawserver import (
     sending,
 )
 
-KEY = {"Authorization": "Bearer sk-test-0123456789"}
+KEY = {"Authorization": f"Bearer {CANARY}"}
 IMAGE = random.Random(3).randbytes(40_000)
 BODY = json.dumps({"created": 1, "data": [{"b64_json": base64.b64encode(IMAGE).decode()}]}).encode()
 PATH = "images/generations"
@@ -794,7 +795,7 @@ from runner.transport import Answer, Deadlines, Room, Transport
 
 async def main(base):
     told = {}
-    async with Transport(base, {"Authorization": "Bearer x"}, Guard(URL(base)), Deadlines(600)) as transport:
+    async with Transport(base, {"Authorization": sys.argv[2]}, Guard(URL(base)), Deadlines(600)) as transport:
         for path in ("whole", "chunked", "cut", "chunks_cut"):
             with Memory().holding() as held:
                 found = await transport.post(path, {"prompt": path}, {}, Room(10**8, held))
@@ -869,6 +870,7 @@ def test_over_tls_every_byte_arrives_and_a_cut_is_seen(certificate: Path) -> Non
                 "-c",
                 textwrap.dedent(CLIENT),
                 server.base_url,
+                KEY["Authorization"],
                 env={**os.environ, "SSL_CERT_FILE": str(certificate / "cert.pem")},
                 stdout=asyncio.subprocess.PIPE,
             )

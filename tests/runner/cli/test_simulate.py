@@ -11,6 +11,7 @@ from typing import Any
 from urllib.request import Request, urlopen
 
 from runner.simulator.faults import KINDS
+from tests.canary import CANARY
 
 
 def test_the_first_line_is_the_base_url_and_the_last_the_object(tmp_path: Path) -> None:
@@ -20,7 +21,7 @@ def test_the_first_line_is_the_base_url_and_the_last_the_object(tmp_path: Path) 
         try:
             name, _, url = process.stdout.readline().strip().partition("=")
             body = json.dumps({"prompt": "a fox", "model": "gpt-image-2-official"}).encode()
-            headers = {"Authorization": "Bearer any", "Content-Type": "application/json"}
+            headers = {"Authorization": f"Bearer {CANARY}", "Content-Type": "application/json"}
             with urlopen(Request(f"{url}/images/generations", body, headers)) as answer:
                 document = json.load(answer)
         finally:

@@ -8,7 +8,8 @@ from typing import Any
 
 import pytest
 
-SECRET = "sk-proj-0123456789abcdefghij"
+from tests.canary import CANARY as SECRET
+
 PLAIN_SECRET = "9f8e7d6c5b4a39281706"
 
 

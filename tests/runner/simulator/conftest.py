@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 
 from runner.simulator.faults import KINDS
+from tests.canary import CANARY
 
 COMMAND = [sys.executable, "-m", "runner.simulator"]
 ORDER = {
@@ -60,7 +61,7 @@ class Simulator:
         finally:
             connection.close()
 
-    def order(self, key: str = "sk-test", **fields: Any) -> Reply:
+    def order(self, key: str = CANARY, **fields: Any) -> Reply:
         """POST an order for a small image; a field given as None is left out."""
         body = {name: value for name, value in (ORDER | fields).items() if value is not None}
         return self.send(json.dumps(body).encode(), Authorization=f"Bearer {key}")
@@ -73,7 +74,7 @@ class Simulator:
         """A connection on which an order has been sent and nothing read."""
         body = json.dumps(ORDER | fields).encode()
         head = (
-            "POST /v1/images/generations HTTP/1.1\r\nHost: simulated\r\nAuthorization: Bearer sk-test\r\n"
+            f"POST /v1/images/generations HTTP/1.1\r\nHost: simulated\r\nAuthorization: Bearer {CANARY}\r\n"
             f"Content-Type: application/json\r\nContent-Length: {len(body)}\r\n\r\n"
         )
         plug = socket.create_connection(("127.0.0.1", self.port), timeout=10)

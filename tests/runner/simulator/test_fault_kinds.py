@@ -15,6 +15,7 @@ from PIL import Image
 
 from runner.simulator import downloads, errors, spoiling, tasks, wire
 from runner.simulator.faults import KINDS, PARAMETERS, Stage
+from tests.canary import CANARY
 
 PLAYERS = {
     Stage.REFUSAL: errors.REFUSALS,
@@ -181,7 +182,7 @@ def test_documents_without_a_usable_image(faulty: Any) -> None:
     assert meet(faulty, "null_fields").json()["data"] == [
         {"url": None, "b64_json": None, "revised_prompt": None}
     ]
-    assert b"Bearer sk-secret" in meet(faulty, "echo_key", key="sk-secret").body
+    assert f"Bearer {CANARY}".encode() in meet(faulty, "echo_key").body
 
 
 def test_more_and_fewer_images(faulty: Any) -> None:

@@ -19,6 +19,8 @@ from openai import (
 )
 from PIL import Image
 
+from tests.canary import CANARY
+
 
 @pytest.fixture(scope="module")
 def simulator(simulate_once: Callable[..., Any]) -> Any:
@@ -27,7 +29,7 @@ def simulator(simulate_once: Callable[..., Any]) -> Any:
 
 @pytest.fixture
 def client(simulator: Any) -> Iterator[OpenAI]:
-    with OpenAI(base_url=simulator.base_url, api_key="sk-test", max_retries=0) as made:
+    with OpenAI(base_url=simulator.base_url, api_key=CANARY, max_retries=0) as made:
         yield made
 
 

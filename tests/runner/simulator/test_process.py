@@ -17,6 +17,7 @@ import pytest
 
 from runner.simulator.faults import KINDS
 from runner.simulator.server import main
+from tests.canary import CANARY
 
 COMMAND = [sys.executable, "-m", "runner.simulator"]
 
@@ -66,7 +67,9 @@ def test_signals_end_it_quietly_even_with_requests_hanging(simulate: Callable[..
 
 def test_callers_who_leave_midway_are_no_news(simulate: Callable[..., Any]) -> None:
     simulator = simulate("--latency", "0.02")
-    head = b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer k\r\n"
+    head = (
+        b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n" % CANARY.encode()
+    )
     head += b"Content-Type: application/json\r\n"
     for opening in (b"POST /v1/ima", head, head + b"Content-Length: 500\r\n\r\n{"):
         with socket.create_connection(("127.0.0.1", simulator.port), timeout=5) as plug:
@@ -123,7 +126,7 @@ def test_a_thousand_connections_at_once(simulate: Callable[..., Any]) -> None:
 
     async def ask_all() -> list[int]:
         connector = aiohttp.TCPConnector(limit=0)
-        headers = {"Authorization": "Bearer k"}
+        headers = {"Authorization": f"Bearer {CANARY}"}
         async with aiohttp.ClientSession(connector=connector, headers=headers) as session:
 
             async def ask(number: int) -> int:

@@ -14,6 +14,7 @@ from PIL import Image
 from runner.simulator.answers import output_tokens
 from schemas.endpoints import OPENAI_PRICES
 from schemas.request import FIELDS
+from tests.canary import CANARY
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +77,7 @@ def test_wrong_fields_are_named(dieyuyun: Any, fields: dict[str, Any], param: st
 
 
 def test_null_is_not_a_value(dieyuyun: Any) -> None:
-    reply = dieyuyun.send(b'{"model": "m", "prompt": "p", "size": null}', Authorization="Bearer k")
+    reply = dieyuyun.send(b'{"model": "m", "prompt": "p", "size": null}', Authorization=f"Bearer {CANARY}")
     assert (reply.status, reply.error["code"]) == (400, "invalid_type")
 
 
@@ -118,15 +119,15 @@ BODIES = [
 
 @pytest.mark.parametrize("raw", BODIES, ids=range(len(BODIES)))
 def test_bodies_that_are_no_json_object(dieyuyun: Any, raw: bytes) -> None:
-    reply = dieyuyun.send(raw, Authorization="Bearer k")
+    reply = dieyuyun.send(raw, Authorization=f"Bearer {CANARY}")
     assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
 
 
 def test_content_type_and_body_size(dieyuyun: Any) -> None:
-    form = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": "Bearer k"}
+    form = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {CANARY}"}
     assert dieyuyun.send(b"prompt=x", **form).status == 415
     big = json.dumps({"model": "m", "prompt": "x" * 2**20}).encode()
-    assert dieyuyun.send(big, Authorization="Bearer k").error["code"] == "request_too_large"
+    assert dieyuyun.send(big, Authorization=f"Bearer {CANARY}").error["code"] == "request_too_large"
 
 
 @pytest.mark.parametrize(
@@ -147,7 +148,7 @@ def test_a_key_is_needed(dieyuyun: Any, headers: dict[str, str], code: str | Non
 
 
 def test_the_key_may_come_as_x_api_key(dieyuyun: Any) -> None:
-    assert dieyuyun.send(b"{}", **{"x-api-key": "k"}).error["param"] == "prompt"
+    assert dieyuyun.send(b"{}", **{"x-api-key": CANARY}).error["param"] == "prompt"
     assert dieyuyun.send(b"{}", **{"x-api-key": "invalid"}).status == 401
 
 
@@ -159,7 +160,7 @@ def test_other_paths_and_methods(dieyuyun: Any) -> None:
     )
     assert dieyuyun.ask("GET", "/v1/images/generations").status == 405
     assert dieyuyun.ask("GET", "/images/generations").status == 404
-    models = dieyuyun.ask("GET", "/v1/models", Authorization="Bearer k").json()
+    models = dieyuyun.ask("GET", "/v1/models", Authorization=f"Bearer {CANARY}").json()
     assert models["object"] == "list"
     assert models["data"][0]["id"] == "gpt-image-2-official"
 
