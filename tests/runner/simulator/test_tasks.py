@@ -118,7 +118,7 @@ def scenario(*faults: str) -> str:
 
 
 def begun(simulator: Any) -> str:
-    return f"/v1/tasks/{submit(simulator, **{'async': True}).json()['id']}"
+    return f"/v1/tasks/{submit(simulator, **ASYNC).json()['id']}"
 
 
 def test_polls_that_fail_leave_the_task_alone(simulate: Callable[..., Any]) -> None:
