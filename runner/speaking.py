@@ -29,20 +29,24 @@ def speaker(job: Job, profile: Profile) -> Speaker:
     """What the engine speaks with; call inside the event loop."""
     endpoint = job.endpoint
     usual_s = SIMULATED_POLL_S if job.simulate else POLL_EVERY_S
-    every_s = endpoint.task.poll_every if endpoint.task is not None and endpoint.task.poll_every else usual_s
+    every_s = usual_s if endpoint.poll_every is None else endpoint.poll_every
     patience = Patience(every_s, endpoint.task_timeout, asyncio.get_running_loop().time, time.time)
-    dialect = AUTO if endpoint.dialect in (AUTO.name, SYNC) else DIALECTS[endpoint.dialect]
-    if endpoint.task is not None:
-        dialect = described(endpoint.task, dialect)
     of_profile = endpoint.dialect == AUTO.name and endpoint.task is None
     return Speaker(
-        dialect,
+        dialect_of(job),
         patience,
         profile.server_error_billed,
         dict(profile.renamed) | endpoint.rename_params,
         frozenset(profile.task_models) if of_profile else frozenset(),
         DIALECTS[profile.dialect],
     )
+
+
+def dialect_of(job: Job) -> TaskDialect:
+    """The dialect that the job names or describes."""
+    endpoint = job.endpoint
+    known = AUTO if endpoint.dialect in (AUTO.name, SYNC) else DIALECTS[endpoint.dialect]
+    return known if endpoint.task is None else described(endpoint.task, known)
 
 
 def described(task: TaskTable, base: TaskDialect) -> TaskDialect:

@@ -97,7 +97,6 @@ class TaskTable(_Table):
     going: tuple[str, ...] = Field((), description="status words of a task that goes on")
     done: tuple[str, ...] = Field((), description="status words of a task that has its images")
     failed: tuple[str, ...] = Field((), description="status words of a task that has failed")
-    poll_every: PositiveDuration | None = Field(None, description="pause between polls of one task, 4 s")
 
 
 class EndpointTable(_Table):
@@ -123,7 +122,8 @@ class EndpointTable(_Table):
     )
     prices: PricesTable | None = Field(None, description="the service's prices, instead of the profile's")
     timeout: PositiveDuration = Field(600.0, description="one attempt, from send to last byte")
-    task_timeout: PositiveDuration = Field(3600.0, description="polling one task")
+    task_timeout: PositiveDuration = Field(3600.0, description="polling one task, in one run")
+    poll_every: PositiveDuration | None = Field(None, description="pause between polls of one task (4 s)")
 
 
 class LimitsTable(_Table):

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from runner.cli.command import Command
+from runner.cli.command import Command, Option
 from runner.cli.options import common_options, job_options, job_overrides, set_up_logs, source_argument
 from schemas.exit_codes import ExitCode
 
@@ -17,13 +17,20 @@ def _doctor(**values: Any) -> int:
 
     from runner.checks import Level, checks
     from runner.cli.output import print_json
+    from runner.explaining import explain
     from runner.job_files import load_job
     from runner.redaction import REDACTOR
+    from runner.speaking import dialect_of
 
     set_up_logs(values)
     job = load_job(values["source"], job_overrides(values), environ=os.environ, cwd=Path.cwd())
     found = []
-    for check in checks(job, environ=os.environ, cwd=Path.cwd()):
+    told = (
+        checks(job, environ=os.environ, cwd=Path.cwd())
+        if values["explain"] is None
+        else explain(Path(values["explain"]), dialect_of(job))
+    )
+    for check in told:
         found.append(check)
         if not values["as_json"]:
             click.echo(f"{check.level:<4}  {check.name:<11}  {REDACTOR.text(check.detail)}")
@@ -37,7 +44,17 @@ def _doctor(**values: Any) -> int:
 command = Command(
     "doctor",
     callback=_doctor,
-    params=[source_argument(), *job_options("Endpoint"), *common_options()],
+    params=[
+        source_argument(),
+        *job_options("Endpoint"),
+        Option(
+            ["--explain"],
+            type=click.Path(),
+            metavar="FILE",
+            help="say what imagemill understands of a saved answer, and send nothing",
+        ),
+        *common_options(),
+    ],
     help="Check versions, key, endpoint, output folder, disk and descriptors for a job (or for the defaults)."
     " Sends one GET for the list of models; writes nothing; never shows the key."
     " Exits with the code of the first check that failed, 0 when none did.",

@@ -69,7 +69,7 @@ def follow(
     task: Task, n: int, dialect: TaskDialect, patience: Patience, *, rejoined: bool = False
 ) -> Conversation:
     """Ask for the task until it has ended. n: images asked for. rejoined: it was submitted by an earlier run."""
-    places = _places(task, dialect)
+    places = poll_places(task, dialect)
     started, asked, place = patience.clock(), _Asked(), 0
     pause = 0.0 if rejoined else patience.every_s
     last = "it was never asked"
@@ -105,7 +105,8 @@ def follow(
         pause = max(pause, min(hint or 0.0, _MOST_PAUSE_S))
 
 
-def _places(task: Task, dialect: TaskDialect) -> list[str]:
+def poll_places(task: Task, dialect: TaskDialect) -> list[str]:
+    """Where to ask for the task, best first: the URL that the service told, then the dialect's paths."""
     paths = [path.replace("{id}", quote(task.task_id, safe="")) for path in dialect.poll_paths]
     return list(dict.fromkeys([*([task.poll_url] if task.poll_url else []), *paths]))
 
