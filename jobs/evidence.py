@@ -27,7 +27,6 @@ _MODERATION_CODES = frozenset(
     {
         "moderation_blocked",
         "content_policy_violation",
-        "image_generation_user_error",
         "content_filter",
         "contentfilter",
     }
@@ -37,6 +36,13 @@ _MODERATION_TEXT = re.compile(
     r"rejected by (?:the|our) (?:safety|moderation)|flagged by (?:the|our) (?:safety|moderation)",
     re.IGNORECASE,
 )
+_USER_ERROR = "image_generation_user_error"
+"""OpenAI's type for all that the user has to change: most often the prompt, which is meant where no `code` says more;
+`invalid_png_output_compression` and `invalid_value` (no transparency for this model) come under it too."""
+_MONEY_TEXT = re.compile(r"exceeded your current quota|billing hard limit has been reached", re.IGNORECASE)
+"""OpenAI's own words, all that LiteLLM leaves of it. Gemini says the first of a rate limit too, with a time to wait."""
+_KEY_CODES = frozenset({"no_db_connection"})
+"""400 of a LiteLLM proxy without a database to any key but its own."""
 _BLOCKED_TEXT = re.compile(
     r"temporarily blocked|must be verified|account .{0,30}(?:suspended|disabled|blocked)", re.I
 )
@@ -111,26 +117,33 @@ def refused(
     headers: lower-case names. document: parsed JSON or None. text: the body, for messages. now: Unix seconds.
     """
     error = read_error(document, text)
-    kind = _kind(status, error)
+    wait_s = wait_hint(headers, error.message, now=now)
+    kind = _kind(status, error, is_waited_for=wait_s is not None)
     billed = server_error_billed if kind is FailureKind.SERVER_ERROR else None
     return Failure(
         kind,
         error.message[:_MAX_MESSAGE_CHARS] or f"HTTP {status} without a message",
         code=error.code,
         http_status=status,
-        retry_after_s=wait_hint(headers, error.message, now=now),
+        retry_after_s=wait_s,
         billed=billed,
     )
 
 
-def _kind(status: int, error: ServiceError) -> FailureKind:
+def _kind(status: int, error: ServiceError, *, is_waited_for: bool) -> FailureKind:
     words = {word for word in (error.code, error.kind) if word}
-    if words & _MODERATION_CODES or _MODERATION_TEXT.search(error.message):
+    if _is_moderation(words, error):
         return FailureKind.FORBIDDEN if _BLOCKED_TEXT.search(error.message) else FailureKind.MODERATION
     if 200 <= status < 300:
         return FailureKind.BAD_CONTENT
     if status == 402 or words & _MONEY_CODES or any(_is_money_limit(word) for word in words):
         return FailureKind.QUOTA
+    if _MONEY_TEXT.search(error.message) and not is_waited_for:
+        return FailureKind.QUOTA
+    if _USER_ERROR in words:
+        return FailureKind.INVALID_REQUEST
+    if words & _KEY_CODES:
+        return FailureKind.AUTH
     if status in _BY_STATUS:
         return _BY_STATUS[status]
     if 300 <= status < 400 or words & _NOT_FOUND_CODES:
@@ -142,6 +155,12 @@ def _kind(status: int, error: ServiceError) -> FailureKind:
     if status == 503:
         return FailureKind.OVERLOADED
     return FailureKind.SERVER_ERROR if status >= 500 else FailureKind.INVALID_REQUEST
+
+
+def _is_moderation(words: set[str], error: ServiceError) -> bool:
+    if words & _MODERATION_CODES or _MODERATION_TEXT.search(error.message):
+        return True
+    return _USER_ERROR in words and error.code in (None, _USER_ERROR)
 
 
 def _is_money_limit(word: str) -> bool:

@@ -41,10 +41,18 @@ def seen(status: int, document: Any = None, text: str | None = None, **headers: 
     return refused(status, lower, document, body, now=NOW, server_error_billed=Billed.NO)
 
 
+def relayed(message: str, kind: str, status: int = 400) -> dict[str, Any]:
+    """The error as the LiteLLM proxy 1.106 hands it on: the status is its `code`, and types other than 400's are its own."""
+    return error(
+        str(status), kind, f"litellm.BadRequestError: OpenAIException - {message}\n\nLiteLLM: failed."
+    )
+
+
 MODERATION = error("moderation_blocked", "image_generation_user_error", SAFETY_MESSAGE)
 WORDS_ONLY = error(None, "upstream_error", SAFETY_MESSAGE)
 POLICY = error("content_policy_violation", "invalid_request_error")
 USER_ERROR = error(None, "image_generation_user_error")
+RELAYED = relayed(SAFETY_MESSAGE, "image_generation_user_error")
 AZURE_FILTER = error("contentFilter", None, "Your task failed as a result of our safety system.")
 QUOTA = error(
     "insufficient_quota", "insufficient_quota", "You exceeded your current quota, please check your plan"
@@ -64,7 +72,7 @@ BLOCKED = error(
 
 
 @pytest.mark.parametrize("status", [400, 429, 451, 500, 503, 200])
-@pytest.mark.parametrize("document", [MODERATION, WORDS_ONLY, POLICY, USER_ERROR, AZURE_FILTER])
+@pytest.mark.parametrize("document", [MODERATION, WORDS_ONLY, POLICY, USER_ERROR, AZURE_FILTER, RELAYED])
 def test_moderation_under_any_status(status: int, document: dict[str, Any]) -> None:
     failure = seen(status, document)
     assert (failure.kind, failure.maybe_billed) == (KIND.MODERATION, True)
@@ -87,6 +95,8 @@ def test_moderation_under_any_status(status: int, document: dict[str, Any]) -> N
         (429, error(None, "insufficient_quota")),
         (402, error("x", "y")),
         (402, {"message": "insufficient balance"}),
+        (429, relayed("You exceeded your current quota, please check your plan", "throttling_error")),
+        (400, relayed("Billing hard limit has been reached", "invalid_request_error")),
         (402, None),
     ],
 )
@@ -94,6 +104,42 @@ def test_money_stops_the_run(status: int, document: Any) -> None:
     failure = seen(status, document)
     assert (failure.kind, failure.maybe_billed, failure.rule.halts) == (KIND.QUOTA, False, True)
     assert failure.rule.rest is RowStatus.PENDING
+
+
+@pytest.mark.parametrize("status", [400, 429, 500])
+@pytest.mark.parametrize(
+    "document",
+    [
+        error(
+            "invalid_png_output_compression",
+            "image_generation_user_error",
+            "Compression less than 100 is not supported for PNG output format",
+        ),
+        error(
+            "invalid_value",
+            "image_generation_user_error",
+            "Transparent background is not supported",
+            "background",
+        ),
+        relayed("Compression less than 100 is not supported for PNG", "image_generation_user_error"),
+    ],
+)
+def test_what_the_user_has_to_change_is_not_always_the_prompt(status: int, document: dict[str, Any]) -> None:
+    failure = seen(status, document)
+    assert (failure.kind, failure.maybe_billed) == (KIND.INVALID_REQUEST, False)
+
+
+def test_a_quota_that_comes_back_is_a_rate_limit() -> None:
+    """Gemini's words, 2026: under them a minute's limit and a day's."""
+    message = (
+        "You exceeded your current quota, please check your plan and billing details. Please retry in 38.9s."
+    )
+    failure = seen(429, error(429, None, message))
+    assert (failure.kind, failure.retry_after_s) == (KIND.RATE_LIMITED, 38.9)
+
+
+def test_a_litellm_proxy_without_a_database_does_not_say_401() -> None:
+    assert seen(400, error("400", "no_db_connection", "No connected db.")).kind is KIND.AUTH
 
 
 @pytest.mark.parametrize("code", ["rate_limit_exceeded", "slow_down", "tokens_limit_exceeded", None, 429])
