@@ -58,9 +58,13 @@ class WindowLog:
             self._used = 0.0
 
 
-def margin_s(window_s: float) -> float:
-    """Jitter allowed for on the way to the service: half a percent of the window, and 18 ms of a second or more."""
-    return max(0.018 * min(1.0, window_s), 0.005 * window_s)
+def margin_s(window_s: float, limit: float) -> float:
+    """Jitter allowed for on the way to the service: half a percent of the window, and 18 ms of a second or more.
+
+    limit: what the window holds. With few requests a single late one is as good as one too many, so they get 30 ms.
+    """
+    jitter = 0.03 if limit <= 100 else 0.018
+    return max(jitter * min(1.0, window_s), 0.005 * window_s)
 
 
 def spacing(rate: float, window_s: float, heaviest: float = 1.0) -> tuple[float, float]:

@@ -54,7 +54,7 @@ class Engine:
         self.waiting = Waiting()
         self.window = pace.opening(concurrency, parts.line.pacer.told_per_s)
         self.budget = parts.budget
-        self.cost_usd = parts.cost_usd
+        self.cost_usd = self.cost_before_usd = parts.cost_usd
         self._line = parts.line
         self._pacer = parts.line.pacer
         self._ending = parts.ending

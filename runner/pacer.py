@@ -58,7 +58,7 @@ class Rate:
     def __init__(self, limit: float, window_s: float, history: Iterable[tuple[float, float]] = ()) -> None:
         self.limit = limit
         self.window_s = window_s
-        self.log = WindowLog(limit, window_s, margin_s(window_s))
+        self.log = WindowLog(limit, window_s, margin_s(window_s, limit))
         self._burst, period = spacing(limit, window_s)
         self._spread = AsyncLimiter(self._burst, period)
         for at, amount in history:

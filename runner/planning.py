@@ -32,7 +32,7 @@ class Paced:
     """
 
     def __init__(self, limits: Mapping[str, tuple[float, float]]) -> None:
-        self._logs = {name: WindowLog(*limit, margin_s(limit[1])) for name, limit in limits.items()}
+        self._logs = {name: WindowLog(*limit, margin_s(limit[1], limit[0])) for name, limit in limits.items()}
         self.last_s = 0.0
         self.held_by = ""
 

@@ -61,6 +61,8 @@ def _details(progress: Progress) -> str:
         (progress.in_flight, f"{progress.in_flight:,} in flight"),
         (progress.images_per_minute, f"{progress.images_per_minute:,.1f} images/min"),
         (progress.cost_usd is not None, money_text(progress.cost_usd or 0.0)),
+        (progress.cost_per_minute, f"{money_text(progress.cost_per_minute or 0.0)}/min"),
+        (progress.projected_usd is not None, f"{money_text(progress.projected_usd or 0.0)} in all"),
         (progress.eta_s is not None, f"{duration_text(progress.eta_s or 0.0)} left"),
     )
     return "  ".join(text for present, text in parts if present)

@@ -61,7 +61,7 @@ class SharedLog:
                 f"limits.share: {path} cannot be used: {error}", fix="check the folder's permissions"
             ) from None
         self._limits = dict(limits)
-        self._span_s = window_s + margin_s(window_s)
+        self._span_s = window_s + margin_s(window_s, min(limits.values()))
 
     @classmethod
     def named(cls, name: str, limits: Mapping[str, float], window_s: float) -> SharedLog:

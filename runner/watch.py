@@ -116,6 +116,13 @@ class Watch:
         rate = counters.done / elapsed * 60 if elapsed > 0 else 0.0
         settled = tally.done + counters.done + tally.failed + counters.failed + tally.parked + counters.parked
         left = max(0, tally.images - settled - tally.invalid)
+        own_usd = (
+            None
+            if self.engine.cost_usd is None
+            else self.engine.cost_usd - (self.engine.cost_before_usd or 0.0)
+        )
+        known = own_usd is not None and counters.done > 0
+        image_usd = own_usd / counters.done if own_usd is not None and counters.done else 0.0
         return Progress(
             phase="draining" if self.ending.stopping.is_set() else "running",
             total_images=tally.images,
@@ -131,6 +138,10 @@ class Watch:
             elapsed_s=elapsed,
             eta_s=left / rate * 60 if rate > 0 and tally.complete else None,
             waiting=self.engine.waiting_reason,
+            cost_per_minute=image_usd * rate if known else None,
+            projected_usd=(self.engine.cost_usd or 0.0) + image_usd * left
+            if known and tally.complete
+            else None,
             notes=tuple(self.engine.source.warnings),
         )
 

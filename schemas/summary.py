@@ -64,7 +64,8 @@ class Progress:
 
     total_images: images asked for by the rows read so far, plus `total_known` False until the whole manifest is read.
     done_images: acknowledged images, earlier runs included. waiting: why senders wait now, "" when they do not.
-    cost_usd: spent so far in this folder (None: no price known). eta_s: None until it can be told.
+    cost_usd: spent so far in this folder (None: no price known). cost_per_minute: of this run. projected_usd: when all is
+    done, if what is left costs what this run's images did. Both, and eta_s, are None until they can be told.
     """
 
     phase: str
@@ -81,4 +82,6 @@ class Progress:
     elapsed_s: float
     eta_s: float | None
     waiting: str = ""
+    cost_per_minute: float | None = None
+    projected_usd: float | None = None
     notes: tuple[str, ...] = field(default=())

@@ -109,7 +109,7 @@ def images(document: Any, body: Body, dialect: TaskDialect, *, ended: bool) -> l
         if found:
             return found
     if not isinstance(document, Mapping):
-        return [item_of(entry, body) for entry in _entries(document, _DEPTH)]
+        return []
     inside = {name: value for name, value in document.items() if name not in _ENTRY_KEYS}
     found = [item_of(entry, body) for entry in _entries(inside, _DEPTH)]
     if not found and ended:

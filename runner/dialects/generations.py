@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
@@ -17,6 +18,9 @@ from schemas.dialects import AUTO, TaskDialect
 from schemas.failures import Billed, Failure, FailureKind
 from schemas.outcome import Reported
 from schemas.request import ImageRequest
+
+_UNKNOWN = re.compile(r"unknown parameter", re.IGNORECASE)
+"""What is left of the code `unknown_parameter` behind a LiteLLM proxy."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +96,7 @@ def _refusal(answer: Answer, document: Any, reported: Reported, speaker: Speaker
     if (
         failure.kind is FailureKind.INVALID_REQUEST
         and isinstance(parameter, str)
-        and failure.code == "unknown_parameter"
+        and (failure.code == "unknown_parameter" or _UNKNOWN.search(failure.message))
     ):
         hint = f"; leave it out with --set endpoint.drop_params='[\"{parameter[:40]}\"]'"
         failure = replace(failure, message=failure.message + hint)

@@ -78,6 +78,7 @@ def test_the_bucket_has_room_for_the_heaviest_request(rate: float, burst: float)
 
 
 def test_the_margin_costs_half_a_percent_of_long_windows() -> None:
-    assert margin_s(60) == pytest.approx(0.3)
-    assert margin_s(1) == pytest.approx(0.018)
-    assert margin_s(0.1) == pytest.approx(0.0018)
+    assert margin_s(60, 5) == pytest.approx(0.3)
+    assert margin_s(1, 500) == pytest.approx(0.018)
+    assert margin_s(1, 50) == pytest.approx(0.03)
+    assert margin_s(0.1, 500) == pytest.approx(0.0018)

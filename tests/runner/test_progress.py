@@ -29,6 +29,9 @@ NOW = Progress(
 LINE = "running: 1,204/5,000 images (24 %)  3 failed  16 in flight  58.2 images/min  $12.04  1 h 05 min left"
 
 
+SPENDING = replace(NOW, cost_per_minute=0.5, projected_usd=50.0)
+
+
 class Clock:
     def __init__(self) -> None:
         self.now = 0.0
@@ -149,3 +152,7 @@ def test_silence(mode: str, quiet: bool) -> None:
     with make_observer(mode, stream, quiet=quiet) as observe:  # type: ignore[arg-type]
         observe(NOW)
     assert stream.getvalue() == ""
+
+
+def test_what_it_costs_a_minute_and_in_all_is_told_once_it_is_known() -> None:
+    assert "$12.04  $0.50/min  $50.00 in all  1 h 05 min left" in progress_line(SPENDING)
