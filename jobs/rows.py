@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
 from typing import Any
@@ -13,6 +13,7 @@ import numpy as np
 from jobs.seen import SeenKeys
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule, ImageRequest
 from schemas.row import Row, RowProblem
+from schemas.services import document_of
 
 _INTEGER = re.compile(r"\s*([+-]?\d{1,18})(?:\.0+)?\s*")
 _SHOWN_CHARS = 60
@@ -33,11 +34,17 @@ class RecordColumns:
 
 @dataclass(frozen=True, slots=True)
 class RequestDefaults:
-    """What a row gets where it says nothing: body fields in `FIELDS` order, extra fields, and fields never sent."""
+    """What a row gets where it says nothing: body fields in `FIELDS` order, and extra fields.
+
+    dropped: fields never sent. dalle: fields sent for DALL·E models only.
+    service: whose documents (`schemas.services`) rows are held against, a profile's name; empty: nobody's.
+    """
 
     fields: tuple[tuple[str, str | int], ...] = ()
     extra: tuple[tuple[str, Any], ...] = ()
     dropped: tuple[str, ...] = ()
+    dalle: tuple[str, ...] = ()
+    service: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -166,14 +173,26 @@ def resolve_params(
         return _Params(
             problem="background 'transparent' cannot be stored as jpeg; set output_format to png or webp"
         )
-    kept = [(name, values[name]) for name in FIELDS if name in values and name not in defaults.dropped]
-    warnings = tuple(
-        f"{name} {shown(str(value))} is not one that imagemill knows; it is sent as it is"
-        for name, value in kept
-        if FIELDS[name].known and str(value) not in FIELDS[name].known and not _is_size(name, value)
-    )
-    extra = tuple((name, value) for name, value in defaults.extra if name not in values)
-    return _Params((*kept, *extra), warnings)
+    model = values.get("model")
+    dropped = defaults.dropped if str(model).startswith("dall-e") else (*defaults.dropped, *defaults.dalle)
+    kept = [(name, values[name]) for name in FIELDS if name in values and name not in dropped]
+    extra = [(name, value) for name, value in defaults.extra if name not in values]
+    params = (*kept, *extra)
+    document = document_of(defaults.service, model)
+    if document is None:
+        return _Params(params, tuple(_unfamiliar(kept)))
+    faults = list(document.param_faults(dict(params)))
+    refused = next((fault.text for fault in faults if fault.is_refused), None)
+    if refused is not None:
+        return _Params(problem=f"{refused}; change or leave out one of them")
+    return _Params(params, tuple(f"{fault.text}; it is sent as it is" for fault in faults))
+
+
+def _unfamiliar(fields: Sequence[tuple[str, Any]]) -> Iterator[str]:
+    for name, value in fields:
+        known = FIELDS[name].known
+        if known and str(value) not in known and not _is_size(name, value):
+            yield f"{name} {shown(str(value))} is not one that imagemill knows; it is sent as it is"
 
 
 @dataclass(frozen=True, slots=True)

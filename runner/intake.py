@@ -10,7 +10,7 @@ import pyarrow as pa
 from jobs.rows import RecordColumns, RequestDefaults, RowReader
 from jobs.selection import FirstOfEach, sample
 from runner.manifest.records import Batch, Manifest
-from schemas.endpoints import DEFAULT_MODEL, Profile
+from schemas.endpoints import DALLE_FIELDS, DEFAULT_MODEL, Profile
 from schemas.exit_codes import JobError
 from schemas.job import Job
 from schemas.request import FIELDS
@@ -39,10 +39,11 @@ def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
     values = {name: getattr(table, name) for name in FIELDS}
     values["model"] = values["model"] or profile.model or DEFAULT_MODEL
     fields = tuple((name, value) for name, value in values.items() if value is not None)
-    dropped = () if str(values["model"]).startswith("dall-e") else profile.dropped
     own = job.endpoint.drop_params
     extra = tuple(item for item in sorted(table.param.items()) if item[0] not in own)
-    return RequestDefaults(fields, extra, (*dropped, *own))
+    dalle = tuple(name for name in profile.dropped if name in DALLE_FIELDS)
+    dropped = tuple(name for name in profile.dropped if name not in DALLE_FIELDS)
+    return RequestDefaults(fields, extra, (*dropped, *own), dalle, profile.name)
 
 
 @dataclass(frozen=True, slots=True)

@@ -110,8 +110,10 @@ def job_keys() -> dict[str, dict[str, Any]]:
 
 @cache
 def whole_tables() -> frozenset[str]:
-    """Keys whose value is a table, set as a whole: `endpoint.prices`."""
-    return frozenset(key for key, leaf in job_keys().items() if "$ref" in leaf)
+    """Keys whose value is a table, set as a whole: `endpoint.prices`, `endpoint.rename_params`."""
+    return frozenset(
+        key for key, leaf in job_keys().items() if "$ref" in leaf or leaf.get("type") == "object"
+    ) - {"request.param"}
 
 
 def is_duration(leaf: dict[str, Any]) -> bool:

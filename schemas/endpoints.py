@@ -57,6 +57,9 @@ class Profile:
     address_form: str = "https://host/v1"
 
 
+DALLE_FIELDS = ("response_format",)
+"""Fields that services refuse, but for their DALL·E models."""
+
 OPENAI_PRICES = PriceTable(
     source="OpenAI list prices",
     date="2026-11-22",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Any
+from urllib.parse import urljoin
 
 import pyarrow.parquet as pq
 from PIL import Image
@@ -99,7 +100,7 @@ class Service(AbstractContextManager["Service"]):
 
     def stats(self) -> dict[str, Any]:
         """What it has received and billed so far."""
-        with urllib.request.urlopen(self.base_url.removesuffix("/v1") + "/stats", timeout=10) as answer:
+        with urllib.request.urlopen(urljoin(self.base_url, "/stats"), timeout=10) as answer:
             document: dict[str, Any] = json.load(answer)
         return document
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import shutil
 import sqlite3
 import tempfile
-from contextlib import closing
+from collections.abc import Iterator
+from contextlib import closing, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+NAME = "ledger.sqlite"
 SUFFIXES = ("", "-wal", "-journal")
 
 
@@ -46,20 +48,24 @@ class Ledger:
 
 def read(out: Path) -> Ledger:
     """The ledger below `out`. Raises sqlite3.DatabaseError when it is damaged."""
-    source = out / "ledger.sqlite"
-    if not source.exists():
-        return Ledger()
+    with copied(out) as folder:
+        return read_in_place(folder) if (folder / NAME).exists() else Ledger()
+
+
+@contextmanager
+def copied(out: Path) -> Iterator[Path]:
+    """A folder with a copy of the ledger below `out`, where there is one, for as long as the block lasts."""
     with tempfile.TemporaryDirectory(prefix="ledger-") as folder:
-        copy = Path(folder) / source.name
+        copy = Path(folder) / NAME
         for suffix in SUFFIXES:
-            if (part := source.with_name(source.name + suffix)).exists():
+            if (part := out / f"{NAME}{suffix}").exists():
                 shutil.copyfile(part, copy.with_name(copy.name + suffix))
-        return read_in_place(Path(folder))
+        yield Path(folder)
 
 
 def read_in_place(out: Path) -> Ledger:
     """The same, where the folder may be changed by looking."""
-    with closing(sqlite3.connect(out / "ledger.sqlite")) as connection:
+    with closing(sqlite3.connect(out / NAME)) as connection:
         return _read(connection)
 
 

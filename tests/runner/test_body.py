@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.body import LIFTED, Body, BodyTooLarge, Lifter, decode_loosely
+from runner.body import LIFTED, MAX_VALUES, Body, BodyTooLarge, Lifter, decode_loosely
 
 IMAGE = bytes(range(256)) * 3 + b"\x89PNG"
 B64 = base64.b64encode(IMAGE).decode()
@@ -266,3 +266,16 @@ def test_a_hundred_thousand_tiny_images_and_a_megabyte_of_spaces_take_no_longer_
     assert verbatim(body) == many
     blank = read(b'{"b64_json":"' + b" " * 1_000_000 + b'!"}')
     assert blank.images[0].data is None
+
+
+def test_a_document_of_more_values_than_an_answer_can_have_is_not_parsed() -> None:
+    lifter = Lifter(2**24)
+    lifter.feed(b"[" + b"{}," * MAX_VALUES + b"{}]")
+    with pytest.raises(ValueError, match="values"):
+        lifter.finish().document()
+
+
+def test_a_long_text_with_few_values_is_parsed() -> None:
+    lifter = Lifter(2**24)
+    lifter.feed(b'{"text": "' + b"word " * MAX_VALUES + b'"}')
+    assert list(lifter.finish().document()) == ["text"]

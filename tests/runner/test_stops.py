@@ -14,6 +14,7 @@ from tests.canary import WITH_CANARY
 from tests.commandline import AT_ONCE, CommandLine
 from tests.faults.drive import frozen_files
 from tests.servedjob import HANG_S, last_object, served_job
+from tests.waiting import until
 
 CODES = {signal.SIGINT: 130, signal.SIGTERM: 143}
 _SOON_S = 30.0
@@ -183,3 +184,14 @@ def test_simulated_and_real_runs_do_not_mix(command: CommandLine, simulated_firs
         assert f"was made by a {'simulated' if simulated_first else 'real'} run" in refused.err
         assert (frozen_files(command.cwd / "out"), sum(job.sent().values())) == (before, sent)
         assert sent == (0 if simulated_first else 3)
+
+
+def test_a_signal_while_the_results_are_written_does_not_lose_them(command: CommandLine) -> None:
+    with served_job(command, "--latency", "0", rows=60_000) as job:
+        process = job.start("--max-requests", "1")
+        temporary = command.cwd / job.out / ".tmp"
+        until(lambda: any(path.name.startswith("results") for path in temporary.glob("*")))
+        process.send_signal(signal.SIGTERM)
+        assert last_object(process)["exit_code"] == process.returncode == 8
+        assert job.statuses() == {"succeeded": 1, "pending": job.rows - 1}
+        assert command("verify", job.out).code == 0
