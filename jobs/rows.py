@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from jobs.seen import SeenKeys
+from schemas.endpoints import DALLE_FIELDS
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule, ImageRequest
 from schemas.row import Row, RowProblem
 from schemas.services import document_of
@@ -36,14 +37,14 @@ class RecordColumns:
 class RequestDefaults:
     """What a row gets where it says nothing: body fields in `FIELDS` order, and extra fields.
 
-    dropped: fields never sent. dalle: fields sent for DALL·E models only.
+    dropped: fields never sent. untaken: fields that the service refuses; they are not sent, with a warning.
     service: whose documents (`schemas.services`) rows are held against, a profile's name; empty: nobody's.
     """
 
     fields: tuple[tuple[str, str | int], ...] = ()
     extra: tuple[tuple[str, Any], ...] = ()
     dropped: tuple[str, ...] = ()
-    dalle: tuple[str, ...] = ()
+    untaken: tuple[str, ...] = ()
     service: str = ""
 
 
@@ -173,19 +174,26 @@ def resolve_params(
         return _Params(
             problem="background 'transparent' cannot be stored as jpeg; set output_format to png or webp"
         )
-    model = values.get("model")
-    dropped = defaults.dropped if str(model).startswith("dall-e") else (*defaults.dropped, *defaults.dalle)
-    kept = [(name, values[name]) for name in FIELDS if name in values and name not in dropped]
+    untaken = _untaken(values, defaults)
+    not_sent = (*defaults.dropped, *untaken)
+    kept = [(name, values[name]) for name in FIELDS if name in values and name not in not_sent]
     extra = [(name, value) for name, value in defaults.extra if name not in values]
     params = (*kept, *extra)
-    document = document_of(defaults.service, model)
+    warnings = [f"{name} is not sent: {defaults.service} refuses it" for name in untaken]
+    document = document_of(defaults.service, values.get("model"))
     if document is None:
-        return _Params(params, tuple(_unfamiliar(kept)))
+        return _Params(params, (*warnings, *_unfamiliar(kept)))
     faults = list(document.param_faults(dict(params)))
     refused = next((fault.text for fault in faults if fault.is_refused), None)
     if refused is not None:
         return _Params(problem=f"{refused}; change or leave out one of them")
-    return _Params(params, tuple(f"{fault.text}; it is sent as it is" for fault in faults))
+    return _Params(params, (*warnings, *(f"{fault.text}; it is sent as it is" for fault in faults)))
+
+
+def _untaken(values: Mapping[str, Any], defaults: RequestDefaults) -> list[str]:
+    """The fields set that this service refuses for the row's model."""
+    taken = DALLE_FIELDS if str(values.get("model")).startswith("dall-e") else ()
+    return [name for name in defaults.untaken if name in values and name not in (*taken, *defaults.dropped)]
 
 
 def _unfamiliar(fields: Sequence[tuple[str, Any]]) -> Iterator[str]:

@@ -10,7 +10,7 @@ import pyarrow as pa
 from jobs.rows import RecordColumns, RequestDefaults, RowReader
 from jobs.selection import FirstOfEach, sample
 from runner.manifest.records import Batch, Manifest
-from schemas.endpoints import DALLE_FIELDS, DEFAULT_MODEL, Profile
+from schemas.endpoints import DEFAULT_MODEL, Profile
 from schemas.exit_codes import JobError
 from schemas.job import Job
 from schemas.request import FIELDS
@@ -41,9 +41,7 @@ def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
     fields = tuple((name, value) for name, value in values.items() if value is not None)
     own = job.endpoint.drop_params
     extra = tuple(item for item in sorted(table.param.items()) if item[0] not in own)
-    dalle = tuple(name for name in profile.dropped if name in DALLE_FIELDS)
-    dropped = tuple(name for name in profile.dropped if name not in DALLE_FIELDS)
-    return RequestDefaults(fields, extra, (*dropped, *own), dalle, profile.name)
+    return RequestDefaults(fields, extra, own, profile.dropped, profile.name)
 
 
 @dataclass(frozen=True, slots=True)

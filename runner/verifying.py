@@ -39,16 +39,19 @@ class Verification:
         return any(not problem.repaired for problem in self.problems)
 
 
-def verify(out: Path, intake: Intake, *, repair_in: Folder | None = None, live: bool = False) -> Verification:
+def verify(
+    out: Path, intake: Intake | None, *, repair_in: Folder | None = None, live: bool = False
+) -> Verification:
     """Check a folder. repair_in: restore what needs no payment; only while holding the folder's lock.
 
+    intake: None where the manifest cannot be read: then the results table is held against its digest only.
     live: a run is working on the folder, so that files younger than the run, temporary ones, and a results table that
     the ledger has overtaken are no problems.
 
     Raises JobError when there is no ledger, or it cannot be read at all.
     """
     found = Verification(checked=1)
-    with _opened(out, intake, repair_in) as connection:
+    with _opened(out, repair_in) as connection:
         found.problems += [Problem(layout.LEDGER_NAME, text) for text in _ledger_problems(connection)]
         if found.problems:
             return found
@@ -62,12 +65,12 @@ def verify(out: Path, intake: Intake, *, repair_in: Folder | None = None, live: 
     return found
 
 
-def _opened(
-    out: Path, intake: Intake, repair_in: Folder | None
-) -> AbstractContextManager[sqlite3.Connection]:
+def _opened(out: Path, repair_in: Folder | None) -> AbstractContextManager[sqlite3.Connection]:
     if repair_in is None:
         return ledger.reading(out)
-    return closing(ledger.create_or_open(out, simulated=intake.job.simulate))
+    with ledger.reading(out) as connection:
+        simulated = layout.was_simulated(connection)
+    return closing(ledger.create_or_open(out, simulated=simulated))
 
 
 def _newest_start_s(connection: sqlite3.Connection) -> float:
@@ -90,6 +93,9 @@ _INCONSISTENT = {
     ),
     "attempt {} is a success without an image": (
         "SELECT attempt FROM outcomes WHERE status = 'succeeded' AND attempt NOT IN (SELECT attempt FROM images)"
+    ),
+    "attempt {} has a task and no intent": (
+        "SELECT attempt FROM tasks WHERE attempt NOT IN (SELECT attempt FROM attempts)"
     ),
     "attempt {} has no row": "SELECT attempt FROM attempts WHERE item NOT IN (SELECT item FROM items)",
     "attempt {} has no parameters": "SELECT attempt FROM attempts WHERE params NOT IN (SELECT params FROM params)",
@@ -139,19 +145,20 @@ def _temporary_files(out: Path, repair_in: Folder | None) -> list[Problem]:
 
 
 def _check_results(
-    out: Path, intake: Intake, connection: sqlite3.Connection, repair_in: Folder | None, live: bool
+    out: Path, intake: Intake | None, connection: sqlite3.Connection, repair_in: Folder | None, live: bool
 ) -> list[Problem]:
-    table = ResultsTable(intake, connection)
+    table = None if intake is None else ResultsTable(intake, connection)
     problem = _results_problem(out / RESULTS_NAME, table, connection, live)
     if problem is None:
         return []
-    if repair_in is not None:
+    repairable = repair_in is not None and table is not None
+    if repair_in is not None and table is not None:
         table.write(repair_in, partial(ledger.record_now, connection))
-    return [Problem(RESULTS_NAME, problem, repair_in is not None)]
+    return [Problem(RESULTS_NAME, problem, repairable)]
 
 
 def _results_problem(
-    path: Path, table: ResultsTable, connection: sqlite3.Connection, live: bool
+    path: Path, table: ResultsTable | None, connection: sqlite3.Connection, live: bool
 ) -> str | None:
     if path.is_symlink() or not path.is_file():
         return None if live else "missing"
@@ -163,6 +170,8 @@ def _results_problem(
         return None
     if digest != newest_digest(connection):
         return "older than the ledger"
+    if table is None or _manifest_is_newer(table.intake, connection):
+        return None
     fresh = io.BytesIO()
     table.stream(fresh, Counts())
     fresh.seek(0)
@@ -171,6 +180,13 @@ def _results_problem(
     except (pa.ArrowException, OSError) as error:
         return f"cannot be read: {error}"
     return None if same else "not what manifest and ledger say now"
+
+
+def _manifest_is_newer(intake: Intake, connection: sqlite3.Connection) -> bool:
+    """Whether the manifest was changed after the table was written, so that the next run will write another."""
+    written_ms = connection.execute("SELECT max(written_ms) FROM tables").fetchone()[0]
+    manifest = Path(intake.job.manifest or "")
+    return manifest.is_file() and manifest.stat().st_mtime * 1000 > written_ms
 
 
 def as_json(found: Verification) -> dict[str, object]:

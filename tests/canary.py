@@ -55,7 +55,10 @@ def is_in(data: bytes) -> bool:
 
 def _content(path: Path) -> Iterator[bytes]:
     """The bytes of the file, and what is compressed in a table of ours (others may be hostile)."""
-    data = path.read_bytes()
+    try:
+        data = path.read_bytes()
+    except FileNotFoundError:  # the log of a database whose last connection was collected just now
+        return
     yield data
     if path.name == RESULTS_NAME:
         unpacked = pa.BufferOutputStream()

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import shutil
 import sqlite3
+import time
+import tomllib
 from collections.abc import Callable
 from pathlib import Path
 
@@ -238,6 +240,23 @@ def test_a_table_that_the_ledger_has_overtaken(out: Path) -> None:
     assert found(out) == {}
 
 
+def test_a_folder_whose_manifest_is_gone_or_was_edited_since_is_no_damage(
+    command: CommandLine, tmp_path: Path
+) -> None:
+    out = finished_job(command)
+    manifest = Path(tomllib.loads((out / "job.toml").read_text())["manifest"])
+    manifest.write_text(manifest.read_text() + "another,a new picture\n")
+    os.utime(manifest, (time.time() + 5, time.time() + 5))
+    assert found(out) == {}
+    manifest.unlink()
+    assert found(out) == {}
+    image = next(path for path in (out / "images").rglob("*") if path.is_file())
+    image.write_bytes(image.read_bytes()[:-1])
+    assert [*found(out)] == [image.relative_to(out).as_posix()]
+    (out / "results.parquet").write_bytes(b"x")
+    assert len(found(out)) == 2
+
+
 # What a kill leaves
 
 
@@ -291,6 +310,7 @@ def test_a_name_like_ours_makes_no_file_ours(out: Path, name: str) -> None:
         ("DELETE FROM outcomes WHERE attempt = 2", "attempt 2 has an image and no success"),
         ("DELETE FROM images WHERE attempt = 2", "attempt 2 is a success without an image"),
         ("DELETE FROM attempts WHERE attempt = 2", "attempt 2 has an outcome and no intent"),
+        ("INSERT INTO tasks VALUES (99, 't', NULL, 1)", "attempt 99 has a task and no intent"),
         ("DELETE FROM items WHERE item = 2", "attempt 2 has no row"),
         ("DELETE FROM params", "attempt 0 has no parameters"),
         ("DELETE FROM runs", "attempt 0 has no run"),
