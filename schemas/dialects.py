@@ -78,7 +78,10 @@ ERRORS = (
     "fail_reason",
     "data.fail_reason",
     "error_message",
+    "data.error_message",
 )
+ERROR_CODES = ("error_code", "fail_code")
+"""Where the code of an error stands that is a text: beside it."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -11,6 +11,7 @@ from runner.dialects.answers import Item, item_of
 from schemas.dialects import (
     DEAD,
     DONE,
+    ERROR_CODES,
     ERRORS,
     GOING,
     POLL_URLS,
@@ -97,8 +98,12 @@ def error_of(document: Any) -> dict[str, Any]:
     """The failed task's error as a document that `jobs.evidence.read_error` reads."""
     for path in ERRORS:
         error = dig(document, path)
+        if isinstance(error, Mapping) and error:
+            return {"error": error}
         if error:
-            return {"error": error if isinstance(error, Mapping | str) else str(error)}
+            beside = path.rpartition(".")[0]
+            code = _first(dig(document, beside) if beside else document, ERROR_CODES)
+            return {"error": str(error), "code": code}
     return dict(document) if isinstance(document, Mapping) else {}
 
 

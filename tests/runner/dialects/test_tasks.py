@@ -177,6 +177,15 @@ def test_a_failed_task_fails_with_what_the_service_says(document: Any, kind: Fai
     assert result.body is None
 
 
+def test_a_failure_told_in_fields_of_their_own_keeps_its_text_and_its_code() -> None:
+    told = {"status": "failed", "error_code": "moderation_blocked", "error_message": "Not this one."}
+    for document in ({"data": told}, told):
+        result = followed(Played(), said(document))
+        assert isinstance(result, Rejected)
+        assert (result.failure.kind, result.failure.code) == (FailureKind.MODERATION, "moderation_blocked")
+        assert result.failure.message == "Not this one."
+
+
 def test_a_task_that_is_done_and_shows_no_image_is_kept_as_bad_content() -> None:
     result = followed(Played(), said({"status": "completed", "data": []}))
     assert isinstance(result, Rejected)
