@@ -10,6 +10,7 @@ import random
 import shutil
 import subprocess
 import time
+from collections import Counter
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -21,7 +22,7 @@ from tests.dialects.ways import WAYS
 _DIEYUYUN = next(way for way in WAYS if way.name == "dieyuyun")
 _SLOW_SUBMITS = '[[fault]]\nkind = "drip"\nshare = 0.25\ndelay = 0.004\n'
 _CONCURRENCY = 16
-_LATEST_S, _DURABLE_S = 2.5, 0.5
+_LATEST_S, _DURABLE_S = 2.5, 1.0
 """The latest kill after a start; an answer this old must be in the ledger."""
 
 
@@ -158,8 +159,7 @@ class _Attacked:
 
 def _sent_once(ledger: list[Recorded], stats: dict[str, Any]) -> list[str]:
     """G7: what was submitted more than once, by the ledger and by the service."""
-    prompts = [each.prompt for each in ledger]
-    twice = {prompt for prompt in prompts if prompts.count(prompt) > 1}
-    twice |= {prompt for prompt, times in stats["by_prompt"].items() if times > 1}
+    asked = Counter(each.prompt for each in ledger), Counter(stats["by_prompt"])
+    twice = {prompt for counted in asked for prompt, times in counted.items() if times > 1}
     twice |= {prompt for prompt, entry in stats["tasks_by_prompt"].items() if entry["again"]}
     return [f"G7: submitted again: {prompt}" for prompt in twice]
