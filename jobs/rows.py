@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
@@ -18,6 +19,7 @@ from schemas.services import document_of
 
 _INTEGER = re.compile(r"\s*([+-]?\d{1,18})(?:\.0+)?\s*")
 _SHOWN_CHARS = 60
+_LENGTH = struct.Struct("<Q").pack
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,51 +76,39 @@ class RowReader:
     def read(self, records: RecordColumns) -> list[Row | RowProblem]:
         """The records' rows. Repeated ids are problems (the first stands)."""
         count = len(records.places)
-        fields = [self._row_fields(records, i) for i in range(count)]
+        fields = _row_fields(records, count)
         prompts: Sequence[str | None] = (
             records.roles["prompt"] if "prompt" in records.roles else [None] * count
         )
-        digests = [_content_digest(prompts[i] or "", fields[i]) for i in range(count)]
-        ids, repeated = self._row_ids(records, digests)
-        rows = []
-        for i in range(count):
-            place = records.places[i]
-            message = records.malformed.get(i) or self._prompt_problem(prompts[i], place)
-            if message is None and repeated[i]:
-                message = self._repeat_message(place, ids[i])
-            rows.append(self._row(records.positions[i], place, ids[i], prompts[i], fields[i], message))
+        ids, repeated = self._row_ids(records, prompts, fields)
+        rows: list[Row | RowProblem] = []
+        for i, (position, row_id, prompt, own) in enumerate(
+            zip(records.positions, ids, prompts, fields, strict=True)
+        ):
+            message = records.malformed.get(i) if records.malformed else None
+            if message is None and (prompt is None or len(prompt) > MAX_PROMPT_CHARS or not prompt.strip()):
+                message = self._prompt_problem(prompt, records.places[i])
+            if message is None and repeated and i in repeated:
+                message = self._repeat_message(records.places[i], row_id)
+            params = self._params(own)
+            if message is None and params.problem is not None:
+                message = f"{records.places[i]}: {params.problem}"
+            if message is not None or prompt is None:
+                rows.append(RowProblem(position, row_id, prompt, message or "no prompt", own))
+                continue
+            request = ImageRequest(prompt, params.params)
+            rows.append(
+                Row(position, row_id, request, _digest((row_id, prompt, *_flat(own))), params.warnings)
+            )
         return rows
 
-    def _row(
-        self,
-        position: int,
-        place: str,
-        row_id: str,
-        prompt: str | None,
-        fields: tuple[tuple[str, str], ...],
-        message: str | None,
-    ) -> Row | RowProblem:
+    def _params(self, fields: tuple[tuple[str, str], ...]) -> _Params:
         params = self._cache.get(fields)
         if params is None:
             params = self._cache[fields] = resolve_params(fields, self.defaults, self.columns)
             if len(self._cache) > 10_000:
                 self._cache.clear()
-        if message is None and params.problem is not None:
-            message = f"{place}: {params.problem}"
-        if message is not None or prompt is None:
-            return RowProblem(position, row_id, prompt, message or f"{place}: no prompt", fields)
-        fingerprint = _fingerprint(row_id, prompt, fields)
-        return Row(position, row_id, ImageRequest(prompt, params.params), fingerprint, params.warnings)
-
-    def _row_fields(self, records: RecordColumns, i: int) -> tuple[tuple[str, str], ...]:
-        found = []
-        for name in FIELDS:
-            values = records.roles.get(name)
-            if values is not None:
-                value = values[i]
-                if value:
-                    found.append((name, value))
-        return tuple(found)
+        return params
 
     def _prompt_problem(self, prompt: str | None, place: str) -> str | None:
         column = self.columns.get("prompt", "prompt")
@@ -138,20 +128,29 @@ class RowReader:
             f"Give each row its own id, or keep the first of each with --distinct {column}"
         )
 
-    def _row_ids(self, records: RecordColumns, digests: list[bytes]) -> tuple[list[str], list[bool]]:
-        """Row ids, and which of them repeat an earlier row's given id."""
-        count = len(digests)
+    def _row_ids(
+        self,
+        records: RecordColumns,
+        prompts: Sequence[str | None],
+        fields: Sequence[tuple[tuple[str, str], ...]],
+    ) -> tuple[list[str], frozenset[int]]:
+        """Row ids, and the offsets of those that repeat an earlier row's given id."""
+        count = len(prompts)
         given = records.roles.get("id") or [None] * count
         ids = [value or "" for value in given]
-        repeated = [False] * count
-        named = [i for i in range(count) if ids[i] and i not in records.malformed]
-        marks = self._ids.add(_keys(blake2b(_utf8(ids[i]), digest_size=8).digest() for i in named))
-        for i, mark in zip(named, marks.tolist(), strict=True):
-            repeated[i] = mark
+        named = range(count)
+        if records.malformed or not all(ids):
+            named = [i for i in range(count) if ids[i] and i not in records.malformed]  # type: ignore[assignment]
+        marks = self._ids.add(
+            np.fromiter((hash(ids[i]) for i in named), np.int64, len(named)).view(np.uint64)
+        )
+        repeated = frozenset(named[at] for at in np.flatnonzero(marks).tolist())
         derived = [i for i in range(count) if not ids[i]]
-        seen = self._contents.add(_keys(digests[i][:8] for i in derived))
-        for i, mark in zip(derived, seen.tolist(), strict=True):
-            ids[i] = digests[i][:8].hex() + (f"-{self._occurrence(digests[i])}" if mark else "")
+        if derived:
+            digests = [_digest((prompts[i] or "", *_flat(fields[i]))) for i in derived]
+            seen = self._contents.add(_keys(digest[:8] for digest in digests))
+            for i, digest, mark in zip(derived, digests, seen.tolist(), strict=True):
+                ids[i] = digest[:8].hex() + (f"-{self._occurrence(digest)}" if mark else "")
         return ids, repeated
 
     def _occurrence(self, digest: bytes) -> int:
@@ -227,25 +226,30 @@ def shown(text: str) -> str:
     return repr(text if len(text) <= _SHOWN_CHARS else text[: _SHOWN_CHARS - 1] + "…")
 
 
-def _utf8(text: str) -> bytes:
-    return text.encode("utf-8", "surrogatepass")
+def _row_fields(records: RecordColumns, count: int) -> list[tuple[tuple[str, str], ...]]:
+    """What each row itself sets, in `FIELDS` order."""
+    columns = [(name, records.roles[name]) for name in FIELDS if records.roles.get(name) is not None]
+    if not columns:
+        return [()] * count
+    names = [name for name, _ in columns]
+    return [
+        tuple((name, value) for name, value in zip(names, values, strict=True) if value)
+        for values in zip(*(values for _, values in columns), strict=True)
+    ]
 
 
-def _content_digest(prompt: str, fields: tuple[tuple[str, str], ...]) -> bytes:
-    return _digest((prompt, *(part for item in fields for part in item)))
-
-
-def _fingerprint(row_id: str, prompt: str, fields: tuple[tuple[str, str], ...]) -> bytes:
-    return _digest((row_id, prompt, *(part for item in fields for part in item)))
+def _flat(fields: tuple[tuple[str, str], ...]) -> Iterator[str]:
+    return (part for item in fields for part in item)
 
 
 def _digest(parts: tuple[str, ...]) -> bytes:
-    digest = blake2b(digest_size=16)
+    """16 bytes over the parts, each with its length before it, so that no two lists of parts look alike."""
+    pieces = []
     for part in parts:
-        encoded = _utf8(part)
-        digest.update(len(encoded).to_bytes(8, "little"))
-        digest.update(encoded)
-    return digest.digest()
+        encoded = part.encode("utf-8", "surrogatepass")
+        pieces.append(_LENGTH(len(encoded)))
+        pieces.append(encoded)
+    return blake2b(b"".join(pieces), digest_size=16).digest()
 
 
 def _keys(digests: Iterable[bytes]) -> np.ndarray[Any, np.dtype[np.uint64]]:
