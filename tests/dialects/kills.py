@@ -112,12 +112,13 @@ class _Attacked:
         unknown = {each.prompt for each in ledger if each.task_id is None}
         met = {each.prompt for each in ledger if each.task_id is None and each.status is None}
         polled = {prompt for prompt, entry in stats["tasks_by_prompt"].items() if entry["polls"]}
+        late = answered & unknown - self._met
         self._met |= met
         problems = [*_sent_once(ledger, stats)]
-        problems += [f"G7: polled before its id was durable: {prompt}" for prompt in polled - known]
-        problems += [f"G7: answered, and its id is not durable: {prompt}" for prompt in answered & unknown]
+        problems += [f"G7: polled before its id was durable: {prompt!r}" for prompt in polled - known]
+        problems += [f"G7: answered, and its id is not durable: {prompt!r}" for prompt in late]
         problems += [
-            f"G4: sent before its intent: {prompt}" for prompt in set(stats["by_prompt"]) - known - unknown
+            f"G4: sent before its intent: {prompt!r}" for prompt in set(stats["by_prompt"]) - known - unknown
         ]
         return problems
 
@@ -132,10 +133,10 @@ class _Attacked:
         problems = [*self.violations, *_sent_once(ledger, stats)]
         if ended.code != (3 if parked else 0):
             problems.append(f"G15: exit code {ended.code}: {ended.err[-200:]}")
-        problems += [f"parked though no kill met its submit: {prompt}" for prompt in parked - self._met]
-        problems += [f"its task is known and not collected: {prompt}" for prompt in known - succeeded]
+        problems += [f"parked though no kill met its submit: {prompt!r}" for prompt in parked - self._met]
+        problems += [f"its task is known and not collected: {prompt!r}" for prompt in known - succeeded]
         lost = {entry["prompt"] for entry in stats["tasks"]["uncollected"]}
-        problems += [f"finished and not collected: {prompt}" for prompt in lost - parked]
+        problems += [f"finished and not collected: {prompt!r}" for prompt in lost - parked]
         if len(succeeded) + len(parked) != self._job.rows:
             problems.append(f"G0: {len(succeeded)} succeeded, {len(parked)} parked of {self._job.rows} rows")
         if self._job.verify() != 0:
@@ -162,4 +163,4 @@ def _sent_once(ledger: list[Recorded], stats: dict[str, Any]) -> list[str]:
     asked = Counter(each.prompt for each in ledger), Counter(stats["by_prompt"])
     twice = {prompt for counted in asked for prompt, times in counted.items() if times > 1}
     twice |= {prompt for prompt, entry in stats["tasks_by_prompt"].items() if entry["again"]}
-    return [f"G7: submitted again: {prompt}" for prompt in twice]
+    return [f"G7: submitted again: {prompt!r}" for prompt in twice]
