@@ -30,7 +30,8 @@ _LATEST_S, _DURABLE_S = 2.5, 1.0
 class Figures:
     """What a campaign came to. met: submits that kills met; of them, unheard: the service had answered those.
 
-    finished: tasks that came to an end at the service; collected: of them, those whose images the run took.
+    finished: tasks that came to an end at the service; known: tasks whose id is in a ledger; collected: those whose end
+    a poll was answered with.
     """
 
     kills: int = 0
@@ -39,6 +40,7 @@ class Figures:
     submitted: int = 0
     again: int = 0
     finished: int = 0
+    known: int = 0
     collected: int = 0
     succeeded: int = 0
     parked: int = 0
@@ -51,7 +53,8 @@ class Figures:
         return [
             f"{self.kills} kills of {self.jobs} runs of {self.rows} tasks in all",
             f"submits that the service got: {self.submitted}; of tasks that were submitted before: {self.again}",
-            f"tasks that the service finished: {self.finished}; collected: {self.collected}",
+            f"tasks that the service finished: {self.finished}; whose submit was answered: {self.known}; "
+            f"collected: {self.collected}",
             f"rows: {self.succeeded} succeeded, {self.parked} parked",
             f"submits that a kill met: {self.met}, of them {self.unheard} with the answer on its way",
             f"{len(self.violations)} violations",
@@ -141,6 +144,7 @@ class _Attacked:
             problems.append(f"G0: {len(succeeded)} succeeded, {len(parked)} parked of {self._job.rows} rows")
         if self._job.verify() != 0:
             problems.append("G16: verify finds problems")
+        self._figures.known += len(known)
         self._add(stats, len(succeeded), parked)
         return problems
 
