@@ -10,10 +10,10 @@ from typing import Any, NoReturn
 from runner.simulator.errors import ServiceError
 from schemas.endpoints import PROFILES
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule
+from schemas.services import ANY_SIZE, Document, Fault, document_of
 
-MAX_EDGE = 3840
-MAX_RATIO = 3
-EDGE_STEP = 16
+MAX_EDGE, MAX_RATIO, EDGE_STEP = ANY_SIZE.most_edge, ANY_SIZE.most_ratio, ANY_SIZE.step
+"""Smaller images than the service's are drawn too: a rehearsal need not cost the time of large ones."""
 
 _DALLE_FIELDS = frozenset({"prompt", "model", "n", "size", "quality", "response_format", "style", "user"})
 _VALUES = {
@@ -85,8 +85,9 @@ def check_order(document: dict[str, Any], profile: str) -> Order:
     for name in ("prompt", "model"):
         if name not in document:
             raise _mistake(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
+    documented = document_of(profile, model)
     for name, value in document.items():
-        _check_value(name, value)
+        _check_value(name, value, documented)
     if document["model"] == "no-such-model" or document["model"].startswith("missing"):
         message = f"The model '{document['model']}' does not exist or you do not have access to it."
         raise ServiceError(404, message, code="model_not_found", param="model")
@@ -94,7 +95,20 @@ def check_order(document: dict[str, Any], profile: str) -> Order:
     if order.background == "transparent" and order.format == "jpeg":
         message = "Transparent background is not supported for JPEG output format."
         raise _mistake(message, "background", "invalid_value")
+    for fault in documented.param_faults(document) if documented is not None else ():
+        if fault.is_refused:
+            raise _refused(fault)
     return order
+
+
+def _refused(fault: Fault) -> ServiceError:
+    """A rule between fields, as OpenAI words the one that users meet."""
+    if fault.name != "output_compression":
+        return _mistake(f"Invalid value: {fault.text}.", fault.name, "invalid_value")
+    message = "Compression less than 100 is not supported for PNG output format"
+    return ServiceError(
+        400, message, type="image_generation_user_error", code="invalid_png_output_compression"
+    )
 
 
 def accepted_fields(profile: str, model: str) -> frozenset[str]:
@@ -106,7 +120,7 @@ def accepted_fields(profile: str, model: str) -> frozenset[str]:
     return frozenset({"prompt", "user", *FIELDS}) - frozenset(PROFILES[profile].dropped)
 
 
-def _check_value(name: str, value: Any) -> None:
+def _check_value(name: str, value: Any, documented: Document | None) -> None:
     rule = FIELDS.get(name)
     _check_type(name, value, rule.kind if rule else str)
     if name == "size":
@@ -115,8 +129,11 @@ def _check_value(name: str, value: Any) -> None:
         _check_range(rule, value)
     elif name in ("prompt", "model"):
         _check_length(name, value)
-    elif name in _VALUES and value not in _VALUES[name]:
-        raise _mistake(f"Invalid value: '{value}'. {_supported(_VALUES[name])}", name, "invalid_value")
+    elif name in _VALUES:
+        field = None if documented is None else documented.field(name)
+        values = tuple(word for word in _VALUES[name] if field is None or word in field.values)
+        if value not in values:
+            raise _mistake(f"Invalid value: '{value}'. {_supported(values)}", name, "invalid_value")
 
 
 def _check_type(name: str, value: Any, wanted: type) -> None:

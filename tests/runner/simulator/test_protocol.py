@@ -36,6 +36,7 @@ WRONG = [
     ({"prompt": ["a"]}, "prompt", "invalid_type"),
     ({"model": ""}, "model", "empty_string"),
     ({"model": 2}, "model", "invalid_type"),
+    ({"quality": "xhigh"}, "quality", "invalid_value"),
     ({"n": "3"}, "n", "invalid_type"),
     ({"n": 1.0}, "n", "invalid_type"),
     ({"n": True}, "n", "invalid_type"),
@@ -85,9 +86,9 @@ RIGHT = [
     {"prompt": "é" * 32_000},
     {"size": "96x32"},
     {"size": "32x96"},
-    {"quality": "xhigh"},
-    {"quality": "max"},
-    {"quality": "hd"},
+    {"quality": "xhigh", "model": "gpt-image-2.5-flare"},
+    {"quality": "max", "model": "gpt-image-2.5-flare"},
+    {"quality": "hd", "model": "some-new-model"},
     {"moderation": "low"},
     {"background": "transparent", "output_format": "webp"},
     {"background": "opaque", "output_format": "jpeg", "output_compression": 0},
@@ -232,6 +233,16 @@ def test_openais_own_models_answer_in_base64_only(openai: Any) -> None:
         "medium",
         "transparent",
     )
+
+
+@pytest.mark.parametrize("fields", [{}, {"output_format": "png"}])
+def test_openai_compresses_no_png(openai: Any, fields: dict[str, Any]) -> None:
+    """Its own words and code, which are not moderation's although the type is."""
+    sent = {"model": "gpt-image-2", "response_format": None, "output_compression": 99, **fields}
+    error = openai.order(**sent).error
+    assert (error["type"], error["code"]) == ("image_generation_user_error", "invalid_png_output_compression")
+    assert openai.order(**sent | {"output_compression": 100}).status == 200
+    assert openai.order(**sent | {"output_format": "webp"}).status == 200
 
 
 def test_dalle_takes_response_format(openai: Any) -> None:
