@@ -76,18 +76,31 @@ def killed(ground: Ground, way: Way) -> str:
         code = job.kill_once(lambda: job.answered() >= ground.rows // 2)
         if code != -9:
             return f"ended before the kill with exit code {code}"
-        unanswered = {each.prompt for each in job.ledger() if each.status is None and each.task_id is None}
+        unsettled = [each for each in job.ledger() if each.status is None]
         ended = job.run()
         table = job.table()
-        parked = {row["row_id"]: row["prompt"] for row in table.values() if row["status"] == "parked"}
-        recovered = {key[0] for key, row in table.items() if "recovered" in (row["flags"] or ())}
+        parked = {row["prompt"] for row in table.values() if row["status"] == "parked"}
+        recovered = {row["prompt"] for row in table.values() if "recovered" in (row["flags"] or ())}
         problems = _ended_badly(ended, _UNSETTLED if parked else _SUCCEEDED)
-        if not recovered <= {key[0] for key, row in table.items() if row["prompt"] in unanswered}:
-            problems.append("images recovered of rows whose outcome was known")
-        if wrong := set(parked.values()) - unanswered:
-            problems.append(f"{len(wrong)} rows parked whose task was known")
-        problems += differences(table, ground.official, way, without={*parked, *recovered})
+        if parked - {each.prompt for each in unsettled if each.task_id is None}:
+            problems.append("rows are parked whose answer was known")
+        if recovered - {each.prompt for each in unsettled}:
+            problems.append("images are recovered of rows whose outcome was known")
+        apart = {key[0] for key, row in table.items() if row["prompt"] in parked | recovered}
+        problems += differences(table, ground.official, way, without=apart)
+        problems += _unlike_images(table, ground, way, recovered)
         return _verdict(problems + _bought_once(job))
+
+
+def _unlike_images(table: Table, ground: Ground, way: Way, prompts: set[str]) -> list[str]:
+    """Rows of these prompts whose image is not the official dialect's."""
+    return [
+        f"{key[0]} has another image"
+        for key, row in table.items()
+        if row["prompt"] in prompts
+        and "sha256" not in way.own
+        and row["sha256"] != ground.official[key]["sha256"]
+    ]
 
 
 def _marked(kind: str, more: str = "") -> str:
