@@ -7,28 +7,35 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import IO, Any
+from typing import IO
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.state import ImageState, RowState, fold
+from jobs.state import AttemptRecord, fold
 from runner.intake import Intake, RowBatch
 from runner.store import records
-from runner.store.attempts import ABSENT, AttemptReader
+from runner.store.attempts import AttemptReader
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
+from runner.store.plainrows import PlainRows
+from runner.store.resultrows import (
+    Facts,
+    Values,
+    duplicates,
+    invalid_values,
+    row_values,
+    stop_message,
+)
 from runner.store.views import ItemIndex
-from schemas.failures import FailureKind, RowStatus
-from schemas.request import FIELDS
+from schemas.failures import RowStatus
 from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, passthrough_name
 from schemas.row import Row, RowProblem
 
 RESULTS_NAME = "results.parquet"
 _ROWS_A_GROUP = 8_192
-_INTEGER_FIELDS = {name for name, rule in FIELDS.items() if rule.kind is int}
-
-Values = dict[str, Any]
 
 
 @dataclass
@@ -83,153 +90,80 @@ class ResultsTable:
     def count(self) -> Counts:
         """What the table would hold, without writing it."""
         counts = Counts()
-        for _batch, values in self._folded():
-            for row in values:
-                counts.add(row)
+        for part in self._parts():
+            part.count_into(counts)
         return counts
 
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
-        for batch, values in self._folded():
-            repeats: list[int] = []
-            flat: list[Values] = []
-            for offset, row in enumerate(values):
-                counts.add(row)
-                repeats += [offset] * len(row)
-                flat += row
-            columns = [
-                pa.array([value.get(column.name) for value in flat], column.type) for column in RESULTS_SCHEMA
-            ]
+        for part in self._parts():
+            part.count_into(counts)
+            own, offsets = part.table()
+            columns = own.columns
             if len(extra):
-                others = batch.extras().take(pa.array(repeats, pa.int64()))
+                others = part.batch.extras()
+                if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
+                    others = others.take(pa.array(offsets))
                 columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
             yield pa.Table.from_arrays(columns, schema=schema)
 
-    def _folded(self) -> Iterator[tuple[RowBatch, list[list[Values]]]]:
+    def _parts(self) -> Iterator[_Part]:
         index = ItemIndex(self.connection)
         reader = AttemptReader(self.connection, self.live_run)
-        facts = _Facts(
-            self.live_run is not None, _stop_message(self.connection), _duplicates(self.connection)
-        )
+        facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
+        plain = PlainRows(self.connection, facts)
         for batch in self.intake.batches():
             items = index.items(batch.rows)
-            attempts = reader.of(items)
-            values = []
-            for row, item in zip(batch.rows, items, strict=True):
-                if isinstance(row, RowProblem):
-                    values.append([_invalid(row)])
-                    continue
-                state = fold(attempts.get(item, ()) if item != ABSENT else (), row.request.n)
-                values.append(_row_values(row, state, facts))
-            yield batch, values
+            offsets, table = plain.table(batch.rows, items)
+            told = set(offsets.tolist())
+            others = [i for i in range(len(items)) if i not in told] if len(told) < len(items) else []
+            attempts = reader.of([items[i] for i in others]) if others else {}
+            values = [_values(batch.rows[i], attempts.get(items[i], ()), facts) for i in others]
+            yield _Part(batch, offsets, table, others, values)
+
+
+def _values(row: Row | RowProblem, attempts: Sequence[AttemptRecord], facts: Facts) -> list[Values]:
+    if isinstance(row, RowProblem):
+        return [invalid_values(row)]
+    return row_values(row, fold(attempts, row.request.n), facts)
 
 
 @dataclass(frozen=True, slots=True)
-class _Facts:
-    """About the whole folder. live: a run is going on. stopped: why the last run ended before its work was done."""
+class _Part:
+    """The results of one batch: of its plain rows as a table, of the others as values, a list a row."""
 
-    live: bool
-    stopped: str
-    duplicates: frozenset[str]
+    batch: RowBatch
+    plain: npt.NDArray[np.int64]
+    plain_table: pa.Table | None
+    others: Sequence[int]
+    values: Sequence[list[Values]]
 
+    def count_into(self, counts: Counts) -> None:
+        """Count what is here."""
+        counts.rows += len(self.plain)
+        counts.images += len(self.plain)
+        if len(self.plain):
+            counts.by_status[RowStatus.SUCCEEDED.value] += len(self.plain)
+        for values in self.values:
+            counts.add(values)
 
-def _stop_message(connection: sqlite3.Connection) -> str:
-    row = connection.execute(
-        "SELECT reason FROM run_ends WHERE run = (SELECT max(run) FROM runs) AND exit_code NOT IN (0, 3)"
-    ).fetchone()
-    return (
-        f"the run ended before this row's turn ({row[0]})" if row else "the run ended before this row's turn"
-    )
-
-
-def _duplicates(connection: sqlite3.Connection) -> frozenset[str]:
-    found = connection.execute("SELECT sha256 FROM images GROUP BY sha256 HAVING count(*) > 1")
-    return frozenset(digest.hex() for (digest,) in found)
-
-
-def _invalid(row: RowProblem) -> Values:
-    values: Values = {
-        "row_id": records.storable(row.row_id),
-        "row": row.position,
-        "image_index": 0,
-        "status": RowStatus.INVALID.value,
-        "prompt": records.storable(row.prompt),
-        "error_kind": FailureKind.INVALID_ROW.value,
-        "error_message": records.storable(row.message),
-        "attempts": 0,
-        "maybe_billed": 0,
-        "flags": [],
-    }
-    for name, text in row.fields:
-        values[name] = _small_integer(text) if name in _INTEGER_FIELDS else records.storable(text)
-    return values
-
-
-def _small_integer(text: str) -> int | None:
-    try:
-        value = int(text)
-    except ValueError:
-        return None
-    return value if -32768 <= value <= 32767 else None
-
-
-def _row_values(row: Row, state: RowState, facts: _Facts) -> list[Values]:
-    shared: Values = {
-        "row_id": row.row_id,
-        "row": row.position,
-        "prompt": row.request.prompt,
-        "attempts": state.attempts,
-        "maybe_billed": state.maybe_billed,
-        "cost_usd": None if state.cost_usd is None else state.cost_usd / row.request.n,
-    }
-    return [shared | _image_values(row, index, image, facts) for index, image in enumerate(state.images)]
-
-
-def _image_values(row: Row, index: int, state: ImageState, facts: _Facts) -> Values:
-    values: Values = {"image_index": index, "status": state.status.value, "flags": []}
-    attempt = state.attempt
-    params = attempt.params if attempt is not None else dict(row.request.params)
-    values |= {name: params.get(name) for name in FIELDS}
-    if state.status is not RowStatus.SUCCEEDED:
-        _explain(values, state, facts)
-    if attempt is None:
-        return values
-    values |= {
-        "revised_prompt": state.revised_prompt,
-        "http_status": attempt.http_status,
-        "endpoint": attempt.endpoint,
-        "input_tokens": attempt.reported.input_tokens,
-        "output_tokens": attempt.reported.output_tokens,
-        "request_id": attempt.reported.request_id,
-        "task_id": attempt.reported.task_id,
-        "created": None if attempt.reported.created is None else attempt.reported.created * 1000,
-        "started_at": attempt.sent_ms,
-        "finished_at": attempt.finished_ms,
-        "latency_s": attempt.latency_s,
-    }
-    flags = [*attempt.flags, *(("estimated_cost",) if attempt.cost_estimated else ())]
-    image = state.image
-    if image is not None:
-        flags += [*image.flags, *(("duplicate_image",) if image.sha256 in facts.duplicates else ())]
-        values |= {
-            name: getattr(image, name)
-            for name in ("file_name", "format", "width", "height", "bytes", "sha256")
-        }
-    values["flags"] = flags
-    return values
-
-
-def _explain(values: Values, state: ImageState, facts: _Facts) -> None:
-    """Why there is no image: the attempt's failure, or that the row's turn has not come."""
-    if state.kind is not None:
-        values["error_kind"] = state.kind.value
-    if state.message is not None:
-        values["error_message"] = state.message
-    if state.attempt is not None:
-        values["error_code"] = state.attempt.code
-    elif facts.live:
-        values["error_kind"] = None
-    else:
-        values["error_message"] = facts.stopped
+    def table(self) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """The results rows in manifest order, and of which of the batch's rows each is."""
+        if not self.values and self.plain_table is not None:
+            return self.plain_table, self.plain
+        flat = [value for values in self.values for value in values]
+        columns = [
+            pa.array([value.get(field.name) for value in flat], field.type) for field in RESULTS_SCHEMA
+        ]
+        told = pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA)
+        repeats = np.repeat(
+            np.asarray(self.others, dtype=np.int64),
+            [len(values) for values in self.values] or [0] * len(self.others),
+        )
+        if self.plain_table is None:
+            return told, repeats
+        offsets = np.concatenate((self.plain, repeats))
+        order = np.argsort(offsets, kind="stable")
+        return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
 
 
 def _full_schema(extra: pa.Schema) -> pa.Schema:

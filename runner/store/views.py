@@ -46,9 +46,10 @@ class ItemIndex:
         self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
         self.gaps = _gaps(connection)
         prints = b"".join(row[0] for row in connection.execute("SELECT fingerprint FROM items ORDER BY item"))
-        unsorted = np.frombuffer(prints, dtype="S16")
-        self._items: npt.NDArray[np.int64] = np.argsort(unsorted, kind="stable").astype(np.int64)
-        self._prints = unsorted[self._items]
+        halves = np.frombuffer(prints, dtype="<u8").reshape(-1, 2)
+        self._items: npt.NDArray[np.int64] = np.argsort(halves[:, 0], kind="stable")
+        self._first = halves[self._items, 0]
+        self._second = halves[self._items, 1]
 
     def __len__(self) -> int:
         return len(self._items)
@@ -58,11 +59,19 @@ class ItemIndex:
         if not len(self):
             return [ABSENT] * len(rows)
         wanted = np.frombuffer(
-            b"".join(row.fingerprint if isinstance(row, Row) else bytes(16) for row in rows), dtype="S16"
-        )
-        at = np.minimum(np.searchsorted(self._prints, wanted), len(self) - 1)
-        found = self._prints[at] == wanted
-        return [int(item) for item in np.where(found, self._items[at], ABSENT)]
+            b"".join(row.fingerprint if isinstance(row, Row) else bytes(16) for row in rows), dtype="<u8"
+        ).reshape(-1, 2)
+        at = np.searchsorted(self._first, wanted[:, 0])
+        found = np.full(len(rows), ABSENT, dtype=np.int64)
+        left = np.flatnonzero(at < len(self))
+        while len(left):  # once, but for fingerprints whose first halves are equal
+            left = left[self._first[at[left]] == wanted[left, 0]]
+            hit = self._second[at[left]] == wanted[left, 1]
+            found[left[hit]] = self._items[at[left[hit]]]
+            left = left[~hit]
+            at[left] += 1
+            left = left[at[left] < len(self)]
+        return [int(item) for item in found]
 
     def statuses(self, items: Iterable[int]) -> list[RowStatus]:
         """The rows' statuses; `PENDING` for a row that the ledger does not know."""

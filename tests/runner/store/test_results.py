@@ -13,9 +13,14 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
+from jobs.state import fold
 from runner.intake import Intake
+from runner.store.attempts import AttemptReader
 from runner.store.ledger import record_now
+from runner.store.plainrows import PlainRows
+from runner.store.resultrows import Facts, duplicates, row_values, stop_message
 from runner.store.results import RESULTS_NAME, Counts, ResultsTable, newest_digest
+from runner.store.views import ItemIndex
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
 from schemas.results import RESULTS_SCHEMA
@@ -340,3 +345,48 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(place: LedgerFolder)
         written(place, source)
     assert (place.root / RESULTS_NAME).read_bytes() == before
     assert list((place.root / ".tmp").iterdir()) == []
+
+
+def test_plain_rows_are_told_as_their_attempts_tell_them(place: LedgerFolder) -> None:
+    """What is laid out column by column is what the fold of each row's attempts gives, value by value."""
+    source = intake(
+        [
+            {"id": "a", "prompt": "a fox"},
+            {"id": "b", "prompt": "an owl", "quality": "low", "size": "64x48"},
+            {"id": "c", "prompt": "a hare", "n": "2"},
+            {"id": "d", "prompt": "a mole"},
+            {"id": "e", "prompt": "an elk"},
+            {"id": "f", "prompt": "a crow"},
+        ]
+    )
+    a, b, c, d, e, f = rows = rows_of(source)
+    told = Reported(1_700_000_000, "req", "task", 10, 20, 0.5)
+    place.success(f, saved(name="f", digest="aa"))
+    place.success(a, saved(name="a", digest="aa", flags=("size_mismatch",)), reported=told, cost_usd=0.5)
+    place.success(
+        b,
+        saved(name="b", digest="bb", revised_prompt="an old owl"),
+        flags=("extra_images",),
+        cost_estimated=True,
+    )
+    place.success(c, saved(0, "c", digest="cc"), saved(1, "c", digest="dd"))
+    place.failure(d, KIND.SERVER_ERROR, RowStatus.PENDING)
+    place.success(d, saved(name="d", digest="ee"))
+    place.failure(e, KIND.TIMEOUT, RowStatus.PARKED)
+    connection = place.connection
+    facts = Facts(False, stop_message(connection), duplicates(connection))
+    items = ItemIndex(connection).items(rows)
+    offsets, table = PlainRows(connection, facts).table(rows, items)
+    assert [rows[i].row_id for i in offsets] == ["a", "b", "f"]
+    assert table is not None
+    attempts = AttemptReader(connection).of(items)
+    expected = [row_values(rows[i], fold(attempts[items[i]], 1), facts)[0] for i in offsets]
+    columns = [
+        pa.array([values.get(field.name) for values in expected], field.type) for field in RESULTS_SCHEMA
+    ]
+    assert table.to_pylist() == pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA).to_pylist()
+    shown = [(row["row_id"], row["status"]) for row in lines(place, source)]
+    assert shown == [
+        *(("a", "succeeded"), ("b", "succeeded"), ("c", "succeeded"), ("c", "succeeded")),
+        *(("d", "succeeded"), ("e", "parked"), ("f", "succeeded")),
+    ]
