@@ -1,0 +1,94 @@
+"""A process measured from outside: CPU and memory as the system counts them."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import tempfile
+import time
+from bisect import bisect_right
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+LOOK_EVERY_S = 0.01
+LIMIT_S = 900.0
+_TICKS = os.sysconf("SC_CLK_TCK")
+
+
+class Failed(Exception):
+    """A measured process ended badly, or not in time; ready to show."""
+
+
+@dataclass(frozen=True, slots=True)
+class Looks:
+    """A finished process. Times are on the monotonic clock.
+
+    spent: (time, CPU seconds so far), a few times a second. peak_mb: most resident memory.
+    """
+
+    began_s: float
+    ended_s: float
+    cpu_s: float
+    peak_mb: float
+    spent: list[tuple[float, float]]
+    code: int
+    out: str
+
+    def cpu_after(self, moment_s: float) -> float:
+        """CPU seconds spent after a moment."""
+        at = bisect_right(self.spent, (moment_s, float("inf")))
+        before = self.spent[at - 1][1] if at else 0.0
+        return self.cpu_s - before
+
+
+def _spent_s(pid: int) -> float:
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / _TICKS
+
+
+def _peak_mb(pid: int) -> float:
+    status = Path(f"/proc/{pid}/status").read_text()
+    return next(
+        (int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0
+    )
+
+
+def watched(
+    command: Sequence[str | Path],
+    environ: Mapping[str, str],
+    *,
+    enough: Callable[[], bool] = lambda: False,
+    limit_s: float = LIMIT_S,
+) -> Looks:
+    """Run a command to its end and look at it meanwhile; it is killed once there is `enough`.
+
+    Raises Failed when it takes longer than the limit.
+    """
+    with tempfile.TemporaryFile() as out:
+        began = time.monotonic()
+        process = subprocess.Popen(
+            [str(part) for part in command], stdout=out, stderr=subprocess.STDOUT, env=dict(environ)
+        )
+        spent, peak = [(began, 0.0)], 0.0
+        while True:
+            pid, status, usage = os.wait4(process.pid, os.WNOHANG)
+            if pid:
+                break
+            now = time.monotonic()
+            try:
+                spent.append((now, _spent_s(process.pid)))
+                peak = max(peak, _peak_mb(process.pid))
+            except OSError:
+                pass
+            if now - began > limit_s or enough():
+                os.kill(process.pid, signal.SIGKILL)
+            time.sleep(LOOK_EVERY_S)
+        ended = time.monotonic()
+        process.returncode = os.waitstatus_to_exitcode(status)
+        out.seek(0)
+        text = out.read().decode("utf-8", "replace")
+    if ended - began > limit_s:
+        raise Failed(f"{Path(command[0]).name} did not end within {limit_s:.0f} s")
+    return Looks(began, ended, usage.ru_utime + usage.ru_stime, peak, spent, process.returncode, text)
