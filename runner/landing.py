@@ -10,7 +10,7 @@ from typing import Protocol, TypeVar
 from jobs.naming import quarantine_name
 from runner.dialects.conversation import Received, ReceivedImage, Rejected
 from runner.redaction import Redactor
-from runner.store.durable import Folder
+from runner.store.durable import Folder, keep
 from runner.store.images import ImageStore, NotAnImage
 from schemas.failures import Failure, FailureKind
 from schemas.outcome import Failed, MissingImage, Outcome, SavedImage, Success
@@ -114,11 +114,10 @@ class Landing:
     async def _quarantine(self, pieces: Iterable[bytes], row: Row, name: str) -> str:
         kept = list(pieces)
 
-        def save() -> None:
-            self.folder.save(name, self.redactor.key_pieces(kept), private=True)
+        def save() -> str:
+            return keep(self.folder, name, lambda: self.redactor.key_pieces(kept), private=True)
 
-        await self.persist(save)
-        return name
+        return await self.persist(save)
 
 
 def _index(place: int, indexes: tuple[int, ...] | None) -> int:

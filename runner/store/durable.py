@@ -134,6 +134,31 @@ def replace_file(
         before(digest)
 
 
+def keep(folder: Folder, name: str, pieces: Callable[[], Iterable[Buffer]], *, private: bool = False) -> str:
+    """Save under this name, or under one like it when another file stands there; the name it got.
+
+    Where these very bytes stand there, because a run was killed before it recorded them, they stay as they are.
+    """
+    try:
+        folder.save(name, pieces(), private=private)
+    except FileExistsError:
+        if _holds(folder.root / name, pieces()):
+            sync_above(folder.root, name)
+            return name
+        stem, _, ending = name.rpartition(".")
+        name = f"{stem}-{secrets.token_hex(3)}.{ending}"
+        folder.save(name, pieces(), private=private)
+    return name
+
+
+def _holds(path: Path, pieces: Iterable[Buffer]) -> bool:
+    """Whether a regular file holds these bytes and no more."""
+    if path.is_symlink() or not path.is_file():
+        return False
+    with path.open("rb") as file:
+        return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
+
+
 def _open_folder(path: Path) -> int:
     return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import io
 import re
-import secrets
 import struct
 import warnings
 from dataclasses import dataclass
@@ -13,7 +12,7 @@ from dataclasses import dataclass
 from PIL import Image, UnidentifiedImageError
 
 from jobs.naming import image_name
-from runner.store.durable import Folder
+from runner.store.durable import Folder, keep
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 
@@ -123,7 +122,7 @@ class ImageStore:
         """Check, write, sync and publish one image. Raises NotAnImage, or OSError when the disk refuses."""
         looked = look(data, asked_format=request.get("output_format"), max_pixels=self.max_pixels)
         digest = hashlib.sha256(data).hexdigest()
-        name = self._publish(image_name(attempt, index, row_id, looked.format), data)
+        name = keep(self.folder, image_name(attempt, index, row_id, looked.format), lambda: (data,))
         return SavedImage(
             index,
             name,
@@ -135,13 +134,3 @@ class ImageStore:
             revised_prompt,
             differences(looked, request),
         )
-
-    def _publish(self, name: str, data: bytes) -> str:
-        """Save under this name, or under one like it when a file that is not ours (or a failed try's) stands there."""
-        try:
-            self.folder.save(name, (data,))
-        except FileExistsError:
-            stem, _, ending = name.rpartition(".")
-            name = f"{stem}-{secrets.token_hex(3)}.{ending}"
-            self.folder.save(name, (data,))
-        return name

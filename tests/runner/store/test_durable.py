@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.store.durable import TEMPORARY, Folder, replace_file
+from runner.store.durable import TEMPORARY, Folder, keep, replace_file
 from tests.runner.store.flaky import FlakyFolder
 
 NAME = "images/0000/fox-1-0.png"
@@ -69,6 +69,20 @@ def test_an_existing_file_is_never_replaced_unless_asked(folder: Folder) -> None
     assert files(folder.root) == {NAME: b"first"}
     folder.save(NAME, (b"third",), replace=True)
     assert files(folder.root) == {NAME: b"third"}
+
+
+def test_what_a_killed_run_left_is_kept_once_and_what_is_foreign_stays(folder: Folder) -> None:
+    pieces = (b"ab", b"", b"cd")
+    assert keep(folder, NAME, lambda: pieces) == NAME
+    assert keep(folder, NAME, lambda: pieces) == NAME
+    assert files(folder.root) == {NAME: b"abcd"}
+    for other in (b"abc", b"abcde", b"abxd"):
+        beside = keep(folder, NAME, lambda other=other: (other,))
+        assert beside != NAME
+        assert files(folder.root)[beside] == other
+    (folder.root / "link.png").symlink_to(folder.root / NAME)
+    assert keep(folder, "link.png", lambda: pieces) != "link.png"
+    assert files(folder.root)[NAME] == b"abcd"
 
 
 def test_files_can_be_read_by_others_and_private_ones_cannot(folder: Folder) -> None:
