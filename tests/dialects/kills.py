@@ -142,8 +142,8 @@ class _Attacked:
         problems += [f"finished and not collected: {prompt!r}" for prompt in lost - parked]
         if len(succeeded) + len(parked) != self._job.rows:
             problems.append(f"G0: {len(succeeded)} succeeded, {len(parked)} parked of {self._job.rows} rows")
-        if self._job.verify() != 0:
-            problems.append("G16: verify finds problems")
+        if problem := self._job.verify():
+            problems.append(f"G16: {problem}")
         self._figures.known += len(known)
         self._add(stats, len(succeeded), parked)
         return problems

@@ -81,9 +81,10 @@ class Rehearsal:
         fixed = ("run", "prompts.csv", "--base-url", self.service.base_url, "--out", _OUT, "--json", "-q")
         return (*fixed, "--set", "endpoint.poll_every=0.05", *self.way.options, *self.options, *options)
 
-    def verify(self) -> int:
-        """`imagemill verify`: its exit code."""
-        return self.command("verify", _OUT).code
+    def verify(self) -> str:
+        """What `imagemill verify` finds; "" for nothing."""
+        ended = self.command("verify", _OUT)
+        return f"{ended.out}{ended.err}" if ended.code else ""
 
     def answered(self) -> int:
         """Requests that the service has seen through: images sent, or tasks whose images were collected."""
