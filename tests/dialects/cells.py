@@ -29,11 +29,11 @@ class Ground:
     official: Table
 
     def rehearsal(
-        self, way: Way, column: str, *, faults: str = "", latency_s: float = 0.2
+        self, way: Way, column: str, *, faults: str = "", latency_s: float = 0.2, concurrency: int = 8
     ) -> AbstractContextManager[Rehearsal]:
         """The job of one cell."""
         folder = self.folder / f"{way.name}-{column}".replace(", ", "-").replace(" ", "_")
-        return rehearsal(folder, way, self.rows, faults=faults, latency_s=latency_s)
+        return rehearsal(folder, way, self.rows, faults=faults, latency_s=latency_s, concurrency=concurrency)
 
 
 def ground(folder: Path, rows: int) -> Ground:
@@ -72,7 +72,8 @@ def killed(ground: Ground, way: Way) -> str:
 
     An image that the kill left on the disk without its outcome is recovered, without what else the answer told.
     """
-    with ground.rehearsal(way, "killed") as job:
+    concurrency = max(2, min(8, ground.rows // 4))
+    with ground.rehearsal(way, "killed", concurrency=concurrency) as job:
         code = job.kill_once(lambda: job.answered() >= ground.rows // 2)
         if code != -9:
             return f"ended before the kill with exit code {code}"

@@ -22,7 +22,7 @@ _THOROUGH = ("evolink, auto", "sub2api", "tokenhub")
 
 @pytest.fixture(scope="module")
 def small(tmp_path_factory: pytest.TempPathFactory) -> Ground:
-    return ground(tmp_path_factory.mktemp("dialects"), 12)
+    return ground(tmp_path_factory.mktemp("dialects"), 8)
 
 
 def test_there_is_a_way_to_every_dialect() -> None:
@@ -39,7 +39,7 @@ def test_the_same_table_by_every_dialect(small: Ground) -> None:
 def test_kills_and_tasks_that_fail_vanish_or_never_end(small: Ground) -> None:
     ways = [way for way in WAYS if way.name in _THOROUGH]
     assert len(ways) == len(_THOROUGH)
-    assert matrix.failures(matrix.made(small, ways, _DISTURBED)) == []
+    assert matrix.failures(matrix.made(small, ways, _DISTURBED, parallel=3)) == []
 
 
 @pytest.mark.campaign
