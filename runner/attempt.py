@@ -14,6 +14,7 @@ from aiolimiter import AsyncLimiter
 
 from jobs.cost import Prices, settled
 from jobs.evidence import Broke, rates_told
+from runner.body import Pieces
 from runner.dialects.conversation import (
     Checkpoint,
     Conversation,
@@ -169,7 +170,7 @@ class AttemptLine:
         except DownloadRefused as refusal:
             return Broken(Broke.BEFORE_SENDING, self.redactor.text(str(refusal)))
 
-    async def _fetch(self, step: Fetch, room: Room) -> bytes | Failure:
+    async def _fetch(self, step: Fetch, room: Room) -> Pieces | Failure:
         """The image's bytes, tried again while that may help; the last problem otherwise."""
         problem = ""
         for pause in (*FETCH_PAUSES_S, None):
@@ -178,7 +179,7 @@ class AttemptLine:
             except DownloadRefused as refusal:
                 return Failure(FailureKind.DOWNLOAD_REFUSED, self.redactor.text(str(refusal)))
             if isinstance(answer, Answer) and answer.status == 200:
-                return answer.body.skeleton
+                return answer.body.raw
             problem = answer.detail if isinstance(answer, Broken) else f"HTTP {answer.status}"
             if pause is not None:
                 await asyncio.sleep(pause)

@@ -17,6 +17,9 @@ from typing import Any
 
 import pybase64
 
+Pieces = tuple[bytes, ...]
+"""Bytes in the pieces in which they arrived; megabytes are never put together."""
+
 _KEY = re.compile(rb'"b64_json"\s*:\s*"')
 _KEY_TAIL = 64
 """Bytes held back between chunks so that a split key is still found; more white space than this defeats lifting only."""
@@ -34,21 +37,30 @@ class BodyTooLarge(Exception):
 
 @dataclass(frozen=True, slots=True)
 class LiftedImage:
-    """One base64 string of the body. data: decoded bytes, None when it is not base64. text: as received, unless
-    encoding `data` again gives the same text."""
+    """One base64 string of the body. pieces: decoded bytes as they came, None when it is not base64. text: as received,
+    unless encoding each piece again gives the same text."""
 
-    data: bytes | None
+    pieces: Pieces | None
     text: bytes | None
+
+    @property
+    def data(self) -> bytes | None:
+        """The decoded bytes in one; copies them."""
+        return None if self.pieces is None else b"".join(self.pieces)
 
 
 @dataclass(frozen=True, slots=True)
 class Body:
-    """A whole body. skeleton: the document around the images; it says `lifted:i` at offset `marks[i]` for `images[i]`."""
+    """A whole body. skeleton: the document around the images; it says `lifted:i` at offset `marks[i]` for `images[i]`.
+
+    raw: the bytes of a body that was not looked into.
+    """
 
     skeleton: bytes
     images: tuple[LiftedImage, ...]
     marks: tuple[int, ...]
     size: int
+    raw: Pieces = ()
 
     def document(self) -> Any:
         """The parsed JSON of the skeleton. Raises ValueError when it is not JSON, or nested or split beyond reason."""
@@ -65,10 +77,14 @@ class Body:
 
     def verbatim(self) -> Iterator[bytes]:
         """The body as it was received, in pieces."""
+        yield from self.raw
         done = 0
         for number, (image, mark) in enumerate(zip(self.images, self.marks, strict=True)):
             yield self.skeleton[done:mark]
-            yield image.text if image.text is not None else pybase64.b64encode(image.data or b"")
+            if image.text is not None:
+                yield image.text
+            else:
+                yield from map(pybase64.b64encode, image.pieces or ())
             done = mark + len(f"{LIFTED}{number}")
         yield self.skeleton[done:]
 
@@ -200,11 +216,12 @@ class _Base64String:
 
     def finish(self) -> LiftedImage:
         if self._text is None and not self._carry:
-            return LiftedImage(b"".join(self._decoded), None)
+            return LiftedImage(tuple(self._decoded), None)
         if self._text is None:
             self._fall_back()
         text = b"".join(self._text or ())
-        return LiftedImage(decode_loosely(text), text)
+        data = decode_loosely(text)
+        return LiftedImage(None if data is None else (data,), text)
 
 
 def decode_loosely(text: bytes) -> bytes | None:

@@ -88,7 +88,7 @@ def _outcome(document: Any, body: Body, dialect: TaskDialect) -> Check:
 
 def _shown(item: answers.Item) -> str:
     if item.data is not None:
-        return f"{len(item.data):,} bytes in base64"
+        return f"{sum(map(len, item.data)):,} bytes in base64"
     return f"a URL ({'absolute' if '://' in (item.url or '') else 'relative to the endpoint'})"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import chain
 from typing import Protocol, TypeVar
 
 from jobs.naming import quarantine_name
@@ -108,7 +109,7 @@ class Landing:
         name = quarantine_name(attempt, row.row_id)
         fetched = [data for i in bad if (data := result.items[i].data) is not None]
         if fetched and not result.body.images:
-            return await self._quarantine(fetched, row, name)
+            return await self._quarantine(chain.from_iterable(fetched), row, name)
         return await self._quarantine(result.body.verbatim(), row, name)
 
     async def _quarantine(self, pieces: Iterable[bytes], row: Row, name: str) -> str:

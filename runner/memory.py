@@ -20,6 +20,10 @@ class Held:
         """Hold so many bytes more; the seconds this had to wait for other answers to land."""
         return await self._memory.take(self, size)
 
+    def take_now(self, size: int) -> bool:
+        """The same without waiting; False, and nothing held, where that would take a wait."""
+        return self._memory.take_now(self, size)
+
 
 class Memory:
     """A budget of bytes. When it is used up, only the oldest answer goes on, so that something always lands."""
@@ -55,6 +59,14 @@ class Memory:
         held.size += size
         self.used += size
         return waited
+
+    def take_now(self, held: Held, size: int) -> bool:
+        """See `Held.take_now`."""
+        if self.used + size > self._total and not self._fits(held, size):
+            return False
+        held.size += size
+        self.used += size
+        return True
 
     def _fits(self, held: Held, size: int) -> bool:
         if self.used + size <= self._total:

@@ -9,9 +9,10 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
+import math
 import re
 import ssl
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from types import SimpleNamespace
@@ -233,37 +234,31 @@ class Transport:
         good = 200 <= response.status < 300
         lifter = Lifter(room.max_bytes)
         pieces: list[bytes] = []
-        stream = response.content
+        stream, clock = response.content, asyncio.get_running_loop().time
+        end = deadline.when() or math.inf
         while True:
-            async with asyncio.timeout(self._deadlines.idle_s):
-                chunk = await stream.readany()
+            deadline.reschedule(min(end, clock() + self._deadlines.idle_s))
+            chunk = await stream.readany()
             if not chunk or (not good and lifter.size + len(chunk) > ERROR_BODY_BYTES):
                 break
-            await _outside(deadline, room.held.take(len(chunk)))
+            if not room.held.take_now(len(chunk)):
+                deadline.reschedule(None)  # our own memory is full; this is not the service's time
+                end += await room.held.take(len(chunk))
             if lift:
                 lifter.feed(chunk)
-            else:
-                lifter.size += len(chunk)
-                if lifter.size > room.max_bytes:
-                    raise BodyTooLarge(f"more than {room.max_bytes:,} bytes")
-                pieces.append(chunk)
+                continue
+            lifter.size += len(chunk)
+            if lifter.size > room.max_bytes:
+                raise BodyTooLarge(f"more than {room.max_bytes:,} bytes")
+            pieces.append(chunk)
         if lift:
             return lifter.finish()
-        return Body(b"".join(pieces), (), (), lifter.size)
+        return Body(b"", (), (), lifter.size, tuple(pieces))
 
 
 def _as_written(text: str) -> URL:
     """The URL without any quoting undone or redone, which would break a signature over it; quoted where it must be."""
     return URL(text, encoded=_LEGAL_URL.fullmatch(text) is not None)
-
-
-async def _outside(deadline: asyncio.Timeout, wait: Awaitable[object]) -> None:
-    """Wait for our own memory; the time this takes is not the service's."""
-    loop, when = asyncio.get_running_loop(), deadline.when()
-    left = None if when is None else when - loop.time()
-    deadline.reschedule(None)
-    await wait
-    deadline.reschedule(None if left is None else loop.time() + left)
 
 
 def _broken(error: Exception, progress: SimpleNamespace, latency_s: float) -> Broken:

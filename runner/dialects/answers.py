@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from runner.body import LIFTED, Body, decode_loosely
+from runner.body import LIFTED, Body, Pieces, decode_loosely
 from schemas.outcome import Reported
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-oneapi-request-id", "apim-request-id", "x-trace-id")
@@ -17,7 +17,7 @@ _MAX_TEXT_CHARS = 100_000
 class Item:
     """One entry of `data`: image bytes, or a URL to fetch, or the problem with it."""
 
-    data: bytes | None = None
+    data: Pieces | None = None
     url: str | None = None
     problem: str | None = None
     revised_prompt: str | None = None
@@ -48,7 +48,7 @@ def item_of(entry: Any, body: Body) -> Item:
     if isinstance(url, Sequence) and not isinstance(url, str):
         url = next((each for each in url if isinstance(each, str) and each), None)
     if isinstance(url, str) and url.startswith("data:"):
-        return _decoded(decode_loosely(url.encode("ascii", "replace")), revised)
+        return _decoded(_loosely(url), revised)
     if isinstance(url, str) and url.strip():
         return Item(url=url.strip(), revised_prompt=revised)
     return Item(problem="an entry of data holds neither b64_json nor url", revised_prompt=revised)
@@ -57,12 +57,17 @@ def item_of(entry: Any, body: Body) -> Item:
 def _from_base64(encoded: str, body: Body, revised: str | None) -> Item:
     number = encoded.removeprefix(LIFTED)
     if number == encoded or not number.isdigit() or int(number) >= len(body.images):
-        return _decoded(decode_loosely(encoded.encode("ascii", "replace")), revised)
-    return _decoded(body.images[int(number)].data, revised)
+        return _decoded(_loosely(encoded), revised)
+    return _decoded(body.images[int(number)].pieces, revised)
 
 
-def _decoded(data: bytes | None, revised: str | None) -> Item:
-    if not data:
+def _loosely(text: str) -> Pieces | None:
+    data = decode_loosely(text.encode("ascii", "replace"))
+    return None if data is None else (data,)
+
+
+def _decoded(data: Pieces | None, revised: str | None) -> Item:
+    if not data or not any(data):
         problem = "b64_json is not base64" if data is None else "b64_json is empty"
         return Item(problem=problem, revised_prompt=revised)
     return Item(data=data, revised_prompt=revised)

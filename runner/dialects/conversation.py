@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from runner.body import Body
+from runner.body import Body, Pieces
 from runner.transport import Answer, Broken
 from schemas.failures import Failure
 from schemas.outcome import NOTHING_REPORTED, Reported, Task, Unfinished
@@ -43,7 +43,7 @@ class Poll:
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """GET an image. Its result is the bytes, or the `Failure` after every retry that is free."""
+    """GET an image. Its result is the bytes in pieces, or the `Failure` after every retry that is free."""
 
     url: str
 
@@ -52,7 +52,7 @@ class Fetch:
 class ReceivedImage:
     """One item of a paid answer: its bytes, or why there are none. revised_prompt: None where absent."""
 
-    data: bytes | None
+    data: Pieces | None
     failure: Failure | None = None
     revised_prompt: str | None = None
 
@@ -77,6 +77,6 @@ class Rejected:
 
 
 Step = Send | Checkpoint | Wait | Poll | Fetch
-StepResult = Answer | Broken | bytes | Failure | None
+StepResult = Answer | Broken | Pieces | Failure | None
 Result = Received | Rejected | Unfinished
 Conversation = Generator[Step, StepResult, Result]

@@ -166,7 +166,7 @@ def receive(item: answers.Item) -> Generator[Step, StepResult, ReceivedImage]:
     fetched = yield Fetch(item.url)
     if isinstance(fetched, Failure):
         return ReceivedImage(None, fetched, item.revised_prompt)
-    assert isinstance(fetched, bytes)
+    assert isinstance(fetched, tuple)
     return ReceivedImage(fetched, None, item.revised_prompt)
 
 

@@ -65,7 +65,7 @@ def _read(path: Path, name: str, index: int, request: ImageRequest, max_pixels: 
         return None
     data = path.read_bytes()
     try:
-        looked = look(data, asked_format=request.get("output_format"), max_pixels=max_pixels)
+        looked = look((data,), asked_format=request.get("output_format"), max_pixels=max_pixels)
     except NotAnImage:
         return None
     return SavedImage(

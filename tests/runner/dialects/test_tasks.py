@@ -79,7 +79,7 @@ def scripted(*polls: Answer | Broken) -> Callable[[Step], Any]:
             case Poll():
                 return left.pop(0) if len(left) > 1 else left[0]
             case Fetch():
-                return b"image"
+                return (b"image",)
         return None
 
     return answer
@@ -93,7 +93,7 @@ def test_a_task_is_asked_for_every_few_seconds_until_its_image_is_there() -> Non
     played = Played()
     result = followed(played, said(GOING), said(GOING), said(DONE))
     assert isinstance(result, Received)
-    assert [item.data for item in result.items] == [b"image"]
+    assert [item.data for item in result.items] == [(b"image",)]
     assert result.reported.task_id == "t1"
     assert [type(step) for step in played.steps] == [Wait, Poll, Wait, Poll, Wait, Poll, Fetch]
     assert [wait.seconds for wait in played.of(Wait)] == [4.0, 4.0, 4.0]
@@ -155,7 +155,7 @@ def test_places_are_tried_in_turn_until_one_knows_the_task() -> None:
     def answer(step: Step) -> Any:
         if isinstance(step, Poll):
             return said(DONE) if step.url == "/generation/tasks/t1" else said({}, 404)
-        return b"image"
+        return (b"image",)
 
     assert isinstance(played.play(follow(TASK, 1, AUTO, played.patience()), answer), Received)
     assert [poll.url for poll in played.of(Poll)] == [path.replace("{id}", "t1") for path in AUTO.poll_paths]
@@ -282,4 +282,4 @@ def test_what_is_submitted_follows_the_dialect() -> None:
 def test_images_are_found_wherever_relays_put_them(document: dict[str, Any], count: int) -> None:
     result = followed(Played(), said({"status": "succeeded", **document}), n=count)
     assert isinstance(result, Received)
-    assert [item.data for item in result.items] == [b"image"] * count
+    assert [item.data for item in result.items] == [(b"image",)] * count

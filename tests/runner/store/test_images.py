@@ -33,7 +33,7 @@ FORMS = ["PNG", "JPEG", "WEBP", "GIF"]
 
 def looked(data: bytes, asked: str | None = None, *, max_pixels: int = CAP) -> Looked:
     """What the bytes say."""
-    return look(data, asked_format=asked, max_pixels=max_pixels)
+    return look((data,), asked_format=asked, max_pixels=max_pixels)
 
 
 def refused(data: bytes, asked: str | None = None, *, max_pixels: int = CAP) -> str:
@@ -217,7 +217,7 @@ def test_jpg_and_jpeg_are_one_format_and_svg_has_no_size_to_differ() -> None:
 def test_a_saved_image_is_on_disk_byte_for_byte_with_its_digest(tmp_path: Path, form: str) -> None:
     data = picture("fox", form=form)
     store = ImageStore(Folder(tmp_path), CAP)
-    saved = store.save(data, request(size="64x48", output_format="png"), "Fox 1", 1234, 2, "a red fox")
+    saved = store.save((data,), request(size="64x48", output_format="png"), "Fox 1", 1234, 2, "a red fox")
     ending = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}[form]
     digest = hashlib.sha256(data).hexdigest()
     flags = () if form == "PNG" else ("format_mismatch",)
@@ -228,14 +228,14 @@ def test_a_saved_image_is_on_disk_byte_for_byte_with_its_digest(tmp_path: Path, 
 
 def test_nothing_is_on_disk_for_what_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(NotAnImage):
-        ImageStore(Folder(tmp_path), CAP).save(HTML, request(), "x", 1, 0, None)
+        ImageStore(Folder(tmp_path), CAP).save((HTML,), request(), "x", 1, 0, None)
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_file_of_somebody_elses_is_left_alone_and_the_image_gets_a_name_like_it(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.save("images/0000/x-1-0.png", (b"somebody else's",))
-    saved = ImageStore(folder, CAP).save(picture("fox"), request(), "x", 1, 0, None)
+    saved = ImageStore(folder, CAP).save((picture("fox"),), request(), "x", 1, 0, None)
     assert (tmp_path / "images/0000/x-1-0.png").read_bytes() == b"somebody else's"
     assert saved.file_name.startswith("images/0000/x-1-0-")
     assert (tmp_path / saved.file_name).read_bytes() == picture("fox")

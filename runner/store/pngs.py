@@ -1,0 +1,67 @@
+"""Whether a PNG is whole: every chunk's checksum, and the end; read in pieces, without a copy."""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Sequence
+
+SIGNATURE = b"\x89PNG\r\n\x1a\n"
+_HEAD = struct.Struct(">I4s")
+_MOST_BYTES = 2**31 - 1
+
+
+class BrokenPng(Exception):
+    """The message says what is wrong."""
+
+
+class _Reader:
+    """Goes through the pieces once."""
+
+    def __init__(self, pieces: Sequence[bytes]) -> None:
+        self._pieces = [memoryview(piece) for piece in pieces if piece]
+        self._number = 0
+        self._at = 0
+
+    def take(self, size: int) -> bytes:
+        """So many bytes, few of them; fewer at the end."""
+        return b"".join(self.parts(size))
+
+    def parts(self, size: int) -> list[memoryview]:
+        """So many bytes as views, fewer at the end."""
+        found = []
+        while size and self._number < len(self._pieces):
+            part = self._pieces[self._number][self._at : self._at + size]
+            found.append(part)
+            size -= len(part)
+            self._at += len(part)
+            if self._at == len(self._pieces[self._number]):
+                self._number, self._at = self._number + 1, 0
+        return found
+
+
+def check(pieces: Sequence[bytes]) -> bool:
+    """Whether bytes follow after the end. Raises BrokenPng for a file that is not whole."""
+    reader = _Reader(pieces)
+    if reader.take(len(SIGNATURE)) != SIGNATURE:
+        raise BrokenPng("it has no signature")
+    pixels = False
+    while True:
+        head = reader.take(_HEAD.size)
+        if len(head) < _HEAD.size:
+            raise BrokenPng("it has no end")
+        size, kind = _HEAD.unpack(head)
+        if size > _MOST_BYTES:
+            raise BrokenPng("a chunk is longer than a chunk can be")
+        checksum = zlib.crc32(kind)
+        seen = 0
+        for part in reader.parts(size):
+            checksum = zlib.crc32(part, checksum)
+            seen += len(part)
+        if seen < size or reader.take(4) != checksum.to_bytes(4, "big"):
+            raise BrokenPng(f"its chunk {kind!r} is cut or altered")
+        pixels |= kind == b"IDAT"
+        if kind == b"IEND":
+            if not pixels:
+                raise BrokenPng("it has no pixels")
+            return bool(reader.take(1))
