@@ -143,6 +143,8 @@ def _param_problems(params: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(key, "the prompt comes from the manifest")
         elif name in FIELDS:
             yield Problem(key, f"has a key of its own: request.{name}")
+        elif name == "stream" and value is True:
+            yield Problem(key, "must be false: an answer that is streamed would be paid for and not be read")
         elif not _is_json(value):
             yield Problem(key, "must be text, a finite number, true or false, a list or a table")
 

@@ -141,6 +141,7 @@ def test_the_nearest_name_is_found_anywhere_in_the_tree(written: str, meant: str
         ("request.n = 2.5\n", "must be a whole number from 1 to 10"),
         ("[request.param]\nx = 2026-11-22\n", "must be text, a finite number"),
         ("[request.param]\nsize = 'x'\n", "has a key of its own: request.size"),
+        ("[request.param]\nstream = true\n", "an answer that is streamed would be paid for and not be read"),
         ("[unheard]\n", "unknown table"),
         ("out = ''\n", "is empty"),
         ("out = 'a/{manifest}'\n", "did you mean {manifest_stem}?"),
