@@ -44,7 +44,7 @@ class Task:
 class Result:
     """One contestant's run. start_s: from the command to the first request; what follows counts from there to the end.
 
-    told: what the program printed on its last line.
+    told: what the program printed on its last line. grown_mb: memory added after the first minute (or fourth).
     """
 
     start_s: float
@@ -52,6 +52,7 @@ class Result:
     cpu_s: float
     peak_mb: float
     images: int
+    grown_mb: float = 0.0
     stats: dict[str, Any] = field(default_factory=dict)
     told: dict[str, Any] = field(default_factory=dict)
 
@@ -68,10 +69,14 @@ class Result:
 
 @dataclass(frozen=True, slots=True)
 class Ground:
-    """Folders of a bench. programs: compiled programs and pictures. scratch: where images are written."""
+    """Folders of a bench. programs: compiled programs and pictures. scratch: where images are written.
+
+    kept: where long manifests are, and folders that know most of their rows; they may be from an earlier bench.
+    """
 
     programs: Path
     scratch: Path
+    kept: Path
     python_with_openai: str = ""
 
     def run(self, name: str, task: Task) -> Result:
@@ -114,9 +119,16 @@ def _result(looks: Looks, stats: dict[str, Any], task: Task) -> Result:
         looks.cpu_after(first),
         looks.peak_mb,
         task.images,
+        _grown_mb(looks, first, stats["last_s"]),
         stats,
         told,
     )
+
+
+def _grown_mb(looks: Looks, first_s: float, last_s: float) -> float:
+    """By how much the most memory after the first minute is above that of the minute, until the last answer."""
+    minute_s = first_s + min(60.0, (last_s - first_s) / 4)
+    return looks.most_mb(minute_s, last_s) - looks.most_mb(first_s, minute_s)
 
 
 def _saved(out: Path) -> Iterable[tuple[int, Path]]:

@@ -25,7 +25,7 @@ class Failed(Exception):
 class Looks:
     """A finished process. Times are on the monotonic clock.
 
-    spent: (time, CPU seconds so far), a few times a second. peak_mb: most resident memory.
+    spent: (time, CPU seconds so far), many times a second. peak_mb: most resident memory. resident_mb: beside `spent`.
     """
 
     began_s: float
@@ -33,6 +33,7 @@ class Looks:
     cpu_s: float
     peak_mb: float
     spent: list[tuple[float, float]]
+    resident_mb: list[float]
     code: int
     out: str
 
@@ -42,17 +43,22 @@ class Looks:
         before = self.spent[at - 1][1] if at else 0.0
         return self.cpu_s - before
 
+    def most_mb(self, after_s: float, until_s: float) -> float:
+        """Most resident memory seen between two moments; 0 where nothing was seen."""
+        seen = zip(self.spent, self.resident_mb, strict=True)
+        return max((mb for (at, _cpu), mb in seen if after_s <= at < until_s), default=0.0)
+
 
 def _spent_s(pid: int) -> float:
     fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return (int(fields[11]) + int(fields[12])) / _TICKS
 
 
-def _peak_mb(pid: int) -> float:
-    status = Path(f"/proc/{pid}/status").read_text()
-    return next(
-        (int(line.split()[1]) / 1024 for line in status.splitlines() if line.startswith("VmHWM")), 0.0
-    )
+def _memory_mb(pid: int) -> tuple[float, float]:
+    """Resident memory now, and the most so far; (0, 0) for a process that has ended."""
+    lines = (line.split() for line in Path(f"/proc/{pid}/status").read_text().splitlines())
+    found = {line[0]: int(line[1]) / 1024 for line in lines if line[0] in ("VmRSS:", "VmHWM:")}
+    return found.get("VmRSS:", 0.0), found.get("VmHWM:", 0.0)
 
 
 def watched(
@@ -71,16 +77,18 @@ def watched(
         process = subprocess.Popen(
             [str(part) for part in command], stdout=out, stderr=subprocess.STDOUT, env=dict(environ)
         )
-        spent, peak = [(began, 0.0)], 0.0
+        spent, resident, peak = [(began, 0.0)], [0.0], 0.0
         while True:
             pid, status, usage = os.wait4(process.pid, os.WNOHANG)
             if pid:
                 break
             now = time.monotonic()
             try:
-                spent.append((now, _spent_s(process.pid)))
-                peak = max(peak, _peak_mb(process.pid))
-            except OSError:
+                sample, (mb, most) = _spent_s(process.pid), _memory_mb(process.pid)
+                spent.append((now, sample))
+                resident.append(mb)
+                peak = max(peak, most)
+            except OSError:  # it ended just now
                 pass
             if now - began > limit_s or enough():
                 os.kill(process.pid, signal.SIGKILL)
@@ -91,4 +99,6 @@ def watched(
         text = out.read().decode("utf-8", "replace")
     if ended - began > limit_s:
         raise Failed(f"{Path(command[0]).name} did not end within {limit_s:.0f} s")
-    return Looks(began, ended, usage.ru_utime + usage.ru_stime, peak, spent, process.returncode, text)
+    return Looks(
+        began, ended, usage.ru_utime + usage.ru_stime, peak, spent, resident, process.returncode, text
+    )

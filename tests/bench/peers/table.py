@@ -18,7 +18,7 @@ from collections.abc import Callable, Iterable
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from tests.bench.peers import pictures, traffic
+from tests.bench.peers import manifests, pictures, traffic
 from tests.bench.peers.contestants import Ground, python_with_openai
 from tests.bench.peers.goals import Reached, show, show_head
 from tests.bench.peers.measuring import Failed
@@ -34,6 +34,11 @@ BENCHES: dict[str, Bench] = {
     "waves": traffic.waves,
     "url": traffic.url,
     "lag": traffic.lag,
+    "steady": traffic.steady,
+    "plan": manifests.plan,
+    "first": manifests.first,
+    "results": manifests.results,
+    "flat": manifests.flat,
 }
 _PACKAGES = ("aiohttp", "pyarrow", "pybase64", "pandas", "pillow")
 _QUICK = Size(images=96, rounds=1, rows=100_000)
@@ -85,6 +90,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, help="where images are written (default: the temporary folder)"
     )
+    parser.add_argument("--made", type=Path, help="keep long manifests and ledgers here, for the next bench")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(BENCHES)
     if unknown:
@@ -99,14 +105,16 @@ def main(arguments: list[str]) -> int:
     size = Size(options.n or usual.images, options.rounds or usual.rounds, options.rows or usual.rows)
     scratch = Path(tempfile.mkdtemp(prefix="imagemill-bench-", dir=options.folder))
     try:
-        return _measure(scratch, options.names or list(BENCHES), size)
+        kept = options.made or scratch / "kept"
+        kept.mkdir(parents=True, exist_ok=True)
+        return _measure(scratch, kept.resolve(), options.names or list(BENCHES), size)
     finally:
         shutil.rmtree(scratch)
 
 
-def _measure(scratch: Path, names: list[str], size: Size) -> int:
+def _measure(scratch: Path, kept: Path, names: list[str], size: Size) -> int:
     (scratch / "programs").mkdir()
-    ground = Ground(scratch / "programs", scratch, python_with_openai())
+    ground = Ground(scratch / "programs", scratch, kept, python_with_openai())
     try:
         compiled(ground.programs)
     except CannotRun as reason:

@@ -1,0 +1,46 @@
+"""inside_long.py plan|results MANIFEST OUT [MANIFEST OUT]: what the command does with a manifest, without the command.
+
+Prints the seconds that it took, and how many rows are done; of the last one, after the others have had everything imported.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import sys
+import tempfile
+import time
+from pathlib import Path
+
+from runner import planning
+from runner.prepared import Prepared
+from runner.store import ledger
+from runner.store.durable import Folder
+from runner.store.results import ResultsTable
+from schemas.failures import RowStatus
+from tests.bench.peers.making import prepared
+
+
+def plan(ready: Prepared) -> int:
+    """Plan; rows that are done."""
+    return planning.plan(ready).done
+
+
+def results(ready: Prepared) -> int:
+    """Write the table into a folder that is removed; rows that are done, each of one image."""
+    target = Path(tempfile.mkdtemp(dir=ready.out.parent))
+    connection = ledger.open_reader(ready.out)
+    try:
+        counts = ResultsTable(ready.intake, connection).write(Folder(target), lambda _statements: None)
+        return counts.by_status[RowStatus.SUCCEEDED.value]
+    finally:
+        connection.close()
+        shutil.rmtree(target)
+
+
+if __name__ == "__main__":
+    for manifest, out in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
+        began = time.perf_counter()
+        done = {"plan": plan, "results": results}[sys.argv[1]](prepared(Path(manifest), Path(out)))
+        seconds = time.perf_counter() - began
+    sys.stdout.write(json.dumps({"seconds": seconds, "done": done}) + "\n")
