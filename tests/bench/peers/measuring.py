@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 LOOK_EVERY_S = 0.01
-LIMIT_S = 900.0
+LIMIT_S = 600.0
 _TICKS = os.sysconf("SC_CLK_TCK")
 
 

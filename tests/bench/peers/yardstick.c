@@ -155,11 +155,11 @@ static void open_answer(Connection *connection, const uint8_t *data, size_t size
     connection->head[connection->head_size] = 0;
     char *body = strstr(connection->head, "\r\n\r\n"), *key = body ? strstr(body, "\"b64_json\": \"") : NULL;
     char *length = body ? strcasestr(connection->head, "content-length:") : NULL;
-    if (!key || !length) {
-        if (connection->head_size == HEAD)
-            refuse("no image");
+    int whole = length && connection->head_size >= body + 4 - connection->head + strtoul(length + 15, NULL, 10);
+    if (!key && (whole || connection->head_size == HEAD))
+        refuse("no image");
+    if (!key || !length)
         return;
-    }
     size_t used = key + 13 - connection->head - old; /* of this piece */
     connection->left = strtoul(length + 15, NULL, 10) - (old + size - (body + 4 - connection->head));
     connection->part = 1;
