@@ -8,6 +8,7 @@ import sys
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -15,6 +16,7 @@ from tests.bench.peers import pictures, table
 from tests.bench.peers.contestants import AIOHTTP, INSIDE, LIMIT, MILL, Ground, Task
 from tests.bench.peers.goals import GOALS, Reached
 from tests.bench.peers.measuring import Failed
+from tests.bench.peers.plot import IN_FLIGHT, Panel, drawn
 from tests.bench.peers.programs import LoadServer, Serving, compiled
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc) here")
@@ -98,6 +100,14 @@ def test_every_line_is_printed(
             printed
         )
     assert list(tmp_path.iterdir()) == []
+
+
+def test_the_plot_is_a_picture_of_every_value() -> None:
+    values = {MILL: [10.0, 20, 40, 80, 80, 80], LIMIT: [100.0, 200, 400, 500, 500, 500]}
+    image = ElementTree.fromstring(drawn([Panel("images a second", values), Panel("memory", values)]))
+    circles = [each for each in image.iter() if each.tag.endswith("circle")]
+    assert len(circles) == 2 * 2 * len(IN_FLIGHT)
+    assert all(40 <= float(each.attrib["cy"]) <= 300 for each in circles)
 
 
 def test_what_is_reached_is_told() -> None:

@@ -15,6 +15,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterable
+from functools import partial
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from tests.bench.peers import manifests, pictures, traffic
 from tests.bench.peers.contestants import Ground, python_with_openai
 from tests.bench.peers.goals import Reached, show, show_head
 from tests.bench.peers.measuring import Failed
+from tests.bench.peers.plot import plot
 from tests.bench.peers.programs import CannotRun, compiled
 from tests.bench.peers.traffic import Size
 
@@ -90,6 +92,7 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     parser.add_argument(
         "--folder", type=Path, help="where images are written (default: the temporary folder)"
     )
+    parser.add_argument("--plot", type=Path, help="measure for the plot too, and write it here (SVG)")
     parser.add_argument("--made", type=Path, help="keep long manifests and ledgers here, for the next bench")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(BENCHES)
@@ -107,12 +110,15 @@ def main(arguments: list[str]) -> int:
     try:
         kept = options.made or scratch / "kept"
         kept.mkdir(parents=True, exist_ok=True)
-        return _measure(scratch, kept.resolve(), options.names or list(BENCHES), size)
+        benches = {name: BENCHES[name] for name in options.names or BENCHES}
+        if options.plot:
+            benches["plot"] = partial(plot, target=options.plot)
+        return _measure(scratch, kept.resolve(), benches, size)
     finally:
         shutil.rmtree(scratch)
 
 
-def _measure(scratch: Path, kept: Path, names: list[str], size: Size) -> int:
+def _measure(scratch: Path, kept: Path, benches: dict[str, Bench], size: Size) -> int:
     (scratch / "programs").mkdir()
     ground = Ground(scratch / "programs", scratch, kept, python_with_openai())
     try:
@@ -124,16 +130,16 @@ def _measure(scratch: Path, kept: Path, names: list[str], size: Size) -> int:
     sys.stdout.write(f"{_machine(ground)}\n{size.images} images a run, median of {size.rounds} rounds\n")
     show_head()
     bad = 0
-    for name in names:
-        bad += _bench(name, ground, size)
+    for name, bench in benches.items():
+        bad += _failed(name, bench, ground, size)
     return 1 if bad else 0
 
 
-def _bench(name: str, ground: Ground, size: Size) -> bool:
+def _failed(name: str, bench: Bench, ground: Ground, size: Size) -> bool:
     """Whether a floor was missed, or it failed."""
     began, bad = time.monotonic(), False
     try:
-        for reached in BENCHES[name](ground, size):
+        for reached in bench(ground, size):
             show(reached)
             bad |= reached.missed
     except CannotRun as reason:

@@ -70,8 +70,9 @@ def median(found: list[Round], value: Callable[[Round], float]) -> float:
 def _note(found: list[Round], names: tuple[str, ...]) -> str:
     parts = []
     for name in names:
-        rate = median(found, lambda each, name=name: each[name].rate)  # type: ignore[misc]
-        cpu = median(found, lambda each, name=name: each[name].cpu_ms)  # type: ignore[misc]
+        results = [each[name] for each in found]
+        rate = statistics.median(result.rate for result in results)
+        cpu = statistics.median(result.cpu_ms for result in results)
         parts.append(f"{name} {rate:.0f}/s {cpu:.2f} ms CPU")
     return "; ".join(parts)
 
@@ -143,7 +144,7 @@ def small(ground: Ground, size: Size) -> Iterator[Reached]:
         AIOHTTP: Task(serving, size.small),
     }
     if ground.python_with_openai:
-        tasks[OPENAI] = Task(serving, size.slow)
+        tasks[OPENAI] = Task(serving, size.images)
     found = rounds(ground, size, tasks)
     yield Reached("6", _over_sdk(found, lambda each: each.rate), _note(found, tuple(tasks)))
 
