@@ -24,13 +24,16 @@ from tests.bench.peers.programs import Serving
 
 URL = "url"
 DOZEN, HUNDRED = 12, 100
+_USUAL = 600
+_WHOLE_WAVES = 50
+"""Fewer images a run than this: a trial, whose waves are smaller too."""
 
 
 @dataclass(frozen=True, slots=True)
 class Size:
     """How much is measured. images: a run's, of 1.5 MB. rounds: of which the median counts. rows: of the long manifest."""
 
-    images: int = 600
+    images: int = _USUAL
     rounds: int = 5
     rows: int = 10_000_000
 
@@ -42,7 +45,7 @@ class Size:
     @property
     def many(self) -> int:
         """Requests of the long run."""
-        return min(100_000, self.images * 170)
+        return 100_000 if self.images >= _USUAL else self.images * 50
 
     @property
     def slow(self) -> int:
@@ -151,8 +154,7 @@ def small(ground: Ground, size: Size) -> Iterator[Reached]:
 
 def waves(ground: Ground, size: Size) -> Iterator[Reached]:
     """2,000 in flight at 2 s latency; from the first request to the last answer."""
-    in_flight = min(2000, max(8, size.images * 4))
-    latency_s = 2.0 if in_flight == 2000 else 0.2
+    in_flight, latency_s = (2000, 2.0) if size.images >= _WHOLE_WAVES else (size.images * 4, 0.2)
     task = Task(Serving(SMALL, round(latency_s * 1000)), in_flight * 10, in_flight)
     result = ground.run(MILL, task)
     wall = result.stats["last_s"] - result.stats["first_s"]
