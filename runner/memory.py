@@ -3,22 +3,31 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BYTES_IN_FLIGHT = 512 * 2**20
+BYTES_IN_FLIGHT = 128 * 2**20
+OLDEST = 2
+"""So many answers go on arriving when the budget is used up, so that a slow one does not hold up all the others."""
 
 
 class Held:
-    """What one answer holds. Order of creation is order of precedence."""
+    """What one answer holds. Order of creation is order of precedence. arriving: more may still come."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
         self.size = 0
+        self.arriving = True
 
     async def take(self, size: int) -> float:
         """Hold so many bytes more; the seconds this had to wait for other answers to land."""
         return await self._memory.take(self, size)
+
+    def arrived(self) -> None:
+        """All of it is here; others may go on in its place."""
+        self.arriving = False
+        self._memory.freed()
 
     def take_now(self, size: int) -> bool:
         """The same without waiting; False, and nothing held, where that would take a wait."""
@@ -26,12 +35,13 @@ class Held:
 
 
 class Memory:
-    """A budget of bytes. When it is used up, only the oldest answer goes on, so that something always lands."""
+    """A budget of bytes. When it is used up, only the oldest answers go on, so that something always lands."""
 
-    def __init__(self, total: int = BYTES_IN_FLIGHT) -> None:
+    def __init__(self, total: int = BYTES_IN_FLIGHT, oldest: int = OLDEST) -> None:
         self._total = total
+        self._oldest = oldest
         self._holders: dict[Held, None] = {}
-        self._freed = asyncio.Event()
+        self._waiting: dict[Held, tuple[int, asyncio.Future[None]]] = {}
         self.used = 0
 
     @contextmanager
@@ -44,32 +54,53 @@ class Memory:
         finally:
             del self._holders[held]
             self.used -= held.size
-            self._freed.set()
+            self.freed()
+
+    def freed(self) -> None:
+        """Let those go on for whom there is room now, and the oldest in any case."""
+        for held in self._going():
+            self._release(held)
+        while self._waiting:
+            held, (size, _) = next(iter(self._waiting.items()))
+            if self.used + size > self._total:
+                return
+            self._release(held)
+
+    def _release(self, held: Held) -> None:
+        size, leave = self._waiting.pop(held, (0, None))
+        if leave is not None and not leave.done():
+            self._add(held, size)
+            leave.set_result(None)
 
     async def take(self, held: Held, size: int) -> float:
         """See `Held.take`."""
-        waited = 0.0
-        if not self._fits(held, size):
-            loop = asyncio.get_running_loop()
-            started = loop.time()
-            while not self._fits(held, size):
-                self._freed.clear()
-                await self._freed.wait()
-            waited = loop.time() - started
-        held.size += size
-        self.used += size
-        return waited
+        if self.take_now(held, size):
+            return 0.0
+        loop = asyncio.get_running_loop()
+        started, leave = loop.time(), loop.create_future()
+        self._waiting[held] = (size, leave)
+        try:
+            await leave
+        finally:
+            self._waiting.pop(held, None)
+        return loop.time() - started
 
     def take_now(self, held: Held, size: int) -> bool:
         """See `Held.take_now`."""
-        if self.used + size > self._total and not self._fits(held, size):
+        if self.used + size > self._total and held not in self._going(held):
             return False
-        held.size += size
-        self.used += size
+        self._add(held, size)
         return True
 
-    def _fits(self, held: Held, size: int) -> bool:
-        if self.used + size <= self._total:
-            return True
-        oldest = next((other for other in self._holders if other.size), held)
-        return held is oldest
+    def _add(self, held: Held, size: int) -> None:
+        held.size += size
+        self.used += size
+
+    def _going(self, asking: Held | None = None) -> list[Held]:
+        """The oldest answers that are arriving; `asking` counts though it holds nothing yet."""
+        arriving = (
+            held
+            for held in self._holders
+            if held is asking or (held.arriving and (held.size or held in self._waiting))
+        )
+        return list(itertools.islice(arriving, self._oldest))

@@ -192,11 +192,15 @@ class Transport:
                 self._sending(session, request, progress, room, deadline) as response,
             ):
                 progress.status = response.status
+                room.held.arriving = True
                 body = await self._read(response, room, deadline, lift=lift)
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
             return _broken(error, progress, clock() - started)
+        finally:
+            room.held.arrived()
+            del progress.on_sent  # it knows `progress`, and through the deadline's task the whole answer
         latency = clock() - started
         return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body, latency)
 

@@ -21,7 +21,7 @@ async def turns() -> None:
 
 def test_what_fits_is_taken_at_once_and_given_back_at_the_end() -> None:
     async def main() -> None:
-        memory = Memory(total=100)
+        memory = Memory(total=100, oldest=1)
         with memory.holding() as one, memory.holding() as other:
             assert await one.take(60) == 0.0
             assert await other.take(40) == 0.0
@@ -33,7 +33,7 @@ def test_what_fits_is_taken_at_once_and_given_back_at_the_end() -> None:
 
 def test_the_oldest_goes_on_and_the_younger_wait_for_it_to_land() -> None:
     async def main() -> None:
-        memory = Memory(total=100)
+        memory = Memory(total=100, oldest=1)
         oldest = ExitStack()
         first = oldest.enter_context(memory.holding())
         with memory.holding() as second:
@@ -54,7 +54,7 @@ def test_the_oldest_goes_on_and_the_younger_wait_for_it_to_land() -> None:
 
 def test_the_wait_is_told_in_seconds() -> None:
     async def main() -> float:
-        memory = Memory(total=10)
+        memory = Memory(total=10, oldest=1)
         first = ExitStack()
         await first.enter_context(memory.holding()).take(10)
         with memory.holding() as second:
@@ -68,7 +68,7 @@ def test_the_wait_is_told_in_seconds() -> None:
 
 def test_an_answer_larger_than_all_memory_goes_on_alone() -> None:
     async def main() -> None:
-        memory = Memory(total=10)
+        memory = Memory(total=10, oldest=1)
         with memory.holding() as held:
             for _ in range(5):
                 assert await held.take(10) == 0.0
@@ -78,7 +78,7 @@ def test_an_answer_larger_than_all_memory_goes_on_alone() -> None:
 
 def test_one_that_was_given_up_while_it_waited_stands_in_nobodys_way() -> None:
     async def main() -> None:
-        memory = Memory(total=10)
+        memory = Memory(total=10, oldest=1)
         first = ExitStack()
         await first.enter_context(memory.holding()).take(10)
         with memory.holding() as second:
@@ -104,7 +104,7 @@ def test_everything_lands_and_only_one_answer_is_beyond_the_total(
     chunks: list[list[int]], total: int
 ) -> None:
     async def main() -> list[int]:
-        memory = Memory(total)
+        memory = Memory(total, oldest=1)
         landed = []
 
         async def receive(number: int, sizes: list[int]) -> None:
@@ -123,3 +123,21 @@ def test_everything_lands_and_only_one_answer_is_beyond_the_total(
         return landed
 
     assert sorted(run_idle(main())) == list(range(len(chunks)))
+
+
+def test_a_few_of_the_oldest_go_on_so_that_a_slow_one_does_not_hold_up_all() -> None:
+    async def main() -> None:
+        memory = Memory(total=10, oldest=2)
+        with memory.holding() as slow, memory.holding() as second, memory.holding() as third:
+            for held in (slow, second, third):
+                assert held.take_now(3)
+            assert second.take_now(5)
+            assert not third.take_now(5)
+            waiting = asyncio.create_task(third.take(5))
+            await turns()
+            assert not waiting.done()
+            second.arrived()
+            await waiting
+            assert memory.used == 19
+
+    run_idle(main())
