@@ -97,10 +97,12 @@ class Memory:
         self.used += size
 
     def _going(self, asking: Held | None = None) -> list[Held]:
-        """The oldest answers that are arriving; `asking` counts though it holds nothing yet."""
-        arriving = (
-            held
-            for held in self._holders
-            if held is asking or (held.arriving and (held.size or held in self._waiting))
-        )
-        return list(itertools.islice(arriving, self._oldest))
+        """The oldest answers that have begun to arrive; too few of them, then also the oldest of those that ask to."""
+        begun = (held for held in self._holders if held.arriving and held.size)
+        going = list(itertools.islice(begun, self._oldest))
+        if len(going) < self._oldest:
+            new = (
+                held for held in self._holders if not held.size and (held is asking or held in self._waiting)
+            )
+            going += itertools.islice(new, self._oldest - len(going))
+        return going

@@ -734,7 +734,7 @@ def test_fetches_that_wait_for_a_connection_are_not_given_up() -> None:
 def test_when_memory_is_used_up_the_oldest_answer_goes_on() -> None:
     async def main() -> list[str]:
         landed: list[str] = []
-        memory = Memory(total=len(BODY) + 1000)
+        memory = Memory(total=len(BODY) + 1000, oldest=1)
         first_held = asyncio.Event()
 
         async def handle(connection: Connection) -> None:
@@ -766,7 +766,7 @@ def test_when_memory_is_used_up_the_oldest_answer_goes_on() -> None:
 
 def test_time_spent_waiting_for_our_own_memory_is_not_the_services() -> None:
     async def main() -> Answer | Broken:
-        memory = Memory(total=1000)
+        memory = Memory(total=1000, oldest=1)
         async with RawServer(answering(BODY)) as server, opened(server.base_url) as transport:
             older = ExitStack()
             await older.enter_context(memory.holding()).take(1000)
