@@ -20,7 +20,18 @@ kind = "fewer_images"
 
 
 def run(command: CommandLine, service: Service, *options: str) -> Ended:
-    fixed = ("run", "prompts.csv", "--base-url", service.base_url, "--size", "64x64", "--out", "out", "--json", "-q")
+    fixed = (
+        "run",
+        "prompts.csv",
+        "--base-url",
+        service.base_url,
+        "--size",
+        "64x64",
+        "--out",
+        "out",
+        "--json",
+        "-q",
+    )
     return command(*fixed, *options, environ=WITH_CANARY)
 
 
@@ -29,7 +40,9 @@ def retry(command: CommandLine, *options: str) -> Ended:
 
 
 def prepared(command: CommandLine, tmp_path: Path, *prompts: str) -> Path:
-    (command.cwd / "prompts.csv").write_text("id,prompt,n\n" + "".join(f"r{i},{p},3\n" for i, p in enumerate(prompts)))
+    (command.cwd / "prompts.csv").write_text(
+        "id,prompt,n\n" + "".join(f"r{i},{p},3\n" for i, p in enumerate(prompts))
+    )
     scenario = tmp_path / "few.toml"
     scenario.write_text(SCENARIO)
     return scenario
@@ -46,7 +59,9 @@ def test_only_the_images_that_a_row_lacks_are_asked_for_again(command: CommandLi
         again = retry(command)
         assert (again.code, again.json["by_status"], again.json["requests_sent"]) == (0, {"succeeded": 6}, 3)
         rows = command.results("out")
-        assert [(row["row_id"], row["image_index"]) for row in rows] == [(r, i) for r in ("r0", "r1") for i in range(3)]
+        assert [(row["row_id"], row["image_index"]) for row in rows] == [
+            (r, i) for r in ("r0", "r1") for i in range(3)
+        ]
         assert before.items() <= {row["file_name"]: row["sha256"] for row in rows}.items()
         assert service.stats()["billed_images"] == 3 + 3 + 1
         assert command("verify", "out").code == 0

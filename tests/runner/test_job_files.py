@@ -95,7 +95,10 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         "limits.tpm = true (job.toml): must be a number above 0",
         "request.n = 20 (job.toml): must be a whole number from 1 to 10",
         "request.model = 5 (job.toml): must be text (in quotes)",
-        'endpoint.profile = "opneai" (job.toml): unknown profile, known are dieyuyun, openai, azure, xai, together; did you mean openai?',
+        (
+            'endpoint.profile = "opneai" (job.toml): unknown profile, '
+            "known are dieyuyun, openai, azure, xai, together; did you mean openai?"
+        ),
         'endpoint.timeout = "soon" (job.toml): must be a duration above 0: seconds, or text such as 90s, 10m, 6h',
         'retry.on_ambiguous = "ask" (job.toml): must be park or retry',
         "nonsense_of_mine = 1 (job.toml): unknown key",

@@ -61,7 +61,9 @@ class Kitchen:
         if self.looks[reference] < 3:
             return web.json_response({"order": {"ref": reference, "phase": "cooking"}})
         if "burn" in prompt:
-            return web.json_response({"order": {"phase": "burnt"}, "error": {"message": "the pan was too hot"}})
+            return web.json_response(
+                {"order": {"phase": "burnt"}, "error": {"message": "the pan was too hot"}}
+            )
         plate = {"base64": base64.b64encode(picture(prompt)).decode()}
         return web.json_response({"order": {"phase": "served", "plates": [plate]}})
 
@@ -73,7 +75,9 @@ async def _cooked(command: CommandLine, kitchen: Kitchen) -> tuple[int | None, d
     runner = web.AppRunner(app, shutdown_timeout=0.01)
     await runner.setup()
     await web.TCPSite(runner, "127.0.0.1", 0).start()
-    (command.cwd / "job.toml").write_text(JOB.format(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1"))
+    (command.cwd / "job.toml").write_text(
+        JOB.format(base_url=f"http://127.0.0.1:{runner.addresses[0][1]}/v1")
+    )
     process = await asyncio.create_subprocess_exec(
         COMMAND,
         *("run", "job.toml", "--json", "-q"),

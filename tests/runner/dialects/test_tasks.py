@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from jobs.evidence import Broke
 from runner.body import Lifter
 from runner.dialects.conversation import (
     Checkpoint,
@@ -25,7 +26,6 @@ from runner.dialects.conversation import (
 from runner.dialects.generations import Speaker, converse
 from runner.dialects.tasks import LOST_AFTER, Patience, follow
 from runner.transport import Answer, Broken
-from jobs.evidence import Broke
 from schemas.dialects import AUTO, DIALECTS, TaskDialect
 from schemas.failures import FailureKind
 from schemas.outcome import Task, Unfinished
@@ -85,7 +85,9 @@ def scripted(*polls: Answer | Broken) -> Callable[[Step], Any]:
     return answer
 
 
-def followed(played: Played, *polls: Answer | Broken, dialect: TaskDialect = DIALECTS["evolink"], n: int = 1) -> Result:
+def followed(
+    played: Played, *polls: Answer | Broken, dialect: TaskDialect = DIALECTS["evolink"], n: int = 1
+) -> Result:
     return played.play(follow(TASK, n, dialect, played.patience()), scripted(*polls))
 
 
@@ -135,7 +137,9 @@ def test_a_task_that_does_not_end_in_time_is_left_unfinished_for_the_next_run() 
     assert played.now == pytest.approx(600.0)
 
 
-@pytest.mark.parametrize("unknown", [said({"detail": "?"}, 404), said({"error": {"code": "async_task_not_found"}})])
+@pytest.mark.parametrize(
+    "unknown", [said({"detail": "?"}, 404), said({"error": {"code": "async_task_not_found"}})]
+)
 def test_a_task_that_the_service_no_longer_knows_is_lost_after_a_few_polls(unknown: Answer) -> None:
     played = Played()
     result = followed(played, unknown)
@@ -146,7 +150,9 @@ def test_a_task_that_the_service_no_longer_knows_is_lost_after_a_few_polls(unkno
 
 
 def test_a_task_that_is_unknown_for_a_moment_is_not_lost() -> None:
-    assert isinstance(followed(Played(), *[said({}, 404)] * 3, said(GOING), *[said({}, 404)] * 3, said(DONE)), Received)
+    assert isinstance(
+        followed(Played(), *[said({}, 404)] * 3, said(GOING), *[said({}, 404)] * 3, said(DONE)), Received
+    )
 
 
 def test_places_are_tried_in_turn_until_one_knows_the_task() -> None:
@@ -164,7 +170,10 @@ def test_places_are_tried_in_turn_until_one_knows_the_task() -> None:
 @pytest.mark.parametrize(
     ("document", "kind"),
     [
-        ({"status": "failed", "error": {"code": "x", "message": "the model is unwell"}}, FailureKind.TASK_FAILED),
+        (
+            {"status": "failed", "error": {"code": "x", "message": "the model is unwell"}},
+            FailureKind.TASK_FAILED,
+        ),
         ({"status": "failed", "error": {"code": "content_policy_violation"}}, FailureKind.MODERATION),
         ({"data": {"status": "FAILURE", "fail_reason": "out of memory"}}, FailureKind.TASK_FAILED),
         ({"state": "cancelled"}, FailureKind.TASK_FAILED),
@@ -206,11 +215,15 @@ def test_some_images_of_a_task_that_goes_on_are_waited_for() -> None:
     assert len(result.items) == 2
 
 
-def talked(request: ImageRequest, dialect: TaskDialect, first: Answer, *polls: Answer) -> tuple[Result, Played]:
+def talked(
+    request: ImageRequest, dialect: TaskDialect, first: Answer, *polls: Answer
+) -> tuple[Result, Played]:
     played = Played()
     rest = scripted(*polls, said(DONE))
     speaker = Speaker(dialect, played.patience())
-    result = played.play(converse(request, speaker), lambda step: first if isinstance(step, Send) else rest(step))
+    result = played.play(
+        converse(request, speaker), lambda step: first if isinstance(step, Send) else rest(step)
+    )
     return result, played
 
 
@@ -273,7 +286,13 @@ def test_what_is_submitted_follows_the_dialect() -> None:
         ({"output": {"data": [{"b64_json": "aW1hZ2U="}]}}, 1),
         ({"data": {"images": [{"url": "https://f/1"}, {"b64_json": "aW1hZ2U="}]}}, 2),
         ({"data": {"result_urls": ["https://f/1"]}}, 1),
-        ({"image_url": "https://f/1", "result": {"data": [{"url": "https://f/1"}, {"url": "https://f/2"}]}}, 2),
+        (
+            {
+                "image_url": "https://f/1",
+                "result": {"data": [{"url": "https://f/1"}, {"url": "https://f/2"}]},
+            },
+            2,
+        ),
         ({"image_url": "https://f/1"}, 1),
         ({"output": "https://f/1"}, 1),
         ({"data": {"data": {"data": [{"base64": "aW1hZ2U="}]}}}, 1),
