@@ -10,6 +10,7 @@ from hashlib import blake2b
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.seen import SeenKeys
 from schemas.endpoints import DALLE_FIELDS
@@ -63,11 +64,14 @@ class _Params:
 class RowReader:
     """Turns records into rows, in manifest order. One reader reads one manifest once, from its start.
 
-    columns: role -> the manifest's own column name, for messages.
+    columns: role -> the manifest's own column name, for messages. keys: what tells the rows of the last batch apart (their
+    ids, or their content where they have none). repeated: keys that came more than once so far.
     """
 
     defaults: RequestDefaults
     columns: Mapping[str, str]
+    keys: npt.NDArray[np.uint64] = field(default_factory=lambda: np.empty(0, dtype=np.uint64))
+    repeated: set[int] = field(default_factory=set)
     _ids: SeenKeys = field(default_factory=SeenKeys)
     _contents: SeenKeys = field(default_factory=SeenKeys)
     _repeats: dict[int, int] = field(default_factory=dict)
@@ -141,14 +145,19 @@ class RowReader:
         named = range(count)
         if records.malformed or not all(ids):
             named = [i for i in range(count) if ids[i] and i not in records.malformed]  # type: ignore[assignment]
-        marks = self._ids.add(
-            np.fromiter((hash(ids[i]) for i in named), np.int64, len(named)).view(np.uint64)
-        )
+        hashes = np.fromiter((hash(ids[i]) for i in named), np.int64, len(named)).view(np.uint64)
+        marks = self._ids.add(hashes)
+        self.repeated.update(hashes[marks].tolist())
+        self.keys = np.zeros(count, dtype=np.uint64)
+        self.keys[np.asarray(named, dtype=np.int64)] = hashes
         repeated = frozenset(named[at] for at in np.flatnonzero(marks).tolist())
         derived = [i for i in range(count) if not ids[i]]
         if derived:
             digests = [_digest((prompts[i] or "", *_flat(fields[i]))) for i in derived]
-            seen = self._contents.add(_keys(digest[:8] for digest in digests))
+            contents = _keys(digest[:8] for digest in digests)
+            seen = self._contents.add(contents)
+            self.repeated.update(contents[seen].tolist())
+            self.keys[derived] = contents
             for i, digest, mark in zip(derived, digests, seen.tolist(), strict=True):
                 ids[i] = digest[:8].hex() + (f"-{self._occurrence(digest)}" if mark else "")
         return ids, repeated

@@ -70,8 +70,9 @@ async def run_job_async(
     async with AsyncExitStack() as stack:
         base_url = ready.endpoint.base_url
         place = stack.enter_context(opened(ready.out, job))
-        index = await asyncio.to_thread(ItemIndex, place.connection)
-        source = Source(ready.intake, index, selection, await asyncio.to_thread(open_tasks, place.connection))
+        index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
+        tasks = await asyncio.to_thread(open_tasks, place.connection)
+        source = Source(ready.intake, index, selection, tasks, place.done)
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
         return await _run(ready, place, source, base_url, observer, signals)

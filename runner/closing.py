@@ -6,6 +6,7 @@ import dataclasses
 import json
 import sqlite3
 import time
+from contextlib import suppress
 from functools import partial
 
 from jobs.summary import finished_code, next_command
@@ -41,6 +42,9 @@ def conclude(
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
     _record_end(place.connection, run, code, text)
     counts = known or table.write(place.folder, partial(record_now, place.connection))
+    if known is None:
+        with suppress(OSError, sqlite3.Error):
+            table.map_done(place.folder)
     if reason is None:
         code, text = finished_code(counts.by_status)
         _record_end(place.connection, run, code, text)

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from runner.job_text import job_toml
-from runner.store import layout, ledger, lock
+from runner.store import donemap, layout, ledger, lock
 from runner.store.adopt import adopt
+from runner.store.donemap import DoneMap
 from runner.store.durable import TEMPORARY, Folder
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
@@ -24,12 +25,16 @@ _BALLAST_BYTES = 32 * 2**20
 
 @dataclass(frozen=True, slots=True)
 class OpenFolder:
-    """A folder whose lock is held. settled: attempts of dead runs that were parked on opening."""
+    """A folder whose lock is held. settled: attempts of dead runs that were parked on opening.
+
+    done: rows of this job's manifest that need not be looked at; None where that is not known.
+    """
 
     out: Path
     folder: Folder
     connection: sqlite3.Connection
     settled: int
+    done: DoneMap | None = None
 
 
 @contextmanager
@@ -44,10 +49,12 @@ def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
         try:
             folder.clear_temporary()
             now_ms = int(time.time() * 1000)
-            adopt(out, connection, max_pixels=job.output.max_pixels, now_ms=now_ms)
-            settled = ledger.settle_dead(connection, now_ms=now_ms)
+            done = donemap.load(out, connection, job)
+            since = 0 if done is None else done.attempts
+            adopt(out, connection, max_pixels=job.output.max_pixels, now_ms=now_ms, since=since)
+            settled = ledger.settle_dead(connection, now_ms=now_ms, since=since)
             folder.save("job.toml", (job_toml(job).encode(),), replace=True)
-            yield OpenFolder(out, folder, connection, settled)
+            yield OpenFolder(out, folder, connection, settled, done)
         except sqlite3.DatabaseError as error:
             raise layout.unusable(out, error) from error
         finally:

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
 
 from jobs.rows import RecordColumns, RequestDefaults, RowReader
 from jobs.selection import FirstOfEach, sample
 from runner.manifest.records import Batch, Manifest
+from runner.store.donemap import DoneMap
 from schemas.endpoints import DEFAULT_MODEL, Profile
 from schemas.exit_codes import JobError
 from schemas.job import Job
@@ -19,11 +22,16 @@ from schemas.row import Row, RowProblem
 
 @dataclass(frozen=True, slots=True)
 class RowBatch:
-    """Consecutive rows that take part. `offsets`: their places in the manifest's batch."""
+    """Consecutive rows that take part. `offsets`: their places in the manifest's batch.
+
+    keys, repeated: what tells the rows apart, and which of it came more than once so far (see `RowReader`).
+    """
 
     rows: list[Row | RowProblem]
     batch: Batch
     offsets: Sequence[int]
+    keys: npt.NDArray[np.uint64]
+    repeated: set[int]
 
     def extras(self) -> pa.RecordBatch:
         """The manifest's other columns, a row each."""
@@ -52,8 +60,11 @@ class Intake:
     job: Job
     defaults: RequestDefaults
 
-    def batches(self) -> Iterator[RowBatch]:
-        """The rows that take part, in manifest order."""
+    def batches(self, done: DoneMap | None = None) -> Iterator[RowBatch]:
+        """The rows that take part, in manifest order. done: rows to pass over; only of a manifest that is read whole."""
+        if done is not None:
+            yield from self._undone(done)
+            return
         wanted = self.job.input
         chosen = None
         if wanted.sample is not None:
@@ -71,9 +82,20 @@ class Intake:
                 yield batch
             elif kept:
                 rows = [batch.rows[i] for i in kept]
-                yield RowBatch(rows, batch.batch, [batch.offsets[i] for i in kept])
+                offsets = [batch.offsets[i] for i in kept]
+                yield RowBatch(rows, batch.batch, offsets, batch.keys[kept], batch.repeated)
             if left == 0:
                 return
+
+    def _undone(self, done: DoneMap) -> Iterator[RowBatch]:
+        reader = RowReader(self.defaults, self.manifest.columns)
+        position = 0
+        for batch in self.manifest.batches():
+            offsets = done.left(position, len(batch))
+            if offsets:
+                rows = reader.read(_columns(batch, offsets, position))
+                yield RowBatch(rows, batch, offsets, reader.keys, reader.repeated)
+            position += len(batch)
 
     def _all(self) -> Iterator[RowBatch]:
         reader = RowReader(self.defaults, self.manifest.columns)
@@ -83,7 +105,8 @@ class Intake:
             offsets: Sequence[int] = range(len(batch))
             if distinct is not None:
                 offsets = distinct.kept(self._distinct_values(batch))
-            yield RowBatch(reader.read(_columns(batch, offsets, position)), batch, offsets)
+            rows = reader.read(_columns(batch, offsets, position))
+            yield RowBatch(rows, batch, offsets, reader.keys, reader.repeated)
             position += len(batch)
 
     def _distinct_values(self, batch: Batch) -> Sequence[str | None]:

@@ -9,8 +9,9 @@ from dataclasses import dataclass, field
 from jobs.cost import Estimate, estimate
 from jobs.windows import WindowLog, margin_s
 from runner.prepared import Prepared
-from runner.store import layout, ledger, views
+from runner.store import donemap, layout, ledger, views
 from runner.store.attempts import ABSENT
+from runner.store.donemap import DoneMap
 from schemas.exit_codes import JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -75,8 +76,10 @@ class _Work:
 def plan(ready: Prepared) -> Plan:
     """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
     work = _Work(paced=Paced(_told(ready.job)))
-    with _known(ready) as (index, work.past):
-        for batch in ready.intake.batches():
+    with _known(ready) as (index, work.past, done):
+        if done is not None:
+            work.rows = work.done = done.rows
+        for batch in ready.intake.batches(done):
             items = index.items(batch.rows) if index is not None else [ABSENT] * len(batch.rows)
             statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(batch.rows)
             for row, status in zip(batch.rows, statuses, strict=True):
@@ -85,15 +88,16 @@ def plan(ready: Prepared) -> Plan:
 
 
 @contextmanager
-def _known(ready: Prepared) -> Iterator[tuple[views.ItemIndex | None, views.Past | None]]:
+def _known(ready: Prepared) -> Iterator[tuple[views.ItemIndex | None, views.Past | None, DoneMap | None]]:
     if not (ready.out / layout.LEDGER_NAME).exists():
-        yield None, None
+        yield None, None, None
         return
     with ledger.reading(ready.out) as connection:
         if layout.was_simulated(connection) != ready.job.simulate:
             made = "real" if ready.job.simulate else "simulated"
             raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
-        yield views.ItemIndex(connection), views.past(connection)
+        done = donemap.load(ready.out, connection, ready.job)
+        yield views.ItemIndex(connection, done), views.past(connection), done
 
 
 def _add(work: _Work, row: Row | RowProblem, status: RowStatus, ready: Prepared) -> None:

@@ -12,6 +12,7 @@ from jobs.retry import History
 from jobs.selection import UNSETTLED, Selection
 from runner.intake import Intake, RowBatch
 from runner.store.attempts import ABSENT
+from runner.store.donemap import DoneMap
 from runner.store.tasks import OpenTask
 from runner.store.views import Gap, ItemIndex
 from schemas.failures import FailureKind, RowStatus
@@ -52,6 +53,7 @@ class Tally:
 class Source:
     """Tasks of earlier runs, then rows of the manifest that are selected; reads ahead by one batch in a thread.
 
+    done: rows to pass over; index must know of it too.
     tasks: polled whatever the selection, unless it names `task_timeout`: then their rows are sent anew.
     """
 
@@ -61,16 +63,17 @@ class Source:
         index: ItemIndex,
         selection: Selection = UNSETTLED,
         tasks: Sequence[OpenTask] = (),
+        done: DoneMap | None = None,
     ) -> None:
         self._selection = selection
         again = FailureKind.TASK_TIMEOUT in selection.kinds
         waiting = [] if again else [Work(task.row, task.item, FIRST, task.indexes, task) for task in tasks]
         self._polled = {work.item for work in waiting}
-        self._batches: Iterator[RowBatch] = intake.batches()
+        self._batches: Iterator[RowBatch] = intake.batches(done)
         self._index = index
         self._ready: Iterator[Work] = iter(waiting)
         self._next: asyncio.Task[tuple[list[Work], Tally] | None] | None = None
-        self.tally = Tally()
+        self.tally = Tally() if done is None else Tally(done.rows, done.images, done.images)
         self.warnings: dict[str, None] = {}
 
     async def next(self) -> Work | None:

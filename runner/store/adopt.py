@@ -27,14 +27,17 @@ RECOVERED = "recovered"
 _DEAD = (
     "SELECT attempt, row_id, prompt, body, n, indexes, reserved_usd "
     "FROM attempts JOIN items USING (item) JOIN params USING (params) "
-    "WHERE attempt NOT IN (SELECT attempt FROM outcomes)"
+    "WHERE attempt >= ? AND attempt NOT IN (SELECT attempt FROM outcomes)"
 )
 
 
-def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms: int) -> int:
-    """Record the dead attempts all of whose images stand on disk; their number. Nobody else may be running."""
+def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms: int, since: int = 0) -> int:
+    """Record the dead attempts all of whose images stand on disk; their number. Nobody else may be running.
+
+    since: the first attempt that may be dead.
+    """
     adopted = 0
-    for attempt, row_id, prompt, body, n, indexes, reserved in connection.execute(_DEAD).fetchall():
+    for attempt, row_id, prompt, body, n, indexes, reserved in connection.execute(_DEAD, (since,)).fetchall():
         request = ImageRequest(prompt, tuple(json.loads(body).items()))
         asked = range(n) if indexes is None else json.loads(indexes)
         images = tuple(_on_disk(out, attempt, row_id, asked, request, max_pixels))

@@ -106,20 +106,22 @@ def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
     return int(connection.execute(f"SELECT coalesce(max({column}) + 1, 0) FROM {table}").fetchone()[0])
 
 
-def settle_dead(connection: sqlite3.Connection, *, now_ms: int) -> int:
+def settle_dead(connection: sqlite3.Connection, *, now_ms: int, since: int = 0) -> int:
     """Park every attempt that a dead run left without an outcome, but for tasks, which are polled; the number of them.
 
-    Nobody else may be running.
+    Nobody else may be running. since: the first attempt that may be dead.
     """
     cursor = connection.execute(
         "INSERT INTO outcomes (attempt, finished_ms, status, kind, message, maybe_billed) "
-        "SELECT attempt, ?, ?, ?, ?, 1 FROM attempts WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
+        "SELECT attempt, ?, ?, ?, ?, 1 FROM attempts WHERE attempt >= ? "
+        "AND attempt NOT IN (SELECT attempt FROM outcomes) "
         "AND attempt NOT IN (SELECT attempt FROM tasks)",
         (
             now_ms,
             RowStatus.PARKED.value,
             FailureKind.DISCONNECTED.value,
             "imagemill ended before an answer was kept; the service may have made and charged the image",
+            since,
         ),
     )
     return cursor.rowcount

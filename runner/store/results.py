@@ -18,6 +18,7 @@ from jobs.state import AttemptRecord, fold
 from runner.intake import Intake, RowBatch
 from runner.store import records
 from runner.store.attempts import AttemptReader
+from runner.store.donemap import MapBuilder
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
 from runner.store.plainrows import PlainRows
@@ -64,6 +65,8 @@ class ResultsTable:
     intake: Intake
     connection: sqlite3.Connection
     live_run: int | None = None
+    _builder: MapBuilder | None = None
+    _repeated: set[int] = field(default_factory=set)
 
     def write(self, folder: Folder, record: Callable[[Sequence[Statement]], None]) -> Counts:
         """Write and replace `results.parquet`; what it holds. Raises OSError when the disk refuses.
@@ -94,6 +97,10 @@ class ResultsTable:
             part.count_into(counts)
         return counts
 
+    def map_done(self, folder: Folder) -> bool:
+        """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError."""
+        return self._builder is not None and self._builder.save(folder, self.connection, self._repeated)
+
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in self._parts():
             part.count_into(counts)
@@ -106,7 +113,17 @@ class ResultsTable:
                 columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
             yield pa.Table.from_arrays(columns, schema=schema)
 
+    def _note(self, batch: RowBatch, items: Sequence[int], offsets: npt.NDArray[np.int64]) -> None:
+        """Remember the plain rows: nearly all that are done. Another run reads the others again."""
+        self._repeated = batch.repeated
+        if len(offsets) and self._builder is not None:
+            places = offsets.tolist()
+            positions = [batch.rows[i].position for i in places]
+            self._builder.add(positions, [items[i] for i in places], batch.keys[offsets], [1] * len(places))
+
     def _parts(self) -> Iterator[_Part]:
+        self._builder = MapBuilder(self.intake.job)
+        self._repeated = set()
         index = ItemIndex(self.connection)
         reader = AttemptReader(self.connection, self.live_run)
         facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
@@ -114,6 +131,7 @@ class ResultsTable:
         for batch in self.intake.batches():
             items = index.items(batch.rows)
             offsets, table = plain.table(batch.rows, items)
+            self._note(batch, items, offsets)
             told = set(offsets.tolist())
             others = [i for i in range(len(items)) if i not in told] if len(told) < len(items) else []
             attempts = reader.of([items[i] for i in others]) if others else {}

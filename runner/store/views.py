@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 import sqlite3
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.state import fold
 from runner.store.attempts import ABSENT, AttemptReader
+from runner.store.donemap import DoneMap
 from runner.store.tasks import waiting_items
 from schemas.failures import FailureKind, RowStatus
 from schemas.row import Row, RowProblem
@@ -19,6 +22,8 @@ _CODES = {RowStatus.PENDING: 0, RowStatus.SUCCEEDED: 1, RowStatus.FAILED: 2, Row
 _STATUSES = {code: status for status, code in _CODES.items()}
 _KINDS = tuple(FailureKind)
 _FETCH = 20_000
+_RECENT = 1_000_000
+"""More requests than this do not go out in one window."""
 _NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
 """Kinds of attempts that ended before their request's first byte left."""
 
@@ -39,17 +44,20 @@ class ItemIndex:
     gaps: item number -> what a partly successful row lacks. polled: items whose newest request is a task not yet ended.
     """
 
-    def __init__(self, connection: sqlite3.Connection) -> None:
+    def __init__(self, connection: sqlite3.Connection, done: DoneMap | None = None) -> None:
+        """done: rows that nobody will ask for; they are not read."""
         count = connection.execute("SELECT coalesce(max(item) + 1, 0) FROM items").fetchone()[0]
-        self._status, self._kind = _states(connection, count)
+        left = None if done is None else _without(done.items, count)
+        self._status, self._kind = _states(connection, count, left)
         self.polled = waiting_items(connection)
         self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
         self.gaps = _gaps(connection)
-        prints = b"".join(row[0] for row in connection.execute("SELECT fingerprint FROM items ORDER BY item"))
+        prints = b"".join(row[0] for row in _rows(connection, _PRINTS, left))
         halves = np.frombuffer(prints, dtype="<u8").reshape(-1, 2)
-        self._items: npt.NDArray[np.int64] = np.argsort(halves[:, 0], kind="stable")
-        self._first = halves[self._items, 0]
-        self._second = halves[self._items, 1]
+        order: npt.NDArray[np.int64] = np.argsort(halves[:, 0], kind="stable")
+        self._items = order if left is None else left[order]
+        self._first = halves[order, 0]
+        self._second = halves[order, 1]
 
     def __len__(self) -> int:
         return len(self._items)
@@ -83,21 +91,42 @@ class ItemIndex:
         return _KINDS[code - 1] if code else None
 
 
+_PRINTS = "SELECT fingerprint FROM items {} ORDER BY item"
+_STORIES = "SELECT item, status, kind FROM attempts LEFT JOIN outcomes USING (attempt) {} ORDER BY attempt"
+
+
+def _without(done: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.int64]:
+    """The items below `count` that are not done."""
+    known = done[:count]
+    return np.concatenate((np.flatnonzero(~known), np.arange(len(known), count)))
+
+
+def _rows(connection: sqlite3.Connection, sql: str, items: npt.NDArray[np.int64] | None) -> Iterator[Any]:
+    """What the query finds, of all items or of these, some at a time."""
+    if items is None:
+        yield from connection.execute(sql.format(""))
+        return
+    for start in range(0, len(items), _FETCH):
+        wanted = json.dumps(items[start : start + _FETCH].tolist())
+        yield from connection.execute(sql.format("WHERE item IN (SELECT value FROM json_each(?))"), (wanted,))
+
+
 def _states(
-    connection: sqlite3.Connection, count: int
+    connection: sqlite3.Connection, count: int, left: npt.NDArray[np.int64] | None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Status and failure codes by item: a success stays, otherwise the newest outcome counts; none at all means parked."""
-    status = np.full(count, _CODES[RowStatus.PENDING], dtype=np.uint8)
+    """Status and failure codes by item: a success stays, otherwise the newest outcome counts; none at all means parked.
+
+    left: the items to look at; the others have succeeded.
+    """
+    succeeded, pending = _CODES[RowStatus.SUCCEEDED], _CODES[RowStatus.PENDING]
+    status = np.full(count, pending if left is None else succeeded, dtype=np.uint8)
     kinds = np.zeros(count, dtype=np.uint8)
-    succeeded = _CODES[RowStatus.SUCCEEDED]
-    cursor = connection.execute(
-        "SELECT item, status, kind FROM attempts LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
-    )
-    while chunk := cursor.fetchmany(_FETCH):
-        for item, name, kind in chunk:
-            if status[item] != succeeded:
-                status[item] = _CODES[RowStatus(name)] if name else _CODES[RowStatus.PARKED]
-                kinds[item] = _KINDS.index(FailureKind(kind)) + 1 if kind else 0
+    if left is not None:
+        status[left] = pending
+    for item, name, kind in _rows(connection, _STORIES, left):
+        if status[item] != succeeded:
+            status[item] = _CODES[RowStatus(name)] if name else _CODES[RowStatus.PARKED]
+            kinds[item] = _KINDS.index(FailureKind(kind)) + 1 if kind else 0
     return status, kinds
 
 
@@ -106,8 +135,8 @@ def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
     items = [
         row[0]
         for row in connection.execute(
-            "SELECT DISTINCT item FROM attempts JOIN outcomes USING (attempt) "
-            "WHERE status = 'succeeded' AND attempt IN (SELECT attempt FROM missing)"
+            "SELECT DISTINCT item FROM (SELECT DISTINCT attempt FROM missing) JOIN attempts USING (attempt) "
+            "JOIN outcomes USING (attempt) WHERE status = 'succeeded'"
         )
     ]
     reader, gaps = AttemptReader(connection), {}
@@ -160,7 +189,9 @@ def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) ->
     A clock that was set back makes them look newer than they are, never older than the window.
     """
     sent = connection.execute(
-        "SELECT sent_ms, n FROM attempts WHERE sent_ms > ? ORDER BY attempt", ((now - window_s) * 1000,)
+        "SELECT sent_ms, n FROM attempts WHERE attempt > (SELECT max(attempt) FROM attempts) - ? AND sent_ms > ? "
+        "ORDER BY attempt",
+        (_RECENT, (now - window_s) * 1000),
     )
     return [(max(0.0, now - sent_ms / 1000), n) for sent_ms, n in sent]
 

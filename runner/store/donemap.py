@@ -1,0 +1,191 @@
+"""Which rows of an unchanged manifest are done: a map that spares the next run reading them one by one.
+
+`OUT/.done` is derived and disposable. It says, by manifest position, which rows have all their images, and, by item
+number, which of the ledger's rows these are. That never changes back: rows of the ledger are only added, and a success
+stays one. It is believed only for the very bytes of the manifest it was made from, read with the same columns, and for
+the very ledger, which may have grown since. A row whose id or content comes more than once is never in it, because what
+such a row is called hangs on the rows before it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import secrets
+import sqlite3
+from collections.abc import Iterable
+from contextlib import suppress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from runner.store.attempts import ABSENT
+from runner.store.durable import Folder
+from runner.store.layout import read_meta
+from schemas.job import InputTable, Job
+
+MAP_NAME = ".done"
+LEAST_ROWS = 20_000
+"""Fewer done rows are not worth a map."""
+_VERSION = 1
+_CHUNK_BYTES = 2**22
+
+Bits = npt.NDArray[np.bool_]
+
+
+@dataclass(frozen=True, slots=True)
+class DoneMap:
+    """rows, images: how much is done. positions, items: True where done. attempts: all below this number are settled."""
+
+    rows: int
+    images: int
+    positions: Bits
+    items: Bits
+    attempts: int
+
+    def left(self, start: int, count: int) -> list[int]:
+        """Offsets of the rows that are not done, among `count` from this manifest position on."""
+        known = self.positions[start : start + count]
+        if not known.any():
+            return list(range(count))
+        offsets: list[int] = np.flatnonzero(~known).tolist()
+        return offsets + list(range(len(known), count))
+
+
+@dataclass
+class MapBuilder:
+    """Fed with what a pass over all rows of the job's manifest finds, batch by batch; made before the pass begins."""
+
+    job: Job
+    _positions: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _items: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+    _images: list[npt.NDArray[np.int64]] = field(default_factory=list)
+
+    def __post_init__(self) -> None:
+        self._stamp = _stamp(self.job)
+
+    def add(
+        self,
+        positions: Iterable[int],
+        items: Iterable[int],
+        keys: npt.NDArray[np.uint64],
+        images: Iterable[int],
+    ) -> None:
+        """Rows that are done: manifest positions, item numbers, what tells them apart, and how many images each has."""
+        self._positions.append(np.fromiter(positions, np.int64))
+        self._items.append(np.fromiter(items, np.int64))
+        self._keys.append(keys)
+        self._images.append(np.fromiter(images, np.int64))
+
+    def save(self, folder: Folder, connection: sqlite3.Connection, repeated: set[int]) -> bool:
+        """Write the map, if it is worth it and the manifest can be told by its bytes. Raises OSError.
+
+        repeated: keys that came more than once.
+        """
+        positions, items = _joined(self._positions), _joined(self._items)
+        if len(positions) < LEAST_ROWS or not _mappable(self.job):
+            return False
+        if repeated:
+            unique = ~np.isin(np.concatenate(self._keys), np.fromiter(repeated, np.uint64, len(repeated)))
+            positions, items = positions[unique], items[unique]
+            images = int(_joined(self._images)[unique].sum())
+        else:
+            images = int(_joined(self._images).sum())
+        if not len(positions) or (items == ABSENT).any():
+            return False
+        settled = connection.execute(
+            "SELECT coalesce(min(attempt), (SELECT coalesce(max(attempt) + 1, 0) FROM attempts)) FROM attempts "
+            "WHERE attempt NOT IN (SELECT attempt FROM outcomes)"
+        ).fetchone()[0]
+        identity = _identity(self.job, connection)
+        if self._stamp is None or self._stamp != _stamp(self.job):
+            return False
+        header = identity | {"rows": len(positions), "images": images, "attempts": settled}
+        parts = [np.packbits(_bits(positions)).tobytes(), np.packbits(_bits(items)).tobytes()]
+        header["sizes"] = [len(part) for part in parts]
+        header["digest"] = hashlib.sha256(b"".join(parts)).hexdigest()
+        folder.save(MAP_NAME, (json.dumps(header).encode() + b"\n", *parts), replace=True)
+        return True
+
+
+def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
+    """The folder's map; None where there is none, or it is not of this manifest and this ledger."""
+    if not _mappable(job):
+        return None
+    try:
+        head, _, rest = (out / MAP_NAME).read_bytes().partition(b"\n")
+        header: dict[str, Any] = json.loads(head)
+        sizes = header["sizes"]
+        if header["digest"] != hashlib.sha256(rest).hexdigest() or sum(sizes) != len(rest):
+            return None
+        reached = connection.execute("SELECT coalesce(max(attempt) + 1, 0) FROM attempts").fetchone()[0]
+        if reached < header["attempts"] or any(
+            header[name] != value for name, value in _identity(job, connection).items()
+        ):
+            return None
+        positions, items = (
+            np.unpackbits(np.frombuffer(part, dtype=np.uint8)).astype(np.bool_)
+            for part in (rest[: sizes[0]], rest[sizes[0] :])
+        )
+        return DoneMap(header["rows"], header["images"], positions, items, header["attempts"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
+
+
+def _stamp(job: Job) -> tuple[int, int, int] | None:
+    """What changes when the manifest is written to; None where it is no file of this machine."""
+    try:
+        stat = Path(job.manifest or "").stat()
+    except OSError:
+        return None
+    return stat.st_mtime_ns, stat.st_size, stat.st_ino
+
+
+def _mappable(job: Job) -> bool:
+    """Whether the manifest is one file of this machine, read whole."""
+    return (
+        job.manifest is not None
+        and job.input == InputTable(seed=job.input.seed)
+        and Path(job.manifest).is_file()
+    )
+
+
+def _identity(job: Job, connection: sqlite3.Connection) -> dict[str, Any]:
+    return {
+        "version": _VERSION,
+        "ledger": _ledger_id(connection),
+        "columns": [job.columns.prompt, job.columns.id],
+        "manifest": _digest(Path(str(job.manifest))),
+    }
+
+
+def _ledger_id(connection: sqlite3.Connection) -> str:
+    """What tells this ledger from others; given to it when it is first asked for."""
+    known = read_meta(connection, "id")
+    if known is None:
+        with suppress(sqlite3.OperationalError):  # a reader cannot give one, and then there is no map either
+            connection.execute("INSERT OR IGNORE INTO meta VALUES ('id', ?)", (secrets.token_hex(8),))
+        known = read_meta(connection, "id")
+    return known or ""
+
+
+def _digest(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_CHUNK_BYTES):
+            digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+
+
+def _bits(numbers: npt.NDArray[np.int64]) -> Bits:
+    bits = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
+    bits[numbers] = True
+    return bits

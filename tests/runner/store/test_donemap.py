@@ -1,0 +1,168 @@
+"""The map of what is done: what a run finds with it is what it finds without, and it is believed only where it belongs."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from runner.intake import Intake, request_defaults
+from runner.manifest.opening import open_manifest
+from runner.store import donemap
+from runner.store.ledger import record_now
+from runner.store.results import ResultsTable
+from runner.store.views import ItemIndex
+from runner.work import Source, Work
+from schemas.endpoints import PROFILES
+from schemas.failures import FailureKind, RowStatus
+from schemas.job import InputTable, Job
+from schemas.row import Row
+from tests.runner.store.ledgers import LedgerFolder, saved
+
+ROWS = 300
+
+
+@pytest.fixture(autouse=True)
+def _small(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A map is worth it for a few hundred rows."""
+    monkeypatch.setattr(donemap, "LEAST_ROWS", 10)
+
+
+@dataclass
+class Mapped:
+    """A manifest of which most rows are done, and its folder with a map. ids: none for a manifest without ids."""
+
+    place: LedgerFolder
+    manifest: Path
+    job: Job
+
+    def intake(self) -> Intake:
+        """The manifest, opened anew."""
+        return Intake(
+            open_manifest(str(self.manifest), prompt_col=None, id_col=None),
+            self.job,
+            request_defaults(self.job, PROFILES["dieyuyun"]),
+        )
+
+    def load(self, job: Job | None = None) -> donemap.DoneMap | None:
+        """The map, if it is believed."""
+        return donemap.load(self.place.root, self.place.connection, job or self.job)
+
+    def works(self, done: donemap.DoneMap | None) -> tuple[list[Work], tuple[int, ...]]:
+        """What a run would send, and what it would count."""
+        source = Source(self.intake(), ItemIndex(self.place.connection, done), done=done)
+        works = []
+        while (read := source._read()) is not None:
+            source._take(*read)
+            works += list(source._ready)
+        tally = source.tally
+        return works, (tally.rows, tally.images, tally.done, tally.failed, tally.parked, tally.invalid)
+
+
+def _write(path: Path, rows: list[dict[str, str]]) -> None:
+    with path.open("w", newline="") as file:
+        writer = csv.DictWriter(file, [*rows[0]])
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _done(place: LedgerFolder, manifest: Path, left: set[int]) -> Mapped:
+    job = Job(manifest=str(manifest), out=str(place.root))
+    mapped = Mapped(place, manifest, job)
+    for batch in mapped.intake().batches():
+        for row in batch.rows:
+            if isinstance(row, Row) and row.position not in left:
+                place.success(row, saved(name=f"x{row.position}"))
+            elif isinstance(row, Row) and row.position % 2:
+                place.failure(row, FailureKind.TIMEOUT, RowStatus.PARKED)
+    _map(mapped)
+    return mapped
+
+
+def _map(mapped: Mapped) -> bool:
+    table = ResultsTable(mapped.intake(), mapped.place.connection)
+    table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
+    return table.map_done(mapped.place.folder)
+
+
+@pytest.fixture(params=["ids", "no ids", "repeats"])
+def mapped(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mapped]:
+    """Most rows done, some left, some parked; also with prompts that come more than once."""
+    rows = [{"id": f"r{i}", "prompt": f"picture {i}"} for i in range(ROWS)]
+    if request.param != "ids":
+        rows = [{"prompt": row["prompt"]} for row in rows]
+    if request.param == "repeats":
+        for i in range(0, ROWS, 7):
+            rows[i]["prompt"] = f"picture {i % 21}"
+    _write(tmp_path / "m.csv", rows)
+    with LedgerFolder(tmp_path / "out") as place:
+        yield _done(place, tmp_path / "m.csv", {5, 7, 42, 98, 105, 250, 299})
+
+
+def test_a_run_with_the_map_finds_what_one_without_it_finds(mapped: Mapped) -> None:
+    done = mapped.load()
+    assert done is not None
+    assert done.rows > ROWS // 2
+    with_map, without = mapped.works(done), mapped.works(None)
+    assert with_map == without
+    assert len(with_map[0]) == 3
+
+
+def test_it_is_believed_for_these_bytes_of_the_manifest_only(mapped: Mapped) -> None:
+    data = mapped.manifest.read_bytes()
+    mapped.manifest.write_bytes(data.replace(b"picture 8", b"picture X", 1))
+    assert mapped.load() is None
+    mapped.manifest.write_bytes(data)
+    assert mapped.load() is not None
+    mapped.manifest.unlink()
+    assert mapped.load() is None
+
+
+def test_it_is_not_used_where_rows_are_chosen_or_columns_read_otherwise(mapped: Mapped) -> None:
+    for table in (InputTable(limit=5), InputTable(sample=5), InputTable(distinct="prompt")):
+        assert mapped.load(mapped.job.model_copy(update={"input": table})) is None
+    columns = mapped.job.columns.model_copy(update={"prompt": "prompt"})
+    assert mapped.load(mapped.job.model_copy(update={"columns": columns})) is None
+
+
+def test_it_is_not_believed_of_another_or_an_older_ledger(mapped: Mapped, tmp_path: Path) -> None:
+    with LedgerFolder(tmp_path / "other") as other:
+        (tmp_path / "other" / donemap.MAP_NAME).write_bytes(
+            (mapped.place.root / donemap.MAP_NAME).read_bytes()
+        )
+        assert donemap.load(other.root, other.connection, mapped.job) is None
+    mapped.place.connection.execute("DELETE FROM attempts WHERE attempt > 20")
+    assert mapped.load() is None
+
+
+@pytest.mark.parametrize("size", [0, 10, 200, -1])
+def test_a_torn_map_is_no_map(mapped: Mapped, size: int) -> None:
+    path = mapped.place.root / donemap.MAP_NAME
+    path.write_bytes(path.read_bytes()[:size])
+    assert mapped.load() is None
+
+
+def test_a_changed_bit_is_no_map(mapped: Mapped) -> None:
+    path = mapped.place.root / donemap.MAP_NAME
+    data = bytearray(path.read_bytes())
+    data[-3] ^= 4
+    path.write_bytes(data)
+    assert mapped.load() is None
+
+
+def test_what_was_done_since_the_map_was_made_is_known_from_the_ledger(mapped: Mapped) -> None:
+    done = mapped.load()
+    works, _ = mapped.works(done)
+    mapped.place.success(works[0].row, saved(name="late"))
+    assert mapped.works(mapped.load()) == mapped.works(None)
+    assert len(mapped.works(mapped.load())[0]) == len(works) - 1
+
+
+def test_a_manifest_that_changes_while_the_results_are_written_gets_no_map(mapped: Mapped) -> None:
+    table = ResultsTable(mapped.intake(), mapped.place.connection)
+    table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
+    mapped.manifest.write_text(mapped.manifest.read_text() + "\n")
+    assert not table.map_done(mapped.place.folder)
