@@ -29,9 +29,9 @@ BUGS = (
     Bug(
         "outcome recorded before the image is saved",
         "runner/store/images.py",
-        "        name = self._publish(image_name(attempt, index, row_id, looked.format), data)\n",
+        "        name = keep(self.folder, image_name(attempt, index, row_id, looked.format), lambda: pieces)\n",
         "        name = image_name(attempt, index, row_id, looked.format)\n"
-        "        __import__('threading').Timer(0.05, self._publish, (name, data)).start()\n",
+        "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: pieces)).start()\n",
         (_ORDER, _ENGINE),
     ),
     Bug(
@@ -69,9 +69,9 @@ BUGS = (
     ),
     Bug(
         "truncated PNG accepted",
-        "runner/store/images.py",
-        '        raise NotAnImage("the PNG has no end")\n',
-        "        return ()\n",
+        "runner/store/pngs.py",
+        '            raise BrokenPng("it has no end")\n',
+        "            return False\n",
         (_IMAGES,),
     ),
     Bug(
