@@ -15,7 +15,7 @@ from runner.attempt import AttemptLine
 from runner.counters import Numbers
 from runner.ending import Ending
 from runner.engine import Engine
-from runner.folder import Ballast, Headroom, OpenFolder
+from runner.folder import Ballast, Headroom, OpenFolder, earlier_totals
 from runner.guard import Guard
 from runner.landing import Landing
 from runner.money import Budget
@@ -38,13 +38,12 @@ async def assembled(
 ) -> AsyncIterator[tuple[Engine, ledger.Writer]]:
     """The engine of one run and its ledger's writer, connections and threads open for as long as the block runs."""
     job = ready.job
-    totals = views.totals(place.connection)
+    sums = earlier_totals(place)
     numbers = Numbers(
         run,
         ledger.next_number(place.connection, "attempts", "attempt"),
         ledger.next_number(place.connection, "items", "item"),
     )
-    resent = views.ambiguous_resends(place.connection)
     transport = Transport(
         base_url,
         key_header(job.endpoint, ready.endpoint.profile, ready.key),
@@ -78,11 +77,11 @@ async def assembled(
                 EngineParts(
                     source=source,
                     line=line,
-                    budget=Budget(job.budget, totals.spent_usd, totals.requests),
+                    budget=Budget(job.budget, sums.spent_usd, sums.requests),
                     ending=ending,
-                    verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - resent)),
+                    verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - sums.resent)),
                     headroom=headroom,
-                    cost_usd=totals.cost_usd,
+                    cost_usd=sums.cost_usd,
                 ),
                 numbers,
                 concurrency=job.limits.concurrency,

@@ -14,10 +14,10 @@ from runner.ending import Reason
 from runner.folder import OpenFolder
 from runner.intake import Intake
 from runner.prepared import Prepared
-from runner.store import views
 from runner.store.durable import Folder
 from runner.store.ledger import record_now
 from runner.store.results import Counts, ResultsTable
+from runner.store.totals import totals
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -72,7 +72,7 @@ def summarize(
     duration_s: float,
 ) -> Summary:
     """A summary of the folder as the ledger and the table's counts tell it."""
-    totals = views.totals(connection)
+    sums = totals(connection)
     order = [status.value for status in RowStatus]
     return Summary(
         run_id=run_id,
@@ -81,10 +81,10 @@ def summarize(
         images=counts.images,
         by_status={name: counts.by_status[name] for name in order if counts.by_status[name]},
         by_error=dict(counts.by_error.most_common()),
-        requests_sent=totals.sent,
-        images_saved=totals.images,
-        maybe_billed=totals.maybe_billed,
-        cost_usd=None if totals.cost_usd is None else round(totals.cost_usd, 6),
+        requests_sent=sums.sent,
+        images_saved=sums.images,
+        maybe_billed=sums.maybe_billed,
+        cost_usd=None if sums.cost_usd is None else round(sums.cost_usd, 6),
         duration_s=round(duration_s, 3),
         exit_code=int(code),
         exit_reason=text,

@@ -15,36 +15,42 @@ import secrets
 import sqlite3
 from collections.abc import Iterable
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
-from runner.store.attempts import ABSENT
 from runner.store.durable import Folder
 from runner.store.layout import read_meta
+from runner.store.totals import Totals, totals
 from schemas.job import InputTable, Job
 
 MAP_NAME = ".done"
 LEAST_ROWS = 20_000
 """Fewer done rows are not worth a map."""
-_VERSION = 1
+_VERSION = 2
 _CHUNK_BYTES = 2**22
 
 Bits = npt.NDArray[np.bool_]
+Numbers = npt.NDArray[np.uint32]
+"""Four thousand million rows are enough."""
 
 
 @dataclass(frozen=True, slots=True)
 class DoneMap:
-    """rows, images: how much is done. positions, items: True where done. attempts: all below this number are settled."""
+    """rows, images: how much is done. positions, items: True where done.
+
+    attempts: all below this number are settled, and `totals` sums them up.
+    """
 
     rows: int
     images: int
     positions: Bits
     items: Bits
     attempts: int
+    totals: Totals
 
     def left(self, start: int, count: int) -> list[int]:
         """Offsets of the rows that are not done, among `count` from this manifest position on."""
@@ -60,26 +66,18 @@ class MapBuilder:
     """Fed with what a pass over all rows of the job's manifest finds, batch by batch; made before the pass begins."""
 
     job: Job
-    _positions: list[npt.NDArray[np.int64]] = field(default_factory=list)
-    _items: list[npt.NDArray[np.int64]] = field(default_factory=list)
+    _positions: list[Numbers] = field(default_factory=list)
+    _items: list[Numbers] = field(default_factory=list)
     _keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
-    _images: list[npt.NDArray[np.int64]] = field(default_factory=list)
 
     def __post_init__(self) -> None:
         self._stamp = _stamp(self.job)
 
-    def add(
-        self,
-        positions: Iterable[int],
-        items: Iterable[int],
-        keys: npt.NDArray[np.uint64],
-        images: Iterable[int],
-    ) -> None:
-        """Rows that are done: manifest positions, item numbers, what tells them apart, and how many images each has."""
-        self._positions.append(np.fromiter(positions, np.int64))
-        self._items.append(np.fromiter(items, np.int64))
+    def add(self, positions: Iterable[int], items: Iterable[int], keys: npt.NDArray[np.uint64]) -> None:
+        """Rows of one image that are done: manifest positions, item numbers, and what tells them apart."""
+        self._positions.append(np.fromiter(positions, np.uint32))
+        self._items.append(np.fromiter(items, np.uint32))
         self._keys.append(keys)
-        self._images.append(np.fromiter(images, np.int64))
 
     def save(self, folder: Folder, connection: sqlite3.Connection, repeated: set[int]) -> bool:
         """Write the map, if it is worth it and the manifest can be told by its bytes. Raises OSError.
@@ -92,10 +90,7 @@ class MapBuilder:
         if repeated:
             unique = ~np.isin(np.concatenate(self._keys), np.fromiter(repeated, np.uint64, len(repeated)))
             positions, items = positions[unique], items[unique]
-            images = int(_joined(self._images)[unique].sum())
-        else:
-            images = int(_joined(self._images).sum())
-        if not len(positions) or (items == ABSENT).any():
+        if not len(positions):
             return False
         settled = connection.execute(
             "SELECT coalesce(min(attempt), (SELECT coalesce(max(attempt) + 1, 0) FROM attempts)) FROM attempts "
@@ -104,7 +99,8 @@ class MapBuilder:
         identity = _identity(self.job, connection)
         if self._stamp is None or self._stamp != _stamp(self.job):
             return False
-        header = identity | {"rows": len(positions), "images": images, "attempts": settled}
+        header = identity | {"rows": len(positions), "images": len(positions), "attempts": settled}
+        header["totals"] = asdict(totals(connection, until=settled))
         parts = [np.packbits(_bits(positions)).tobytes(), np.packbits(_bits(items)).tobytes()]
         header["sizes"] = [len(part) for part in parts]
         header["digest"] = hashlib.sha256(b"".join(parts)).hexdigest()
@@ -131,7 +127,9 @@ def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
             np.unpackbits(np.frombuffer(part, dtype=np.uint8)).astype(np.bool_)
             for part in (rest[: sizes[0]], rest[sizes[0] :])
         )
-        return DoneMap(header["rows"], header["images"], positions, items, header["attempts"])
+        return DoneMap(
+            header["rows"], header["images"], positions, items, header["attempts"], Totals(**header["totals"])
+        )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
@@ -181,11 +179,11 @@ def _digest(path: Path) -> str:
     return digest.hexdigest()
 
 
-def _joined(parts: list[npt.NDArray[np.int64]]) -> npt.NDArray[np.int64]:
-    return np.concatenate(parts) if parts else np.empty(0, dtype=np.int64)
+def _joined(parts: list[Numbers]) -> Numbers:
+    return np.concatenate(parts) if parts else np.empty(0, dtype=np.uint32)
 
 
-def _bits(numbers: npt.NDArray[np.int64]) -> Bits:
+def _bits(numbers: Numbers) -> Bits:
     bits = np.zeros(int(numbers.max()) + 1, dtype=np.bool_)
     bits[numbers] = True
     return bits

@@ -119,7 +119,7 @@ class ResultsTable:
         if len(offsets) and self._builder is not None:
             places = offsets.tolist()
             positions = [batch.rows[i].position for i in places]
-            self._builder.add(positions, [items[i] for i in places], batch.keys[offsets], [1] * len(places))
+            self._builder.add(positions, [items[i] for i in places], batch.keys[offsets])
 
     def _parts(self) -> Iterator[_Part]:
         self._builder = MapBuilder(self.intake.job)

@@ -13,7 +13,7 @@ from schemas.request import ImageRequest
 from schemas.row import Row
 
 _OPEN = (
-    "FROM tasks JOIN attempts USING (attempt) WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
+    "FROM tasks CROSS JOIN attempts USING (attempt) WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
     "AND attempt = (SELECT max(attempt) FROM attempts newer WHERE newer.item = attempts.item)"
 )
 
@@ -42,7 +42,7 @@ def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
     """Every task to go on polling, oldest first."""
     found = connection.execute(
         "SELECT attempt, item, fingerprint, row_id, prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url "
-        f"FROM items JOIN (SELECT attempts.*, task_id, poll_url {_OPEN}) USING (item) JOIN params USING (params) "
+        f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) CROSS JOIN items USING (item) JOIN params USING (params) "
         "ORDER BY attempt"
     )
     tasks = []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
@@ -24,8 +25,6 @@ _KINDS = tuple(FailureKind)
 _FETCH = 20_000
 _RECENT = 1_000_000
 """More requests than this do not go out in one window."""
-_NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
-"""Kinds of attempts that ended before their request's first byte left."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,8 +51,7 @@ class ItemIndex:
         self.polled = waiting_items(connection)
         self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
         self.gaps = _gaps(connection)
-        prints = b"".join(row[0] for row in _rows(connection, _PRINTS, left))
-        halves = np.frombuffer(prints, dtype="<u8").reshape(-1, 2)
+        halves = _halves(_rows(connection, _PRINTS, left))
         order: npt.NDArray[np.int64] = np.argsort(halves[:, 0], kind="stable")
         self._items = order if left is None else left[order]
         self._first = halves[order, 0]
@@ -111,6 +109,14 @@ def _rows(connection: sqlite3.Connection, sql: str, items: npt.NDArray[np.int64]
         yield from connection.execute(sql.format("WHERE item IN (SELECT value FROM json_each(?))"), (wanted,))
 
 
+def _halves(found: Iterator[Any]) -> npt.NDArray[np.uint64]:
+    """Fingerprints as two numbers each; never all of them as objects at once."""
+    parts = []
+    while chunk := b"".join(row[0] for row in itertools.islice(found, _FETCH)):
+        parts.append(np.frombuffer(chunk, dtype="<u8").reshape(-1, 2))
+    return np.concatenate(parts) if parts else np.empty((0, 2), dtype="<u8")
+
+
 def _states(
     connection: sqlite3.Connection, count: int, left: npt.NDArray[np.int64] | None
 ) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
@@ -147,40 +153,6 @@ def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
             if absent:
                 gaps[item] = Gap(states[absent[0]].status, states[absent[0]].kind, tuple(absent))
     return gaps
-
-
-@dataclass(frozen=True, slots=True)
-class Totals:
-    """Sums over the folder's whole life. spent_usd: cost of paid answers plus what maybe-billed attempts reserved.
-
-    requests: attempts. sent: those whose first byte left, or may have.
-    """
-
-    requests: int
-    sent: int
-    images: int
-    maybe_billed: int
-    cost_usd: float | None
-    spent_usd: float
-
-
-def totals(connection: sqlite3.Connection) -> Totals:
-    """Requests sent, images saved, money. Attempts without an outcome count as maybe billed only once settled."""
-    requests, unsent, maybe, cost, spent = connection.execute(
-        f"SELECT count(*), coalesce(sum(kind IN ({_NEVER_SENT})), 0), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
-        "coalesce(sum(CASE WHEN maybe_billed OR status IS NULL THEN max(coalesce(cost_usd, 0), coalesce(reserved_usd, 0)) "
-        "ELSE cost_usd END), 0) FROM attempts LEFT JOIN outcomes USING (attempt)"
-    ).fetchone()
-    images = connection.execute("SELECT count(*) FROM images").fetchone()[0]
-    return Totals(requests, requests - unsent, images, maybe, cost, spent)
-
-
-def ambiguous_resends(connection: sqlite3.Connection) -> int:
-    """How many ambiguous requests the folder was allowed to send again so far."""
-    row = connection.execute(
-        "SELECT count(*) FROM outcomes WHERE maybe_billed AND status = 'pending'"
-    ).fetchone()
-    return int(row[0])
 
 
 def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) -> list[tuple[float, int]]:

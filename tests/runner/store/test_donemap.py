@@ -9,11 +9,13 @@ from pathlib import Path
 
 import pytest
 
+from runner.folder import OpenFolder, earlier_totals
 from runner.intake import Intake, request_defaults
 from runner.manifest.opening import open_manifest
 from runner.store import donemap
 from runner.store.ledger import record_now
 from runner.store.results import ResultsTable
+from runner.store.totals import totals
 from runner.store.views import ItemIndex
 from runner.work import Source, Work
 from schemas.endpoints import PROFILES
@@ -136,6 +138,14 @@ def test_it_is_not_believed_of_another_or_an_older_ledger(mapped: Mapped, tmp_pa
         assert donemap.load(other.root, other.connection, mapped.job) is None
     mapped.place.connection.execute("DELETE FROM attempts WHERE attempt > 20")
     assert mapped.load() is None
+
+
+def test_earlier_sums_and_later_ones_make_the_whole(mapped: Mapped) -> None:
+    done = mapped.load()
+    assert done is not None
+    mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"), cost_usd=0.25)
+    place = OpenFolder(mapped.place.root, mapped.place.folder, mapped.place.connection, 0, done)
+    assert earlier_totals(place) == totals(mapped.place.connection)
 
 
 @pytest.mark.parametrize("size", [0, 10, 200, -1])

@@ -9,7 +9,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.store.views import ABSENT, AttemptReader, ItemIndex, ambiguous_resends, recent_sends, totals
+from runner.store.attempts import ABSENT, AttemptReader
+from runner.store.totals import totals
+from runner.store.views import ItemIndex, recent_sends
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
 from schemas.request import ImageRequest
@@ -223,7 +225,7 @@ def test_resends_of_ambiguous_requests_are_counted(place: LedgerFolder) -> None:
     place.failure(row(1), KIND.TIMEOUT, RowStatus.PARKED)
     place.failure(row(2), KIND.RATE_LIMITED, RowStatus.PENDING)
     place.failure(row(3), KIND.DISCONNECTED, RowStatus.PENDING)
-    assert ambiguous_resends(place.connection) == 2
+    assert totals(place.connection).resent == 2
 
 
 def test_requests_of_the_last_window_are_told_with_their_age(place: LedgerFolder) -> None:
