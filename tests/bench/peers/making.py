@@ -15,9 +15,12 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.naming import image_name
+from runner.intake import Intake
 from runner.job_files import load_job
 from runner.prepared import Prepared, prepare
 from runner.store import ledger
+from runner.store.donemap import MapBuilder
+from runner.store.durable import Folder
 from runner.store.layout import LEDGER_NAME
 from schemas.request import canonical_params
 from schemas.row import Row
@@ -88,7 +91,8 @@ def prepared(manifest: Path, out: Path) -> Prepared:
 
 
 def fill(made: Long) -> None:
-    """Write the ledger of a run in which the first rows succeeded, with the columns that `runner.store` writes."""
+    """Write the ledger of a run in which the first rows succeeded, with the columns that `runner.store` writes, and the
+    map of what is done that its end would have left."""
     made.out.mkdir(exist_ok=True)
     (made.out / LEDGER_NAME).unlink(missing_ok=True)
     connection = ledger.create_or_open(made.out, simulated=False)
@@ -96,22 +100,28 @@ def fill(made: Long) -> None:
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("INSERT INTO runs VALUES (0, 'bench', ?, 'bench', ?)", (now_ms, ENDPOINT))
     connection.execute("INSERT INTO run_ends VALUES (0, ?, 130, 'interrupted')", (now_ms,))
-    for chunk in _chunks(made, connection, now_ms):
+    intake = prepared(made.manifest, made.out).intake
+    builder = MapBuilder(intake.job)
+    for chunk in _chunks(made, intake, builder, connection, now_ms):
         connection.execute("BEGIN")
         for table, names in _COLUMNS.items():
             marks = ",".join("?" * len(names))
             statement = f"INSERT INTO {table} ({','.join(names)}) VALUES ({marks})"
             connection.executemany(statement, chunk[table])
         connection.execute("COMMIT")
+    builder.save(Folder(made.out), connection, set())
     connection.execute("PRAGMA wal_checkpoint(TRUNCATE)")
     connection.close()
 
 
-def _chunks(made: Long, connection: sqlite3.Connection, now_ms: int) -> Iterator[dict[str, list[Any]]]:
+def _chunks(
+    made: Long, intake: Intake, builder: MapBuilder, connection: sqlite3.Connection, now_ms: int
+) -> Iterator[dict[str, list[Any]]]:
     """The records of the rows that are done, batch by batch of the manifest."""
     attempt = 0
     known: dict[str, int] = {}
-    for batch in prepared(made.manifest, made.out).intake.batches():
+    for batch in intake.batches():
+        first = attempt
         chunk: dict[str, list[Any]] = {table: [] for table in _COLUMNS}
         digests = os.urandom(32 * len(batch.rows))
         for place, row in enumerate(batch.rows):
@@ -125,6 +135,7 @@ def _chunks(made: Long, connection: sqlite3.Connection, now_ms: int) -> Iterator
             digest = digests[32 * place : 32 * place + 32]
             chunk["images"].append((attempt, 0, name, "png", 720, 700, _PICTURE_BYTES, digest))
             attempt += 1
+        builder.add(range(first, attempt), range(first, attempt), batch.keys[: attempt - first])
         yield chunk
         if attempt >= made.done:
             return
