@@ -1,8 +1,7 @@
 """`python -m runner` is `imagemill`."""
 
-import sys
 
-from runner.cli.main import main
+from runner.cli.main import script
 
 if __name__ == "__main__":
-    sys.exit(main())
+    script()

@@ -61,6 +61,7 @@ class _Work:
     done: int = 0
     parked: int = 0
     failed: int = 0
+    polled: int = 0
     invalid: int = 0
     requests: int = 0
     images: int = 0
@@ -82,8 +83,13 @@ def plan(ready: Prepared) -> Plan:
         for batch in ready.intake.batches(done):
             items = index.items(batch.rows) if index is not None else [ABSENT] * len(batch.rows)
             statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(batch.rows)
-            for row, status in zip(batch.rows, statuses, strict=True):
-                _add(work, row, status, ready)
+            polled = index.polled if index is not None else frozenset()
+            for row, item, status in zip(batch.rows, items, statuses, strict=True):
+                if item in polled:
+                    work.rows += 1
+                    work.polled += 1
+                else:
+                    _add(work, row, status, ready)
     return _plan(work, ready)
 
 
@@ -207,6 +213,10 @@ def _typical_s(job: Job) -> float:
 
 def _warnings(work: _Work, ready: Prepared) -> list[str]:
     warnings = [f"{text} ({times:,} rows)" for text, times in work.warnings.items()]
+    if work.polled:
+        warnings.append(
+            f"{work.polled:,} rows are tasks that the service has not ended: run asks for them and sends nothing again"
+        )
     if work.failed:
         warnings.append(f"{work.failed:,} rows failed for good earlier and are not sent again by run")
     if work.invalid:

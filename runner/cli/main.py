@@ -6,9 +6,10 @@ import errno
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
 from io import TextIOWrapper
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, NoReturn
 
 import click
 
@@ -157,3 +158,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
         _tell(outcome, given)
         return int(outcome.exit_code)
     return int(outcome)
+
+
+def script() -> NoReturn:
+    """The console script: as `main`, and ends the process at once with that exit code.
+
+    Libraries' threads that are still about when an interpreter is taken apart can end it by a signal instead.
+    """
+    code = main()
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read it is gone
+            stream.flush()
+    os._exit(code)
