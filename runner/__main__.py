@@ -1,6 +1,5 @@
 """`python -m runner` is `imagemill`."""
 
-
 from runner.cli.main import script
 
 if __name__ == "__main__":

@@ -123,6 +123,7 @@ def _helpers(
     def table() -> None:
         connection = ledger.open_reader(place.out)
         try:
+            connection.execute("BEGIN")  # one view of the ledger, which grows meanwhile
             ResultsTable(ready.intake, connection, live_run=run).write(
                 place.folder, writer.record_from_thread
             )

@@ -6,6 +6,7 @@ import itertools
 import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -27,6 +28,19 @@ _RECENT = 1_000_000
 """More requests than this do not go out in one window."""
 
 
+@contextmanager
+def one_view(connection: sqlite3.Connection) -> Iterator[None]:
+    """All that is read in the block is of one moment, though a run may be adding to the ledger."""
+    if connection.in_transaction:
+        yield
+        return
+    connection.execute("BEGIN")
+    try:
+        yield
+    finally:
+        connection.execute("COMMIT")
+
+
 @dataclass(frozen=True, slots=True)
 class Gap:
     """Images that a partly successful row lacks. status, kind: of the first of them. indexes: which they are."""
@@ -45,6 +59,10 @@ class ItemIndex:
 
     def __init__(self, connection: sqlite3.Connection, done: DoneMap | None = None) -> None:
         """done: rows that nobody will ask for; they are not read."""
+        with one_view(connection):
+            self._read(connection, done)
+
+    def _read(self, connection: sqlite3.Connection, done: DoneMap | None) -> None:
         count = connection.execute("SELECT coalesce(max(item) + 1, 0) FROM items").fetchone()[0]
         left = None if done is None else _without(done.items, count)
         self._status, self._kind = _states(connection, count, left)

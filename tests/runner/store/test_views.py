@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -10,13 +11,15 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.store.attempts import ABSENT, AttemptReader
+from runner.store.ledger import open_reader
 from runner.store.totals import totals
 from runner.store.views import ItemIndex, recent_sends
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
 from schemas.request import ImageRequest
 from schemas.row import Row, RowProblem
-from tests.runner.store.ledgers import ENDPOINT, LedgerFolder, saved
+from tests.runner.manifests import intake, prompts
+from tests.runner.store.ledgers import ENDPOINT, LedgerFolder, rows_of, saved
 
 KIND = FailureKind
 
@@ -235,3 +238,16 @@ def test_requests_of_the_last_window_are_told_with_their_age(place: LedgerFolder
     told = recent_sends(place.connection, 60.0, 62.0015)
     assert told == [(pytest.approx(59.9995), 3), (pytest.approx(59.9985), 4)]
     assert [age for age, _ in recent_sends(place.connection, 60.0, 1.0)] == [0.0] * 4
+
+
+def test_an_index_is_of_one_moment_though_the_ledger_grows_under_it(place: LedgerFolder) -> None:
+    rows = rows_of(intake(prompts(*"abcdefghijklmnop")))
+    place.success(rows[0], saved())
+    more = iter(rows[1:])
+    with closing(open_reader(place.root)) as reader:
+        reader.set_trace_callback(
+            lambda _sql: None if (row := next(more, None)) is None else place.success(row, saved())
+        )
+        index = ItemIndex(reader)
+        reader.set_trace_callback(None)
+        assert len(index) == len([item for item in index.items(rows) if item != ABSENT])
