@@ -44,12 +44,7 @@ async def assembled(
         ledger.next_number(place.connection, "attempts", "attempt"),
         ledger.next_number(place.connection, "items", "item"),
     )
-    transport = Transport(
-        base_url,
-        key_header(job.endpoint, ready.endpoint.profile, ready.key),
-        Guard(URL(base_url), job.endpoint.download_hosts),
-        Deadlines(job.endpoint.timeout),
-    )
+    transport = _transport(ready, base_url)
     headroom = Headroom(place.out)
     pacer = Pacer(job.limits, views.recent_sends(place.connection, job.limits.window_s, time.time()))
     policy = RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up)
@@ -87,3 +82,13 @@ async def assembled(
                 concurrency=job.limits.concurrency,
             )
             yield engine, writer
+
+
+def _transport(ready: Prepared, base_url: str) -> Transport:
+    endpoint = ready.job.endpoint
+    return Transport(
+        base_url,
+        key_header(endpoint, ready.endpoint.profile, ready.key),
+        Guard(URL(base_url), endpoint.download_hosts),
+        Deadlines(endpoint.timeout),
+    )
