@@ -54,7 +54,8 @@ class Source:
     """Tasks of earlier runs, then rows of the manifest that are selected; reads ahead by one batch in a thread.
 
     done: rows to pass over; index must know of it too.
-    tasks: polled whatever the selection, unless it names `task_timeout`: then their rows are sent anew.
+    tasks: polled whatever the selection, but for those that have taken too long when it names
+    `task_timeout`: their rows are sent anew.
     """
 
     def __init__(
@@ -67,7 +68,11 @@ class Source:
     ) -> None:
         self._selection = selection
         again = FailureKind.TASK_TIMEOUT in selection.kinds
-        waiting = [] if again else [Work(task.row, task.item, FIRST, task.indexes, task) for task in tasks]
+        waiting = [
+            Work(task.row, task.item, FIRST, task.indexes, task)
+            for task in tasks
+            if not (again and task.waited)
+        ]
         self._polled = {work.item for work in waiting}
         self._batches: Iterator[RowBatch] = intake.batches(done)
         self._index = index

@@ -39,6 +39,8 @@ _SLOWER = ((60.0, 1.0), (180.0, 2.0), (float("inf"), 3.0))
 _MOST_PAUSE_S = 60.0
 _UNKNOWN_TASK = re.compile(r"not[_ ]?found|no such|not[_ ]exist|unknown[_ ]task|expired", re.IGNORECASE)
 _KEY_REFUSED = (401, 403)
+_NOT_THE_TASKS = (408, 425, 429)
+"""With 5xx, the statuses that tell of the poll and never of the task, whatever words their documents hold."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,7 +134,8 @@ def _read(
     if answer.status in _KEY_REFUSED:
         kind = FailureKind.AUTH if answer.status == 401 else FailureKind.FORBIDDEN
         return Unfinished(kind, f"polling is refused: {error.message[:300]}"), "", hint
-    if documents.is_dead(document, dialect):
+    transient = answer.status >= 500 or answer.status in _NOT_THE_TASKS
+    if not transient and documents.is_dead(document, dialect):
         return Rejected(_death(answer, document, patience), None, _reported(document, answer, task)), "", hint
     if not 200 <= answer.status < 300 or document is None:
         asked.failed += 1

@@ -74,6 +74,7 @@ class ResultsTable:
         record: makes a record for the ledger durable; told of the table's digest before it is published.
         """
         counts = Counts()
+        self._builder = MapBuilder(self.intake.job)
 
         def announce(digest: str) -> None:
             if digest != newest_digest(self.connection):
@@ -104,6 +105,7 @@ class ResultsTable:
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in self._parts():
             part.count_into(counts)
+            self._note(part)
             own, offsets = part.table()
             columns = own.columns
             if len(extra):
@@ -113,17 +115,15 @@ class ResultsTable:
                 columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
             yield pa.Table.from_arrays(columns, schema=schema)
 
-    def _note(self, batch: RowBatch, items: Sequence[int], offsets: npt.NDArray[np.int64]) -> None:
+    def _note(self, part: _Part) -> None:
         """Remember the plain rows: nearly all that are done. Another run reads the others again."""
-        self._repeated = batch.repeated
-        if len(offsets) and self._builder is not None:
-            places = offsets.tolist()
-            positions = [batch.rows[i].position for i in places]
-            self._builder.add(positions, [items[i] for i in places], batch.keys[offsets])
+        self._repeated = part.batch.repeated
+        if len(part.plain) and self._builder is not None:
+            places = part.plain.tolist()
+            positions = [part.batch.rows[i].position for i in places]
+            self._builder.add(positions, [part.items[i] for i in places], part.batch.keys[part.plain])
 
     def _parts(self) -> Iterator[_Part]:
-        self._builder = MapBuilder(self.intake.job)
-        self._repeated = set()
         index = ItemIndex(self.connection)
         reader = AttemptReader(self.connection, self.live_run)
         facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
@@ -131,12 +131,11 @@ class ResultsTable:
         for batch in self.intake.batches():
             items = index.items(batch.rows)
             offsets, table = plain.table(batch.rows, items)
-            self._note(batch, items, offsets)
             told = set(offsets.tolist())
             others = [i for i in range(len(items)) if i not in told] if len(told) < len(items) else []
             attempts = reader.of([items[i] for i in others]) if others else {}
             values = [_values(batch.rows[i], attempts.get(items[i], ()), facts) for i in others]
-            yield _Part(batch, offsets, table, others, values)
+            yield _Part(batch, items, offsets, table, others, values)
 
 
 def _values(row: Row | RowProblem, attempts: Sequence[AttemptRecord], facts: Facts) -> list[Values]:
@@ -150,6 +149,7 @@ class _Part:
     """The results of one batch: of its plain rows as a table, of the others as values, a list a row."""
 
     batch: RowBatch
+    items: Sequence[int]
     plain: npt.NDArray[np.int64]
     plain_table: pa.Table | None
     others: Sequence[int]

@@ -23,6 +23,7 @@ class OpenTask:
     """A task that had not ended when imagemill stopped polling it.
 
     row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it.
+    waited: polling it has taken too long once.
     """
 
     attempt: int
@@ -31,6 +32,7 @@ class OpenTask:
     task: Task
     indexes: tuple[int, ...] | None
     reserved_usd: float
+    waited: bool
 
 
 def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
@@ -41,15 +43,28 @@ def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
 def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
     """Every task to go on polling, oldest first."""
     found = connection.execute(
-        "SELECT attempt, item, fingerprint, row_id, prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url "
-        f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) CROSS JOIN items USING (item) JOIN params USING (params) "
+        "SELECT attempt, item, fingerprint, row_id, prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url, "
+        "EXISTS (SELECT 1 FROM task_waits WHERE task_waits.attempt = open.attempt) "
+        f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) open CROSS JOIN items USING (item) JOIN params USING (params) "
         "ORDER BY attempt"
     )
     tasks = []
-    for attempt, item, fingerprint, row_id, prompt, body, indexes, reserved, task_id, poll_url in found:
+    for (
+        attempt,
+        item,
+        fingerprint,
+        row_id,
+        prompt,
+        body,
+        indexes,
+        reserved,
+        task_id,
+        poll_url,
+        waited,
+    ) in found:
         row = Row(-1, row_id, ImageRequest(prompt, tuple(json.loads(body).items())), fingerprint)
         which = None if indexes is None else tuple(json.loads(indexes))
-        tasks.append(OpenTask(attempt, item, row, Task(task_id, poll_url), which, reserved))
+        tasks.append(OpenTask(attempt, item, row, Task(task_id, poll_url), which, reserved, bool(waited)))
     return tasks
 
 

@@ -7,11 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from jobs.selection import Selection
+from jobs.selection import UNSETTLED, Selection
 from runner.intake import Intake
+from runner.store.ledger import record_now
+from runner.store.tasks import accepted, open_tasks, waited
 from runner.store.views import ItemIndex
 from runner.work import Source, Waiting, Work
 from schemas.failures import FailureKind, RowStatus
+from schemas.outcome import Task
 from schemas.request import ImageRequest
 from schemas.row import Row
 from tests.runner.manifests import intake, prompts
@@ -167,3 +170,28 @@ def test_a_sample_is_the_same_however_the_manifest_is_cut() -> None:
     ]
     assert found[0] == found[1] == found[2]
     assert len(found[0]) == 7
+
+
+def test_only_tasks_that_took_too_long_are_sent_anew_when_that_is_named(tmp_path: Path) -> None:
+    with LedgerFolder(tmp_path) as place:
+        source = intake(prompts(*"abc"))
+        rows = rows_of(source)
+        for row in rows:
+            attempt = place.intent(row)
+            record_now(place.connection, accepted(attempt, Task(f"t{attempt}"), 5))
+        record_now(place.connection, waited(1, "too long", 6))
+        again = Selection(
+            frozenset({RowStatus.PENDING, RowStatus.PARKED}), frozenset({FailureKind.TASK_TIMEOUT})
+        )
+        tasks = open_tasks(place.connection)
+
+        async def works(selection: Selection) -> list[tuple[str, bool]]:
+            made = Source(source, ItemIndex(place.connection), selection, tasks)
+            found = []
+            while (work := await made.next()) is not None:
+                found.append((work.row.row_id, work.task is not None))
+            return found
+
+        ids = [row.row_id for row in rows]
+        assert asyncio.run(works(UNSETTLED)) == [(row_id, True) for row_id in ids]
+        assert asyncio.run(works(again)) == [(ids[0], True), (ids[2], True), (ids[1], False)]

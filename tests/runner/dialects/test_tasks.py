@@ -120,6 +120,8 @@ def test_a_failed_poll_is_not_a_failed_task() -> None:
         said({"error": {"message": "slow down"}}, 429, **{"retry-after": "30"}),
         said("<html>Bad Gateway</html>", 502),
         said({"error": {"message": "oops"}}, 500),
+        said({"status": "error", "message": "too many polls"}, 429),
+        said({"status": "failed", "message": "internal error"}, 503),
         said("not json"),
     )
     assert isinstance(followed(played, *hiccups, said(DONE)), Received)
