@@ -28,6 +28,7 @@ from runner.dialects.conversation import (
 )
 from runner.dialects.generations import Speaker, converse
 from runner.dialects.tasks import follow
+from runner.ending import Cut
 from runner.guard import DownloadRefused
 from runner.landing import Landing
 from runner.memory import Held
@@ -77,9 +78,7 @@ class AttemptLine:
     polls: AsyncLimiter
     max_bytes: int
 
-    async def exchange(
-        self, row: Row, flight: Flight, permit: Permit, *, cut: asyncio.Event
-    ) -> tuple[Result, float]:
+    async def exchange(self, row: Row, flight: Flight, permit: Permit, *, cut: Cut) -> tuple[Result, float]:
         """Send and receive: the result and the seconds it took. `cut` ends the wait; the request is ambiguous then.
 
         A task that the service has accepted is not: it is unfinished, and the next run asks for it.
@@ -87,9 +86,7 @@ class AttemptLine:
         conversation = converse(row.request, self.speaker)
         return await self._until(self._talk(conversation, row, flight, permit), flight, cut)
 
-    async def rejoin(
-        self, row: Row, task: Task, flight: Flight, *, cut: asyncio.Event
-    ) -> tuple[Result, float]:
+    async def rejoin(self, row: Row, task: Task, flight: Flight, *, cut: Cut) -> tuple[Result, float]:
         """Go on asking for the task of an earlier run; as `exchange` otherwise."""
         flight.task = task
         speaker = self.speaker
@@ -99,20 +96,18 @@ class AttemptLine:
         return await self._until(self._talk(conversation, row, flight, NO_PERMIT), flight, cut)
 
     async def _until(
-        self, talking: Coroutine[Any, Any, Result], flight: Flight, cut: asyncio.Event
+        self, talking: Coroutine[Any, Any, Result], flight: Flight, cut: Cut
     ) -> tuple[Result, float]:
         clock = asyncio.get_running_loop().time
         started = clock()
-        talk, stop = asyncio.create_task(talking), asyncio.create_task(cut.wait())
-        await asyncio.wait((talk, stop), return_when=asyncio.FIRST_COMPLETED)
-        stop.cancel()
-        if not talk.done():
+        try:
+            async with cut.watched():
+                return await talking, clock() - started
+        except TimeoutError:
+            if not cut.is_set():
+                raise
             if flight.noting is not None:
-                await asyncio.wait((flight.noting,))
-            talk.cancel()
-            await asyncio.wait((talk,))
-        if not talk.cancelled():
-            return talk.result(), clock() - started
+                await flight.noting
         if flight.task is not None:
             return Unfinished(
                 FailureKind.STOPPED, "imagemill was stopped while the task was made"

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from schemas.exit_codes import ExitCode
@@ -28,6 +30,30 @@ _DRAINED = frozenset(
 """Ends that cannot wait for ever: answers in flight get `run.drain`. After the others each is awaited to its deadline."""
 
 
+class Cut(asyncio.Event):
+    """Set when all waiting ends."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._watched: set[asyncio.Timeout] = set()
+
+    def set(self) -> None:
+        """End what is watched, now."""
+        super().set()
+        for limit in self._watched:
+            limit.reschedule(0.0)
+
+    @asynccontextmanager
+    async def watched(self) -> AsyncIterator[None]:
+        """The block ends with TimeoutError when it is cut."""
+        async with asyncio.timeout(0.0 if self.is_set() else None) as limit:
+            self._watched.add(limit)
+            try:
+                yield
+            finally:
+                self._watched.discard(limit)
+
+
 class Ending:
     """Nothing new is sent once `stopping` is set; `draining` starts the drain's clock; `hard` ends all waiting."""
 
@@ -35,7 +61,7 @@ class Ending:
         self.reason: Reason | None = None
         self.stopping = asyncio.Event()
         self.draining = asyncio.Event()
-        self.hard = asyncio.Event()
+        self.hard = Cut()
 
     def stop(self, exit_code: ExitCode, text: str) -> None:
         """Send nothing more; answers in flight are still awaited. Later reasons do not replace the first."""

@@ -58,6 +58,8 @@ class Memory:
 
     def freed(self) -> None:
         """Let those go on for whom there is room now, and the oldest in any case."""
+        if not self._waiting:
+            return
         for held in self._going():
             self._release(held)
         while self._waiting:

@@ -13,7 +13,8 @@ from runner.folder import Ballast
 from runner.store.ledger import Statement, Writer
 from schemas.exit_codes import ExitCode
 
-SAVING_THREADS = 16
+SAVING_THREADS = 4
+"""More of them sync faster on a slow disk, and fight for the interpreter's lock on any."""
 _PAUSE_S = 0.5
 
 T = TypeVar("T")

@@ -20,8 +20,24 @@ TEMPORARY = ".tmp"
 
 Buffer = bytes | bytearray | memoryview
 
+_KEPT_FOLDERS = 3
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+
+
+class _Handle:
+    """An open folder, closed with the object."""
+
+    def __init__(self, descriptor: int) -> None:
+        self.descriptor = descriptor
+
+    def stands(self) -> bool:
+        """Whether the folder still has a name; without one nothing in it can be found again."""
+        return os.fstat(self.descriptor).st_nlink > 0
+
+    def __del__(self) -> None:
+        with suppress(OSError):
+            os.close(self.descriptor)
 
 
 class Folder:
@@ -33,13 +49,14 @@ class Folder:
         _make_root(root)
         self._making = threading.Lock()
         self._made: set[str] = set()
+        self._opened = threading.local()
         self.make(TEMPORARY, private=True)
 
     def make(self, name: str, *, private: bool = False) -> None:
         """Create the folder `name` below OUT, and its parents, durably. Raises OSError if a link stands in the way."""
+        if name in self._made:
+            return
         with self._making:
-            if name in self._made:
-                return
             parent = _open_folder(self.root)
             for part in PurePosixPath(name).parts:
                 parent = _descend(parent, part, private)
@@ -60,35 +77,42 @@ class Folder:
     @contextmanager
     def writing(self, name: str, *, private: bool = False, replace: bool = False) -> Iterator[int]:
         """A descriptor to write to; on leaving the block the file is synced and appears under `name`."""
-        path = PurePosixPath(name)
-        self.make(str(path.parent), private=private) if str(path.parent) != "." else None
-        temporary = f"{path.name[:80]}.{secrets.token_hex(6)}"
-        source = self._open_below(PurePosixPath(TEMPORARY))
+        parent, _, leaf = name.rpartition("/")
+        if parent:
+            self.make(parent, private=private)
+        temporary = f"{leaf[:80]}.{secrets.token_hex(6)}"
+        source = self._at(TEMPORARY)
         try:
             file = os.open(temporary, _FILE_FLAGS, 0o600 if private else 0o644, dir_fd=source)
             try:
-                try:
-                    yield file
-                    os.fsync(file)
-                finally:
-                    os.close(file)
-                self._publish(source, temporary, path, replace)
-            except BaseException:
-                with suppress(FileNotFoundError):  # it has its final name, but that could not be synced
-                    os.unlink(temporary, dir_fd=source)
-                raise
-        finally:
-            os.close(source)
+                yield file
+                os.fsync(file)
+            finally:
+                os.close(file)
+            self._publish(source, temporary, parent, leaf, replace)
+        except BaseException:
+            with suppress(FileNotFoundError):  # it has its final name, but that could not be synced
+                os.unlink(temporary, dir_fd=source)
+            raise
 
-    def _publish(self, source: int, temporary: str, path: PurePosixPath, replace: bool) -> None:
-        target = self._open_below(path.parent)
-        try:
-            if not replace and _exists(path.name, target):
-                raise FileExistsError(errno.EEXIST, "a file stands in the way", str(path))
-            os.rename(temporary, path.name, src_dir_fd=source, dst_dir_fd=target)
-            os.fsync(target)
-        finally:
-            os.close(target)
+    def _publish(self, source: int, temporary: str, parent: str, leaf: str, replace: bool) -> None:
+        target = self._at(parent)
+        if not replace and _exists(leaf, target):
+            raise FileExistsError(errno.EEXIST, "a file stands in the way", f"{parent}/{leaf}")
+        os.rename(temporary, leaf, src_dir_fd=source, dst_dir_fd=target)
+        os.fsync(target)
+
+    def _at(self, name: str) -> int:
+        """A descriptor of the folder `name` below OUT; this thread's, kept until it asks for two others."""
+        kept: dict[str, _Handle] = self._opened.__dict__
+        handle = kept.get(name)
+        if handle is None or not handle.stands():
+            kept.pop(name, None)
+            handle = _Handle(self._open_below(PurePosixPath(name)))
+            while len(kept) >= _KEPT_FOLDERS:
+                del kept[next(each for each in kept if each != TEMPORARY)]
+            kept[name] = handle
+        return handle.descriptor
 
     def _open_below(self, path: PurePosixPath) -> int:
         folder = _open_folder(self.root)

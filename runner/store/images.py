@@ -21,6 +21,10 @@ from schemas.request import ImageRequest
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*>\s*)?<svg[\s>]", re.DOTALL)
 _GIF_EXTENSION, _GIF_FRAME, _GIF_TRAILER = b"!,;"
+_JOINED_BYTES = 16 * 2**20
+"""An image up to this size is put together first: each step over a piece is a turn of the interpreter's lock."""
+_MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
+"""Pillow takes anything larger for an attack."""
 _UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, EOFError, Image.DecompressionBombError)
 
 
@@ -43,29 +47,17 @@ def look(pieces: Pieces, *, asked_format: str | None, max_pixels: int) -> Looked
 
     A PNG's checksums tell whether it is whole, at a tenth of what decoding it takes; the others are decoded.
     """
-    if _starts(pieces, pngs.SIGNATURE) and (looked := _png(pieces, max_pixels)) is not None:
-        return looked
-    return _decoded(b"".join(pieces), asked_format, max_pixels)
-
-
-def _starts(pieces: Pieces, signature: bytes) -> bool:
-    return bool(pieces) and pieces[0].startswith(signature)
-
-
-def _png(pieces: Pieces, max_pixels: int) -> Looked | None:
-    """What a PNG says of itself in its first piece; None when the header is not whole in there."""
-    try:
-        with warnings.catch_warnings(), Image.open(io.BytesIO(pieces[0]), formats=("PNG",)) as image:
-            warnings.simplefilter("ignore")
-            width, height = image.size
-    except _UNREADABLE:
-        return None
-    _cap(width, height, max_pixels)
+    size = pngs.size(pieces[0]) if pieces else None
+    if size is None:
+        return _decoded(b"".join(pieces), asked_format, max_pixels)
+    _cap(*size, max_pixels)
+    if size[0] * size[1] > _MOST_PIXELS:
+        raise NotAnImage(f"{size[0]}x{size[1]} pixels are more than any picture has")
     try:
         trailing = pngs.check(pieces)
     except pngs.BrokenPng as problem:
         raise NotAnImage(f"the image does not decode: {problem}") from None
-    return Looked("png", width, height, ("trailing_bytes",) if trailing else ())
+    return Looked("png", *size, ("trailing_bytes",) if trailing else ())
 
 
 def _cap(width: int, height: int, max_pixels: int) -> None:
@@ -148,6 +140,9 @@ class ImageStore:
         revised_prompt: str | None,
     ) -> SavedImage:
         """Check, write, sync and publish one image. Raises NotAnImage, or OSError when the disk refuses."""
+        size = sum(map(len, pieces))
+        if size <= _JOINED_BYTES:
+            pieces = (b"".join(pieces),)
         looked = look(pieces, asked_format=request.get("output_format"), max_pixels=self.max_pixels)
         digest = hashlib.sha256()
         for piece in pieces:
@@ -159,7 +154,7 @@ class ImageStore:
             looked.format,
             looked.width,
             looked.height,
-            sum(map(len, pieces)),
+            size,
             digest.hexdigest(),
             revised_prompt,
             differences(looked, request),

@@ -8,6 +8,10 @@ from collections.abc import Sequence
 
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _HEAD = struct.Struct(">I4s")
+_HEADER = struct.Struct(">I4sIIBBBBB")
+_HEADER_END = 33
+_DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+"""Bits a sample by colour type (PNG specification, 11.2.1)."""
 _MOST_BYTES = 2**31 - 1
 
 
@@ -38,6 +42,17 @@ class _Reader:
             if self._at == len(self._pieces[self._number]):
                 self._number, self._at = self._number + 1, 0
         return found
+
+
+def size(start: bytes) -> tuple[int, int] | None:
+    """Width and height in pixels, from the first 33 bytes; None when they are no header of a PNG."""
+    if len(start) < _HEADER_END or not start.startswith(SIGNATURE):
+        return None
+    length, kind, width, height, depth, colour, *rest = _HEADER.unpack_from(start, len(SIGNATURE))
+    known = depth in _DEPTHS.get(colour, ()) and rest[0] == 0 and rest[1] == 0 and rest[2] in (0, 1)
+    if (length, kind) != (13, b"IHDR") or not known or not (0 < width < 2**31 and 0 < height < 2**31):
+        return None
+    return width, height
 
 
 def check(pieces: Sequence[bytes]) -> bool:
