@@ -24,6 +24,9 @@ _KEY = re.compile(rb'"b64_json"\s*:\s*"')
 _KEY_TAIL = 64
 """Bytes held back between chunks so that a split key is still found; more white space than this defeats lifting only."""
 _PREFIX = re.compile(rb"\s*data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
+_UNUSUAL = re.compile(rb"[^A-Za-z0-9+/]")
+WINDOW_MARGIN = 4
+"""Bytes before a window that `Lifter.feed_window` may write over."""
 _SPACE = re.compile(rb"\s+")
 LIFTED = "lifted:"
 MAX_VALUES = 200_000
@@ -105,12 +108,24 @@ class Lifter:
     def feed(self, chunk: bytes) -> None:
         """Take the next bytes. Raises BodyTooLarge beyond the cap."""
         self.size += len(chunk)
-        if self.size > self._max_bytes:
-            raise BodyTooLarge(f"more than {self._max_bytes:,} bytes")
+        self._check()
         data = self._held + chunk if self._held else chunk
         self._held = b""
         while data:
             data = self._in_string(data) if self._string else self._in_document(data)
+
+    def feed_window(self, window: bytearray, start: int, end: int) -> None:
+        """The same for `window[start:end]`, without a copy where it is all base64; the margin before it may change."""
+        string = self._string
+        if string is None or not string.take(window, start, end):
+            self.feed(bytes(memoryview(window)[start:end]))
+            return
+        self.size += end - start
+        self._check()
+
+    def _check(self) -> None:
+        if self.size > self._max_bytes:
+            raise BodyTooLarge(f"more than {self._max_bytes:,} bytes")
 
     def _in_document(self, data: bytes) -> bytes:
         found = _KEY.search(data)
@@ -168,6 +183,28 @@ class _Base64String:
                 return None if quote < 0 else quote
             self._fall_back()
         return self._collect(data)
+
+    def take(self, window: bytearray, start: int, end: int) -> bool:
+        """Decode `window[start:end]` where it is; False, and nothing taken, when it is not plain base64 all through.
+
+        Up to `WINDOW_MARGIN` bytes before `start` are written over.
+        """
+        if self._text is not None or (self._decoded and len(self._decoded[-1]) % 3):
+            return False
+        begin = start - len(self._carry)
+        window[begin:start] = self._carry
+        usable = begin + (end - begin) // 4 * 4
+        rest = bytes(window[usable:end])
+        try:
+            decoded = pybase64.b64decode(memoryview(window)[begin:usable], validate=True)
+        except binascii.Error:
+            return False
+        if len(decoded) % 3 or (not rest.isalnum() and _UNUSUAL.search(rest)):
+            return False
+        if decoded:
+            self._decoded.append(decoded)
+        self._carry = rest
+        return True
 
     def _decode(self, part: bytes) -> bool:
         whole = self._carry + part if self._carry else part

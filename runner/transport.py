@@ -26,6 +26,7 @@ from runner import sessions
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Held
+from runner.receiving import Receiver, fits
 
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60.0
@@ -104,6 +105,7 @@ class Transport:
         self._headers = dict(headers)
         self._guard = guard
         self._deadlines = deadlines
+        self._receiver = Receiver(deadlines.idle_s)
 
     async def __aenter__(self) -> Transport:
         self._api = sessions.for_requests(CONNECT_TIMEOUT_S)
@@ -237,6 +239,9 @@ class Transport:
     ) -> Body:
         good = 200 <= response.status < 300
         lifter = Lifter(room.max_bytes)
+        if lift and good and fits(response):
+            await self._receiver.receive(response, lifter, room.held, room.max_bytes, deadline)
+            return lifter.finish()
         pieces: list[bytes] = []
         stream, clock = response.content, asyncio.get_running_loop().time
         end = deadline.when() or math.inf

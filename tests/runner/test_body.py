@@ -15,18 +15,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.body import LIFTED, MAX_VALUES, Body, BodyTooLarge, Lifter, decode_loosely
+from runner.body import LIFTED, MAX_VALUES, WINDOW_MARGIN, Body, BodyTooLarge, Lifter, decode_loosely
 
 IMAGE = bytes(range(256)) * 3 + b"\x89PNG"
 B64 = base64.b64encode(IMAGE).decode()
 
 
 def read(*pieces: bytes, max_bytes: int = 10**9) -> Body:
-    """The body that arrived in these pieces."""
-    lifter = Lifter(max_bytes)
+    """The body that arrived in these pieces, by themselves and, which must be the same, each in a window."""
+    lifter, through = Lifter(max_bytes), Lifter(max_bytes)
     for piece in pieces:
         lifter.feed(piece)
-    return lifter.finish()
+    for piece in pieces:
+        window = bytearray(b"?" * WINDOW_MARGIN + piece + b"?")
+        through.feed_window(window, WINDOW_MARGIN, WINDOW_MARGIN + len(piece))
+    body, same = lifter.finish(), through.finish()
+    assert (body.skeleton, body.marks, body.size) == (same.skeleton, same.marks, same.size)
+    assert [image.data for image in body.images] == [image.data for image in same.images]
+    assert b"".join(body.verbatim()) == b"".join(same.verbatim())
+    return same
 
 
 def cut(data: bytes, places: Iterable[int]) -> list[bytes]:

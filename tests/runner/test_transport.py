@@ -26,6 +26,7 @@ import pytest
 from yarl import URL
 
 from jobs.evidence import Broke
+from runner import receiving
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Memory
 from runner.transport import ERROR_BODY_BYTES, MAX_REDIRECTS, Answer, Broken, Deadlines, Room, Transport
@@ -47,6 +48,12 @@ KEY = {"Authorization": f"Bearer {CANARY}"}
 IMAGE = random.Random(3).randbytes(40_000)
 BODY = json.dumps({"created": 1, "data": [{"b64_json": base64.b64encode(IMAGE).decode()}]}).encode()
 PATH = "images/generations"
+
+
+@pytest.fixture(params=[receiving.LEAST_BYTES, 1], ids=["as usual", "taken over from aiohttp"], autouse=True)
+def least_bytes(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The size from which on a body is received without aiohttp."""
+    monkeypatch.setattr(receiving, "LEAST_BYTES", request.param)
 
 
 @asynccontextmanager

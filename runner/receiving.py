@@ -1,0 +1,142 @@
+"""The rest of a large body, straight from the socket into the lifter: one buffer for all connections, and no copies.
+
+aiohttp has sent the request and read the answer's headers, over whatever proxy or TLS there is. From then on a body of
+known length needs no parser, so its transport gets another protocol. The connection is closed afterwards.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import aiohttp
+
+from runner.body import WINDOW_MARGIN, BodyTooLarge, Lifter
+from runner.memory import Held
+
+WINDOW_BYTES = 2**18
+LEAST_BYTES = 2**16
+"""Less than this is left to aiohttp: it is here already, or nearly."""
+
+
+class Window:
+    """The buffer that every connection of one event loop receives into; what came is used before the next one's turn."""
+
+    def __init__(self) -> None:
+        self.buffer = bytearray(WINDOW_MARGIN + WINDOW_BYTES)
+        self.room = memoryview(self.buffer)[WINDOW_MARGIN:]
+
+
+class Rest(asyncio.BufferedProtocol):
+    """Takes over a connection until so many bytes have come. before: its protocol, told when the connection is lost."""
+
+    def __init__(self, window: Window, lifter: Lifter, size: int, before: asyncio.BaseProtocol) -> None:
+        self._loop = asyncio.get_running_loop()
+        self._window = window
+        self._lifter = lifter
+        self._left = size
+        self._before = before
+        self._done: asyncio.Future[None] = self._loop.create_future()
+        self._last = self._loop.time()
+
+    async def received(self, idle_s: float) -> None:
+        """Wait for the last byte. Raises what `Lifter.feed` does, TimeoutError after `idle_s` seconds of silence, and
+        ClientPayloadError when the connection ends first."""
+        watch = self._loop.call_later(idle_s, self._look, idle_s)
+        self._watch = watch
+        try:
+            await self._done
+        finally:
+            self._watch.cancel()
+            self._left = 0
+
+    def _look(self, idle_s: float) -> None:
+        left = self._last + idle_s - self._loop.time()
+        if left <= 0:
+            self._fail(TimeoutError())
+        else:
+            self._watch = self._loop.call_later(left, self._look, idle_s)
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go; one of them to be thrown away when all are here."""
+        return self._window.room[: max(1, self._left)]
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many have come."""
+        if not self._left:
+            return
+        self._last = self._loop.time()
+        self._left -= nbytes
+        try:
+            self._lifter.feed_window(self._window.buffer, WINDOW_MARGIN, WINDOW_MARGIN + nbytes)
+        except BodyTooLarge as error:
+            self._fail(error)
+        if not self._left and not self._done.done():
+            self._done.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """The connection is gone."""
+        self._fail(
+            aiohttp.ClientPayloadError(f"{self._left:,} bytes of the answer are missing: {exc or 'closed'}")
+        )
+        lost: Any = self._before
+        lost.connection_lost(exc)
+
+    def _fail(self, error: Exception) -> None:
+        if not self._done.done():
+            self._done.set_exception(error)
+            self._done.exception()  # nobody may be waiting any more
+
+
+def fits(response: aiohttp.ClientResponse) -> bool:
+    """Whether a `Receiver` can take it: a large plain body of told length, nothing chunked, nothing compressed."""
+    told = response.headers
+    return (
+        (response.content_length or 0) >= LEAST_BYTES
+        and "Content-Encoding" not in told
+        and "Transfer-Encoding" not in told
+        and response.connection is not None
+        and response.connection.transport is not None
+    )
+
+
+class Receiver:
+    """Receives the bodies of one event loop. idle_s: seconds of silence in a body after which it is given up."""
+
+    def __init__(self, idle_s: float) -> None:
+        self._idle_s = idle_s
+        self._window = Window()
+
+    async def receive(
+        self,
+        response: aiohttp.ClientResponse,
+        lifter: Lifter,
+        held: Held,
+        max_bytes: int,
+        deadline: asyncio.Timeout,
+    ) -> None:
+        """Feed the lifter the whole body of a response that fits.
+
+        Its memory is asked for in one, before it is read; the deadline does not run while that waits. Raises
+        BodyTooLarge before anything is read, TimeoutError, and ClientError for a connection that ends first.
+        """
+        connection, length = response.connection, response.content_length or 0
+        if connection is None or connection.transport is None or connection.protocol is None:
+            raise aiohttp.ClientPayloadError("the connection ended within the answer")
+        if length > max_bytes:
+            raise BodyTooLarge(f"more than {max_bytes:,} bytes")
+        while chunk := response.content.read_nowait():
+            lifter.feed(chunk)
+        if response.content.is_eof():
+            return
+        transport = connection.transport
+        rest = Rest(self._window, lifter, length - lifter.size, connection.protocol)
+        transport.set_protocol(rest)
+        if not held.take_now(length):
+            transport.pause_reading()
+            end = deadline.when()
+            deadline.reschedule(None)
+            waited = await held.take(length)
+            deadline.reschedule(None if end is None else end + waited)
+            transport.resume_reading()
+        await rest.received(self._idle_s)
