@@ -31,11 +31,13 @@ class Window:
 def opening(concurrency: int | None, rate_per_s: float | None) -> Window:
     """The first window. concurrency: the user's ceiling. rate_per_s: requests allowed a second, when limits are told.
 
+    Who names a ceiling knows what the service takes: the run opens there. A window that has to be found grows from `START`.
     With a told rate the limiter paces and the window only has to stay out of its way (Little's law: rate x latency).
     """
     if rate_per_s is None:
-        ceiling = DEFAULT_CEILING if concurrency is None else concurrency
-        return Window(float(min(START, ceiling)), ceiling)
+        if concurrency is not None:
+            return Window(float(concurrency), concurrency)
+        return Window(float(START), DEFAULT_CEILING)
     ceiling = max(DEFAULT_CEILING, int(rate_per_s * 600)) if concurrency is None else concurrency
     return Window(float(min(ceiling, max(START, int(rate_per_s * 300)))), ceiling)
 

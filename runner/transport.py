@@ -105,6 +105,7 @@ class Transport:
         self._headers = dict(headers)
         self._guard = guard
         self._deadlines = deadlines
+        self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
         self._receiver = Receiver(deadlines.idle_s)
 
     async def __aenter__(self) -> Transport:
@@ -137,8 +138,16 @@ class Transport:
             "Accept": "application/json",
             **headers,
         }
-        url = self._below(path).update_query(list(query))
-        return await self._exchange(self._api, _Request("POST", url, merged, data), room)
+        return await self._exchange(
+            self._api, _Request("POST", self._posted(path, query), merged, data), room
+        )
+
+    def _posted(self, path: str, query: Sequence[tuple[str, str]]) -> URL:
+        """Where requests go; worked out once."""
+        key = (path, tuple(query))
+        if key not in self._urls:
+            self._urls[key] = self._below(path).update_query(list(query))
+        return self._urls[key]
 
     async def poll(self, url: str, room: Room) -> Answer | Broken:
         """GET what the service says of a task. url: absolute, below the host (`/…`), or below the base URL.

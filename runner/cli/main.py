@@ -165,6 +165,7 @@ def script() -> NoReturn:
 
     Libraries' threads that are still about when an interpreter is taken apart can end it by a signal instead.
     """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads would only wait, and not idly
     code = main()
     for stream in (sys.stdout, sys.stderr):
         with suppress(OSError, ValueError):  # whoever read it is gone

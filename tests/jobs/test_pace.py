@@ -13,7 +13,7 @@ from jobs.pace import DEFAULT_CEILING, START, Window, grown, opening, steadied
         (None, None, START, DEFAULT_CEILING),
         (4, None, 4, 4),
         (4, 100.0, 4, 4),
-        (1000, None, START, 1000),
+        (1000, None, 1000, 1000),
         (1000, 50.0, 1000, 1000),
         (None, 5 / 60, 25, DEFAULT_CEILING),
         (None, 250 / 60, 1250, 2500),
@@ -30,7 +30,7 @@ def test_a_told_rate_keeps_enough_in_flight_for_slow_answers() -> None:
 
 
 def test_slow_start_doubles_a_window_each_round_trip() -> None:
-    window = opening(100, None)
+    window = opening(None, None)
     for _ in range(START):
         window = grown(window, 1.0)
     assert window.limit == 2 * START
@@ -49,7 +49,7 @@ def test_a_refusal_of_the_very_first_requests_leaves_room_to_go_on() -> None:
 
 
 def test_the_ceiling_holds() -> None:
-    window = opening(20, None)
+    window = Window(START, 20)
     for _ in range(100):
         window = grown(window, 1.0)
     assert window.limit == 20
