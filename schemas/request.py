@@ -90,7 +90,10 @@ class ImageRequest:
 
     def get(self, name: str, default: Any = None) -> Any:
         """The value sent for `name`, or `default` when it is not sent."""
-        return next((value for key, value in self.params if key == name), default)
+        for key, value in self.params:
+            if key == name:
+                return value
+        return default
 
     def body(self) -> dict[str, Any]:
         """The JSON object to send."""
