@@ -10,13 +10,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.cost import Prices
+from runner.changes import census
 from runner.embedded import SIMULATED_KEY
 from runner.folder import opened
 from runner.intake import Intake, request_defaults
 from runner.job_text import out_folder
 from runner.manifest.opening import open_manifest
 from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
-from runner.store.durable import replace_file
+from runner.store.durable import TEMPORARY, replace_file
+from runner.store.views import ItemIndex
 from schemas.endpoints import PROFILES, PriceTable
 from schemas.exit_codes import JobError
 from schemas.job import Job
@@ -90,13 +92,27 @@ def new_run(job: Job) -> tuple[str, Path]:
 
 
 def keep_frame(job: Job, frame: pd.DataFrame) -> Job:
-    """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError."""
+    """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError.
+
+    One that was edited where the job says to stop does not take the place of the one before.
+    """
     import pyarrow.parquet as pq
 
     from runner.manifest.dataframe import arrow_table
 
     _, out = new_run(job)
     table = arrow_table(frame)
-    with opened(out, job) as place:
-        replace_file(place.folder, MANIFEST_COPY, lambda stream: pq.write_table(table, stream))
-    return job.model_copy(update={"manifest": str(out / MANIFEST_COPY), "out": str(out)})
+
+    def keep(name: str) -> Job:
+        replace_file(place.folder, name, lambda stream: pq.write_table(table, stream))
+        return job.model_copy(update={"manifest": str(out / name), "out": str(out)})
+
+    with opened(out, job, keeps_job=False) as place:
+        index = ItemIndex(place.connection)
+        if len(index):
+            candidate = f"{TEMPORARY}/{MANIFEST_COPY}"
+            try:
+                census(prepare(keep(candidate), sends=False).intake, place.connection, index).refuse(out)
+            finally:
+                (out / candidate).unlink(missing_ok=True)
+        return keep(MANIFEST_COPY)
