@@ -14,10 +14,12 @@ from runner.changes import census
 from runner.embedded import SIMULATED_KEY
 from runner.folder import opened
 from runner.intake import Intake, request_defaults
-from runner.job_text import out_folder
+from runner.job_text import is_url, out_folder
 from runner.manifest.opening import open_manifest
+from runner.manifest.records import Manifest, ManifestError
 from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
 from runner.store.durable import TEMPORARY, replace_file
+from runner.store.layout import LEDGER_NAME
 from runner.store.views import ItemIndex
 from schemas.endpoints import PROFILES, PriceTable
 from schemas.exit_codes import JobError
@@ -73,8 +75,7 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
         endpoint = resolve_endpoint(job, environ, cwd=cwd)
         if sends:
             key = find_key(job.endpoint, environ=environ, cwd=cwd).value
-    manifest = open_manifest(job.manifest, prompt_col=job.columns.prompt, id_col=job.columns.id)
-    intake = Intake(manifest, job, request_defaults(job, endpoint.profile))
+    intake = Intake(_manifest(job, job.manifest), job, request_defaults(job, endpoint.profile))
     run_id, out = new_run(job)
     ready = Prepared(job, endpoint, key, intake, out, run_id)
     if job.budget.max_cost is not None and ready.prices.per_image is None and ready.prices.table is None:
@@ -82,6 +83,17 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
             "--max-cost needs a price, and none is known for this endpoint", fix="add --price USD (an image)"
         )
     return ready
+
+
+def _manifest(job: Job, source: str) -> Manifest:
+    try:
+        return open_manifest(source, prompt_col=job.columns.prompt, id_col=job.columns.id)
+    except ManifestError as error:
+        _, out = new_run(job)
+        if is_url(source) or Path(source).exists() or not (out / LEDGER_NAME).exists():
+            raise
+        fix = f"{error.fix}; where it has moved: imagemill run MANIFEST --out {out} goes on with it"
+        raise ManifestError(error.message, fix=fix) from error
 
 
 def new_run(job: Job) -> tuple[str, Path]:

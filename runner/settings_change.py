@@ -32,8 +32,10 @@ def settings_warnings(
 ) -> Iterator[str]:
     """A warning for each way in which the defaults differ from what finished rows were made with, the most rows first.
 
-    present: which items are rows of the manifest, by number. Only fields that the manifest has no column for are compared: a row's own value is no default. The rows are counted
-    only where a set of parameters differs, and there are few of these sets.
+    present: which items are rows of the manifest, by number.
+
+    Only fields that the manifest has no column for are compared: a row's own value is no default. The rows are looked
+    at only where a set of parameters differs, and there are few of these sets.
     """
     differing = {
         params: tuple(_differences(json.loads(body), intake))
