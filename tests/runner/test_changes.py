@@ -205,6 +205,28 @@ def test_an_edited_row_without_an_image_is_sent_and_one_that_is_parked_is_not(ni
     assert nights.new() == {"c found": 1}
 
 
+def test_a_task_that_goes_on_holds_its_row(nights: Nights, tmp_path_factory: pytest.TempPathFactory) -> None:
+    folder = tmp_path_factory.mktemp("tasks")
+    (folder / "s.toml").write_text('[[fault]]\nmatch = "endless"\nkind = "task_never_ends"\n')
+    options: dict[str, Any] = {
+        "dialect": "evolink",
+        "set": {"endpoint.task_timeout": 0.3, "endpoint.poll_every": 0.1},
+    }
+    first = [{"id": "x", "prompt": "endless"}, {"id": "y", "prompt": "p 1"}]
+    with Service(
+        CommandLine(folder), "--latency", "0", "--scenario", "s.toml", "--dialect", "evolink"
+    ) as tasks:
+        others = Nights(nights.folder, tasks)
+        others.run(others.write(first), **options)
+        assert others.new() == {"endless": 1, "p 1": 1}
+        path = others.write(edited(first, x="p 2"))
+        assert "x   prompt: 'endless' -> 'p 2'" in others.stops(path, **options)
+        assert others.run(path, on_change="keep", **options).by_status == {"succeeded": 1, "parked": 1}
+        assert others.new() == {}
+        assert others.run(path, on_change="regenerate", **options).by_status == {"succeeded": 2}
+        assert others.new() == {"p 2": 1}
+
+
 def test_retry_stops_over_edited_rows_too(nights: Nights) -> None:
     first = [{"id": "x", "prompt": "d refused"}, {"id": "y", "prompt": "d 1"}]
     path = nights.write(first)
