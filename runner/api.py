@@ -13,6 +13,7 @@ from jobs.selection import UNSETTLED, Selection
 from runner import planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
+from runner.diffing import examine
 from runner.embedded import simulator
 from runner.ending import Ending
 from runner.folder import OpenFolder, opened
@@ -70,10 +71,13 @@ async def run_job_async(
     ready = await asyncio.to_thread(prepare, job)
     async with AsyncExitStack() as stack:
         base_url = ready.endpoint.base_url
-        place = stack.enter_context(opened(ready.out, job))
+        place = stack.enter_context(opened(ready.out, job, keeps_job=False))
         index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
+        examined = await asyncio.to_thread(examine, ready.intake, place, index)
+        place.keep_job(job)
         tasks = await asyncio.to_thread(open_tasks, place.connection)
-        source = Source(ready.intake, index, selection, tasks, place.done)
+        source = Source(ready.intake, index, selection, tasks, place.done, examined.standing)
+        source.warnings.update(dict.fromkeys(examined.warnings))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
         return await _run(ready, place, source, base_url, observer, signals)

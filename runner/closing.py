@@ -89,6 +89,7 @@ def summarize(
         exit_code=int(code),
         exit_reason=text,
         next=next_command(code, counts.by_status, out, simulated=job.simulate, by_error=counts.by_error),
+        removed=counts.removed,
     )
 
 

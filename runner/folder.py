@@ -37,10 +37,17 @@ class OpenFolder:
     settled: int
     done: DoneMap | None = None
 
+    def keep_job(self, job: Job) -> None:
+        """Write OUT/job.toml. Raises OSError."""
+        self.folder.save("job.toml", (job_toml(job).encode(),), replace=True)
+
 
 @contextmanager
-def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
-    """Create or open OUT for one run. Raises JobError (exit 2, 6, 7 or 9) before anything was sent."""
+def opened(out: Path, job: Job, *, keeps_job: bool = True) -> Iterator[OpenFolder]:
+    """Create or open OUT for one run. Raises JobError (exit 2, 6, 7 or 9) before anything was sent.
+
+    keeps_job: write OUT/job.toml at once; otherwise `OpenFolder.keep_job` does, when the job may run.
+    """
     try:
         folder = Folder(out)
     except OSError as error:
@@ -54,8 +61,10 @@ def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
             since = 0 if done is None else done.attempts
             adopt(out, connection, max_pixels=job.output.max_pixels, now_ms=now_ms, since=since)
             settled = ledger.settle_dead(connection, now_ms=now_ms, since=since)
-            folder.save("job.toml", (job_toml(job).encode(),), replace=True)
-            yield OpenFolder(out, folder, connection, settled, done)
+            place = OpenFolder(out, folder, connection, settled, done)
+            if keeps_job:
+                place.keep_job(job)
+            yield place
         except sqlite3.DatabaseError as error:
             raise layout.unusable(out, error) from error
         finally:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 
 from jobs.cost import Estimate, estimate
 from jobs.windows import WindowLog, margin_s
+from runner.changes import Census, change_warnings
 from runner.prepared import Prepared
+from runner.settings_change import settings_warnings
 from runner.store import donemap, layout, ledger, views
 from runner.store.attempts import ABSENT
 from runner.store.donemap import DoneMap
+from schemas.changes import Changes
 from schemas.exit_codes import JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -72,38 +75,52 @@ class _Work:
     paced: Paced = field(default_factory=lambda: Paced({}))
     problems: list[str] = field(default_factory=list)
     warnings: dict[str, int] = field(default_factory=dict)
+    changes: Changes | None = None
+    changed: list[str] = field(default_factory=list)
 
 
 def plan(ready: Prepared) -> Plan:
     """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
     work = _Work(paced=Paced(_told(ready.job)))
-    with _known(ready) as (index, work.past, done):
+    with _known(ready) as (index, work.past, done, census):
         if done is not None:
             work.rows = work.done = done.rows
         for batch in ready.intake.batches(done):
-            items = index.items(batch.rows) if index is not None else [ABSENT] * len(batch.rows)
-            statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(batch.rows)
+            rows: Sequence[Row | RowProblem] = batch.rows
+            items = [ABSENT] * len(rows)
+            if index is not None and census is not None:
+                rows, items, _ = census.look(rows, index.items(rows))
+            statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(rows)
             polled = index.polled if index is not None else frozenset()
-            for row, item, status in zip(batch.rows, items, statuses, strict=True):
+            for row, item, status in zip(rows, items, statuses, strict=True):
                 if item in polled:
                     work.rows += 1
                     work.polled += 1
                 else:
                     _add(work, row, status, ready)
+        if census is not None and not census.empty:
+            work.changes = census.changes()
+            work.changed = [
+                *change_warnings(work.changes, refused=census.refused, whole=census.whole),
+                *settings_warnings(ready.intake, census.connection, ready.out, census.present),
+            ]
     return _plan(work, ready)
 
 
 @contextmanager
-def _known(ready: Prepared) -> Iterator[tuple[views.ItemIndex | None, views.Past | None, DoneMap | None]]:
+def _known(
+    ready: Prepared,
+) -> Iterator[tuple[views.ItemIndex | None, views.Past | None, DoneMap | None, Census | None]]:
     if not (ready.out / layout.LEDGER_NAME).exists():
-        yield None, None, None
+        yield None, None, None, None
         return
-    with ledger.reading(ready.out) as connection:
+    with ledger.reading(ready.out) as connection, views.one_view(connection):
         if layout.was_simulated(connection) != ready.job.simulate:
             made = "real" if ready.job.simulate else "simulated"
             raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
         done = donemap.load(ready.out, connection, ready.job)
-        yield views.ItemIndex(connection, done), views.past(connection), done
+        index = views.ItemIndex(connection, done)
+        yield index, views.past(connection), done, Census(ready.intake, connection, index, done)
 
 
 def _add(work: _Work, row: Row | RowProblem, status: RowStatus, ready: Prepared) -> None:
@@ -147,7 +164,8 @@ def _plan(work: _Work, ready: Prepared) -> Plan:
         cost_usd=_cost(work, ready),
         duration_s=duration,
         binding_limit=binding,
-        warnings=tuple(_warnings(work, ready)),
+        warnings=(*work.changed, *_warnings(work, ready)),
+        changes=work.changes,
     )
 
 

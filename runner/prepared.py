@@ -10,13 +10,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.cost import Prices
+from runner.changes import census
 from runner.embedded import SIMULATED_KEY
 from runner.folder import opened
 from runner.intake import Intake, request_defaults
-from runner.job_text import out_folder
+from runner.job_text import is_url, out_folder
 from runner.manifest.opening import open_manifest
+from runner.manifest.records import Manifest, ManifestError
 from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
-from runner.store.durable import replace_file
+from runner.store.durable import TEMPORARY, replace_file
+from runner.store.layout import LEDGER_NAME
+from runner.store.views import ItemIndex
 from schemas.endpoints import PROFILES, PriceTable
 from schemas.exit_codes import JobError
 from schemas.job import Job
@@ -71,8 +75,7 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
         endpoint = resolve_endpoint(job, environ, cwd=cwd)
         if sends:
             key = find_key(job.endpoint, environ=environ, cwd=cwd).value
-    manifest = open_manifest(job.manifest, prompt_col=job.columns.prompt, id_col=job.columns.id)
-    intake = Intake(manifest, job, request_defaults(job, endpoint.profile))
+    intake = Intake(_manifest(job, job.manifest), job, request_defaults(job, endpoint.profile))
     run_id, out = new_run(job)
     ready = Prepared(job, endpoint, key, intake, out, run_id)
     if job.budget.max_cost is not None and ready.prices.per_image is None and ready.prices.table is None:
@@ -80,6 +83,17 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
             "--max-cost needs a price, and none is known for this endpoint", fix="add --price USD (an image)"
         )
     return ready
+
+
+def _manifest(job: Job, source: str) -> Manifest:
+    try:
+        return open_manifest(source, prompt_col=job.columns.prompt, id_col=job.columns.id)
+    except ManifestError as error:
+        _, out = new_run(job)
+        if is_url(source) or Path(source).exists() or not (out / LEDGER_NAME).exists():
+            raise
+        fix = f"{error.fix}; where it has moved: imagemill run MANIFEST --out {out} goes on with it"
+        raise ManifestError(error.message, fix=fix) from error
 
 
 def new_run(job: Job) -> tuple[str, Path]:
@@ -90,13 +104,27 @@ def new_run(job: Job) -> tuple[str, Path]:
 
 
 def keep_frame(job: Job, frame: pd.DataFrame) -> Job:
-    """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError."""
+    """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError.
+
+    One that was edited where the job says to stop does not take the place of the one before.
+    """
     import pyarrow.parquet as pq
 
     from runner.manifest.dataframe import arrow_table
 
     _, out = new_run(job)
     table = arrow_table(frame)
-    with opened(out, job) as place:
-        replace_file(place.folder, MANIFEST_COPY, lambda stream: pq.write_table(table, stream))
-    return job.model_copy(update={"manifest": str(out / MANIFEST_COPY), "out": str(out)})
+
+    def keep(name: str) -> Job:
+        replace_file(place.folder, name, lambda stream: pq.write_table(table, stream))
+        return job.model_copy(update={"manifest": str(out / name), "out": str(out)})
+
+    with opened(out, job, keeps_job=False) as place:
+        index = ItemIndex(place.connection)
+        if len(index):
+            candidate = f"{TEMPORARY}/{MANIFEST_COPY}"
+            try:
+                census(prepare(keep(candidate), sends=False).intake, place.connection, index).refuse(out)
+            finally:
+                (out / candidate).unlink(missing_ok=True)
+        return keep(MANIFEST_COPY)

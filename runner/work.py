@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 
 from jobs.retry import History
 from jobs.selection import UNSETTLED, Selection
+from runner.changes import Standing
 from runner.intake import Intake, RowBatch
 from runner.store.attempts import ABSENT
 from runner.store.donemap import DoneMap
@@ -56,6 +57,7 @@ class Source:
     done: rows to pass over; index must know of it too.
     tasks: polled whatever the selection, but for those that have taken too long when it names
     `task_timeout`: their rows are sent anew.
+    standing: items of earlier versions that stand for edited rows, which are not sent.
     """
 
     def __init__(
@@ -65,8 +67,10 @@ class Source:
         selection: Selection = UNSETTLED,
         tasks: Sequence[OpenTask] = (),
         done: DoneMap | None = None,
+        standing: Standing | None = None,
     ) -> None:
         self._selection = selection
+        self._standing = standing or Standing()
         again = FailureKind.TASK_TIMEOUT in selection.kinds
         waiting = [
             Work(task.row, task.item, FIRST, task.indexes, task)
@@ -129,16 +133,16 @@ class Source:
         batch = next(self._batches, None)
         if batch is None:
             return None
-        items = self._index.items(batch.rows)
+        rows, items, kept = self._standing.settle(batch.rows, self._index.items(batch.rows))
         statuses = self._index.statuses(items)
         works: list[Work] = []
-        tally = Tally(rows=len(batch.rows))
-        for row, item, status in zip(batch.rows, items, statuses, strict=True):
+        tally = Tally(rows=len(rows))
+        for i, (row, item, status) in enumerate(zip(rows, items, statuses, strict=True)):
             if isinstance(row, RowProblem):
                 count(tally, row, status)
             elif item in self._polled:
                 tally.images += row.request.n
-            elif (work := self._selected(row, item, status)) is not None:
+            elif i not in kept and (work := self._selected(row, item, status)) is not None:
                 tally.images += row.request.n
                 tally.done += row.request.n - work.row.request.n
                 works.append(work)

@@ -171,6 +171,9 @@ class RunTable(_Table):
     max_duration: PositiveDuration | None = None
     drain: Duration = Field(120.0, description="wait for answers in flight after Ctrl-C")
     wait_lock: Duration = Field(0.0, description="wait for another run of this folder")
+    on_change: Literal["stop", "keep", "regenerate"] = Field(
+        "stop", description="rows edited since their image was made or may have been paid for"
+    )
 
 
 class OutputTable(_Table):

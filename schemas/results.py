@@ -42,7 +42,11 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
     ("started_at", pa.timestamp("ms", tz="UTC"), "when the last attempt was sent"),
     ("finished_at", pa.timestamp("ms", tz="UTC"), "when its outcome was recorded"),
     ("latency_s", pa.float64(), "seconds from send to last byte, last attempt"),
-    ("flags", pa.list_(pa.string()), "format_mismatch, size_mismatch, fewer_images, estimated_cost, …"),
+    (
+        "flags",
+        pa.list_(pa.string()),
+        "format_mismatch, size_mismatch, fewer_images, estimated_cost, edited, …",
+    ),
 )
 
 RESULTS_SCHEMA = pa.schema([pa.field(name, kind) for name, kind, _ in COLUMNS])

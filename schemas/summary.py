@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from schemas.changes import Changes
+
 
 @dataclass(frozen=True, slots=True)
 class Summary:
@@ -11,7 +13,7 @@ class Summary:
 
     by_status, by_error: counts of results rows (one an image asked for). rows: manifest rows. images: images asked for.
     requests_sent, images_saved, maybe_billed, cost_usd: over the whole life of the folder.
-    duration_s: of this run. next: the command to type next.
+    duration_s: of this run. next: the command to type next. removed: rows sent earlier that the manifest no longer holds.
     """
 
     run_id: str
@@ -28,6 +30,7 @@ class Summary:
     exit_code: int
     exit_reason: str
     next: str
+    removed: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,6 +47,7 @@ class Plan:
     """`plan --json`. rows: manifest rows; images, requests: still to make and to send.
 
     done, invalid, parked: rows. duration_s: None when nothing bounds it. binding_limit: rpm, ipm, concurrency, …
+    changes: against what the folder has sent; None where it has sent nothing.
     """
 
     rows: int
@@ -56,6 +60,7 @@ class Plan:
     duration_s: float | None
     binding_limit: str
     warnings: tuple[str, ...] = ()
+    changes: Changes | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from pathlib import Path
 
+from runner.cli.changes import change_lines
 from runner.cli.output import Facts
 from runner.progress import duration_text, money_text
 from schemas.failures import RowStatus
@@ -37,9 +38,17 @@ def _summary_lines(summary: Summary, simulated: bool) -> Iterator[tuple[str, str
     yield "time", duration_text(summary.duration_s)
     yield "images", f"{summary.images_saved:,} in {out / 'images'}"
     yield "results", str(out / "results.parquet")
+    if summary.removed:
+        yield "removed", _removed_text(summary.removed)
     yield "ended", f"{summary.exit_reason} (exit code {summary.exit_code})"
     if summary.next:
         yield "next", summary.next
+
+
+def _removed_text(count: int) -> str:
+    if count == 1:
+        return "1 row of earlier manifests is no longer in it; its images are kept"
+    return f"{count:,} rows of earlier manifests are no longer in it; their images are kept"
 
 
 def _spent_text(cost_usd: float | None, simulated: bool) -> str:
@@ -64,6 +73,8 @@ def _cost_text(cost: CostRange) -> str:
 
 def _plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "rows", f"{plan.rows:,}"
+    if plan.changes is not None:
+        yield from change_lines(plan.changes)
     yield "to make", f"{_plural(plan.images, 'image')} in {_plural(plan.requests, 'request')}"
     for label, count in (("done", plan.done), ("invalid", plan.invalid), ("parked", plan.parked)):
         if count:

@@ -33,6 +33,13 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
         JobOption("--prompt-col", "columns.prompt", "COL", "manifest column that holds the prompt"),
         JobOption("--id-col", "columns.id", "COL", "manifest column that holds the row's id"),
         JobOption("--distinct", "input.distinct", "COL", "keep the first row of each value of this column"),
+        JobOption(
+            "--on-change",
+            "run.on_change",
+            "stop|keep|regenerate",
+            "rows edited since their image was made (default stop)",
+            ("stop", "keep", "regenerate"),
+        ),
     ),
     "Request defaults": (
         JobOption("--model", "request.model", "NAME", "model (default: the profile's)"),

@@ -145,11 +145,12 @@ def _stamp(job: Job) -> tuple[int, int, int] | None:
 
 def _mappable(job: Job) -> bool:
     """Whether the manifest is one file of this machine, read whole."""
-    return (
-        job.manifest is not None
-        and job.input == InputTable(seed=job.input.seed)
-        and Path(job.manifest).is_file()
-    )
+    return job.manifest is not None and reads_all(job) and Path(job.manifest).is_file()
+
+
+def reads_all(job: Job) -> bool:
+    """Whether every row of the manifest takes part."""
+    return job.input == InputTable(seed=job.input.seed)
 
 
 def _identity(job: Job, connection: sqlite3.Connection) -> dict[str, Any]:

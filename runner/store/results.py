@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import sqlite3
 import time
 from collections import Counter
@@ -15,9 +16,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.state import AttemptRecord, fold
+from runner.changes import EDITED, Census
 from runner.intake import Intake, RowBatch
 from runner.store import records
-from runner.store.attempts import AttemptReader
+from runner.store.attempts import ABSENT, AttemptReader
 from runner.store.donemap import MapBuilder
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
@@ -41,12 +43,16 @@ _ROWS_A_GROUP = 8_192
 
 @dataclass
 class Counts:
-    """What the table holds. by_status, by_error: results rows. rows: manifest rows; images: results rows in all."""
+    """What the table holds. by_status, by_error: results rows. rows: manifest rows; images: results rows in all.
+
+    removed: rows that were sent earlier and that the manifest no longer holds.
+    """
 
     rows: int = 0
     images: int = 0
     by_status: Counter[str] = field(default_factory=Counter)
     by_error: Counter[str] = field(default_factory=Counter)
+    removed: int = 0
 
     def add(self, values: Sequence[Values]) -> None:
         """Count one manifest row's results rows."""
@@ -67,6 +73,7 @@ class ResultsTable:
     live_run: int | None = None
     _builder: MapBuilder | None = None
     _repeated: set[int] = field(default_factory=set)
+    _census: Census | None = None
 
     def write(self, folder: Folder, record: Callable[[Sequence[Statement]], None]) -> Counts:
         """Write and replace `results.parquet`; what it holds. Raises OSError when the disk refuses.
@@ -94,16 +101,21 @@ class ResultsTable:
     def count(self) -> Counts:
         """What the table would hold, without writing it."""
         counts = Counts()
-        for part in self._parts():
+        for part in self._parts(counts):
             part.count_into(counts)
         return counts
 
     def map_done(self, folder: Folder) -> bool:
-        """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError."""
-        return self._builder is not None and self._builder.save(folder, self.connection, self._repeated)
+        """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError.
+
+        None is kept while there are edited rows: who reads the map looks for none.
+        """
+        if self._builder is None or self._census is None or not self._census.is_settled:
+            return False
+        return self._builder.save(folder, self.connection, self._repeated)
 
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
-        for part in self._parts():
+        for part in self._parts(counts):
             part.count_into(counts)
             self._note(part)
             own, offsets = part.table()
@@ -123,19 +135,26 @@ class ResultsTable:
             positions = [part.batch.rows[i].position for i in places]
             self._builder.add(positions, [part.items[i] for i in places], part.batch.keys[part.plain])
 
-    def _parts(self) -> Iterator[_Part]:
+    def _parts(self, counts: Counts) -> Iterator[_Part]:
         index = ItemIndex(self.connection)
+        self._census = Census(self.intake, self.connection, index)
         reader = AttemptReader(self.connection, self.live_run)
         facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
         plain = PlainRows(self.connection, facts)
         for batch in self.intake.batches():
-            items = index.items(batch.rows)
-            offsets, table = plain.table(batch.rows, items)
+            rows, items, kept = self._census.look(batch.rows, index.items(batch.rows))
+            current = [ABSENT if i in kept else item for i, item in enumerate(items)] if kept else items
+            offsets, table = plain.table(rows, current)
             told = set(offsets.tolist())
             others = [i for i in range(len(items)) if i not in told] if len(told) < len(items) else []
             attempts = reader.of([items[i] for i in others]) if others else {}
-            values = [_values(batch.rows[i], attempts.get(items[i], ()), facts) for i in others]
+            values = [_values(rows[i], attempts.get(items[i], ()), facts) for i in others]
+            for value in itertools.chain.from_iterable(
+                values for i, values in zip(others, values, strict=True) if i in kept
+            ):
+                value["flags"].append(EDITED)
             yield _Part(batch, items, offsets, table, others, values)
+        counts.removed = len(self._census.removed())
 
 
 def _values(row: Row | RowProblem, attempts: Sequence[AttemptRecord], facts: Facts) -> list[Values]:

@@ -1,0 +1,38 @@
+"""Before the first request: the manifest held against what the folder has sent."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from jobs.changes import warnings
+from runner.changes import Standing, census
+from runner.folder import OpenFolder
+from runner.intake import Intake
+from runner.settings_change import settings_warnings
+from runner.store.ledger import next_number
+from runner.store.views import ItemIndex
+
+
+@dataclass(frozen=True, slots=True)
+class Examined:
+    """standing: earlier versions that stand for edited rows. warnings: what the user should know."""
+
+    standing: Standing = field(default_factory=Standing)
+    warnings: tuple[str, ...] = ()
+
+
+def examine(intake: Intake, place: OpenFolder, index: ItemIndex) -> Examined:
+    """Look for edited rows; the whole manifest is read, but for one that is known to be unchanged.
+
+    That is one of which there is a map, made when no row was edited and since when nothing was sent.
+    Raises JobError (exit 2) where `run.on_change` is `stop` and there are edited rows that it is about.
+    """
+    connection = place.connection
+    if not next_number(connection, "items", "item"):
+        return Examined()
+    if place.done is not None and place.done.attempts == next_number(connection, "attempts", "attempt"):
+        return Examined(warnings=tuple(settings_warnings(intake, connection, place.out, place.done.items)))
+    found = census(intake, connection, index, place.done)
+    found.refuse(place.out)
+    told = warnings(found.changes(), whole=found.whole)
+    return Examined(found.standing, (*told, *settings_warnings(intake, connection, place.out, found.present)))
