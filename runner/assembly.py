@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
+from jobs.breaker import Breaker
 from jobs.retry import RetryPolicy
 from runner.attempt import AttemptLine
 from runner.counters import Numbers
@@ -74,7 +75,11 @@ async def assembled(
                     line=line,
                     budget=Budget(job.budget, sums.spent_usd, sums.requests),
                     ending=ending,
-                    verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - sums.resent)),
+                    verdicts=Verdicts(
+                        policy,
+                        max(0, job.retry.ambiguous_budget - sums.resent),
+                        Breaker(job.run.canary, job.run.max_error_rate),
+                    ),
                     headroom=headroom,
                     cost_usd=sums.cost_usd,
                 ),
