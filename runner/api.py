@@ -103,12 +103,11 @@ async def _run(
             watch = Watch(engine, ending, started, ready.job.run.drain)
             if signals:
                 handlers.enter_context(watch.signals())
-            if (over := until.reason) is not None:
+            helpers = _helpers(ready, place, watch, observer, run, writer)
+            if (over := until.reason) is None:
+                helpers.append(asyncio.create_task(watch.limit(until)))
+            elif await source.anything():
                 ending.stop(over.exit_code, over.text)
-            helpers = [
-                *_helpers(ready, place, watch, observer, run, writer),
-                asyncio.create_task(watch.limit(until)),
-            ]
             try:
                 await engine.run()
             finally:

@@ -30,7 +30,7 @@ UNFINISHED = frozenset(
 """How a run ends that has left work to the next one. A run that was killed has no exit code."""
 _ANY = re.compile(r"\{(date|manifest_stem|run_id)(?::([^{}]*))?\}")
 _LOG = logging.getLogger(__name__)
-_DIRECTIVE = re.compile(r"%[-A-Za-z]+")
+_DIRECTIVE = re.compile(r"%-?[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)

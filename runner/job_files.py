@@ -132,6 +132,15 @@ def _file_layer(path: Path, cwd: Path, day: object = None) -> Settings:
     return settings
 
 
+def raw_manifest(path: Path) -> str | None:
+    """The manifest as a job file writes it, its `{date}` not filled in; None when it names none, or cannot be read."""
+    try:
+        manifest = tomllib.loads(path.read_text("utf-8-sig")).get("manifest")
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, str) else None
+
+
 def _fill_date(settings: Settings, day: object) -> None:
     """The manifest's `{date}`, before the file is looked for. A day that is none is reported with other mistakes."""
     day, manifest = day or settings.get("date"), settings.get("manifest")

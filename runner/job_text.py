@@ -71,7 +71,7 @@ def job_toml(job: Job) -> str:
     """
     lines = [_HEADER]
     written = dict(_settings(job))
-    for key in ("manifest", "out", "simulate"):
+    for key in ("manifest", "out", "date", "simulate"):
         if key in written:
             lines.append(f"{key} = {written.pop(key)}\n")
     table = ""
