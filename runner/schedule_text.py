@@ -210,7 +210,7 @@ def _identity(plan: Schedule) -> Iterator[str]:
 
 
 def _exec_words(plan: Schedule) -> list[str]:
-    words = [_word(word) for word in plan.command]
+    words = [_word(word.replace("$", "$$")) for word in plan.command]
     if plan.key_file is not None:
         words += ["--set", f"endpoint.api_key_file=%d/{KEY}"]
     return words
@@ -223,6 +223,9 @@ def _hardening(plan: Schedule) -> Iterator[str]:
     if plan.user:
         return
     writable = dict.fromkeys(_writable(plan))
+    used = [*writable, plan.job_file, Path(plan.command[0]), plan.cwd / (plan.job.manifest or "")]
+    if not any(path.is_relative_to(folder) for path in used for folder in ("/tmp", "/var/tmp")):
+        yield "PrivateTmp=yes"
     yield "PrivateDevices=yes"
     yield "ProtectKernelTunables=yes"
     yield "ProtectKernelModules=yes"
@@ -273,8 +276,8 @@ def _plain(text: str) -> str:
 
 
 def _word(text: str) -> str:
-    """One word of a command line as systemd reads it."""
-    text = _plain(text).replace("$", "$$")
+    """One word of a setting that is a list of words."""
+    text = _plain(text)
     if not _SPECIAL.search(text):
         return text
     return '"' + text.replace("\\", "\\\\").replace('"', '\\"').replace("\n", "\\n") + '"'
