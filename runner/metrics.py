@@ -74,15 +74,16 @@ class MetricsFile:
         self._warned = False
         self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
 
-    def begin(self) -> None:
-        """Write it now, and then every few seconds until the end."""
-        self._thread.start()
-
     def observing(self, observer: Observer | None) -> Observer:
-        """The observer, with every look shown here too."""
+        """The observer, with every look shown here too; from the first one on the file is written.
+
+        Not before: until a run holds its lock the file may be that of another one.
+        """
 
         def look(progress: Progress) -> None:
             self._progress = progress
+            if self._thread.ident is None:
+                self._thread.start()
             if observer is not None:
                 observer(progress)
 

@@ -79,10 +79,10 @@ def bounded(call: Callable[[], object], what: str) -> threading.Thread:
     return thread
 
 
-def _wait(thread: threading.Thread, what: str) -> None:
-    thread.join(PATIENCE_S)
+def _wait(thread: threading.Thread, what: str, patience_s: float) -> None:
+    thread.join(patience_s)
     if thread.is_alive():
-        _LOG.warning("%s: no answer within %g s", what, PATIENCE_S)
+        _LOG.warning("%s: no answer within %g s", what, patience_s)
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,6 +153,7 @@ class Teller:
     ping: Ping | None = None
     notices: Notices | None = None
     metrics: MetricsFile | None = None
+    patience_s: float = PATIENCE_S
     _began: threading.Thread | None = None
 
     @classmethod
@@ -176,8 +177,6 @@ class Teller:
 
     async def begin(self) -> None:
         """The run starts."""
-        if self.metrics is not None:
-            self.metrics.begin()
         if self.ping is not None:
             self._began = self.ping.tell("start")
 
@@ -201,10 +200,10 @@ class Teller:
             waiting += self.notices.tell(code, title, REDACTOR.text(_message(told), lines=True))
         if self.ping is not None:
             if self._began is not None:
-                self._began.join(PATIENCE_S)
+                self._began.join(self.patience_s)
             waiting.append(("run.ping_url", self.ping.tell("" if code == ExitCode.OK else str(code), reason)))
         for what, thread in waiting:
-            _wait(thread, what)
+            _wait(thread, what, self.patience_s)
 
 
 def ended_by(error: BaseException | None) -> dict[str, Any]:

@@ -66,4 +66,6 @@ def test_the_share_itself_is_allowed_and_more_is_not() -> None:
 def test_the_breaker_forgets_what_is_long_ago() -> None:
     breaker = told(Breaker(max_error_rate=0.5), *[None] * 1000, *[BAD] * 50)
     assert breaker.tripped is None
-    assert told(breaker, BAD).tripped == "error rate: 51 of the last 100 rows failed (moderation 51), above 0.5"
+    assert (
+        told(breaker, BAD).tripped == "error rate: 51 of the last 100 rows failed (moderation 51), above 0.5"
+    )

@@ -177,7 +177,10 @@ def test_a_folder_of_manifests_that_grows(nightly: NightlyJob) -> None:
         (("--date", "2026-02-30"), 'date = "2026-02-30" (option): must be a day such as 2026-11-21'),
         (("--deadline", "25:00"), 'run.deadline = "25:00" (option): must be a time such as 06:00'),
         (("--max-error-rate", "2"), "run.max_error_rate"),
-        (("--ping-url", "ftp://somewhere"), "run.ping_url = (value not shown) (option): must begin with https://"),
+        (
+            ("--ping-url", "ftp://somewhere"),
+            "run.ping_url = (value not shown) (option): must begin with https://",
+        ),
     ],
 )
 def test_mistakes_are_told_before_anything_is_sent(
