@@ -13,6 +13,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from runner.api import run_job_async
 from runner.earlier import OnDay, changes_with_the_day, left_over
@@ -26,6 +27,9 @@ from runner.watch import Observer
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
 from schemas.summary import Summary
+
+if TYPE_CHECKING:
+    import pandas as pd
 
 _LOG = logging.getLogger(__name__)
 _SIGNALLED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
@@ -47,9 +51,17 @@ def run_nightly(
 
 
 async def run_nightly_async(
-    job: Job, source: str | None, on: OnDay, *, observer: Observer | None = None, signals: bool = False
+    job: Job,
+    source: str | None,
+    on: OnDay,
+    *,
+    manifest: pd.DataFrame | None = None,
+    observer: Observer | None = None,
+    signals: bool = False,
 ) -> Summary:
     """Run a job as a command does. source: the manifest or job file that it came from. on: the job of another day.
+
+    manifest, observer, signals: as `run_job_async` has them.
 
     Returns the summary of tonight's own run; when it finished, but an earlier night's folder was stopped, with that
     one's exit code and reason. Raises JobError when tonight's run cannot start.
@@ -62,7 +74,7 @@ async def run_nightly_async(
             await teller.begin()
             seen = teller.observing(observer)
             stopped, end = await _finish_earlier(job, on, end, seen, signals)
-            summary = await run_job_async(job, observer=seen, signals=signals, until=end)
+            summary = await run_job_async(job, manifest=manifest, observer=seen, signals=signals, until=end)
             if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
                 summary = replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
             return summary

@@ -115,6 +115,21 @@ def test_a_deadline_that_has_passed_sends_nothing_and_forgets_nothing(nightly: N
     assert (done.code, done.json["exit_reason"]) == (0, "every row succeeded")
 
 
+def test_a_signal_while_an_earlier_night_is_finished_leaves_tonight_to_the_next(nightly: NightlyJob) -> None:
+    _, second, third = NIGHTS
+    assert nightly.run(second, "--max-requests", "0").code == 8
+    going = nightly.command.start(*nightly.arguments(third, "--drain", "0"), environ=WITH_CANARY)
+    until(lambda: int(nightly.service.stats()["in_flight"]) == 2)
+    going.send_signal(signal.SIGTERM)
+    summary = last_object(going)
+    assert (going.returncode, summary["exit_code"], summary["out"]) == (143, 143, f"runs/{third}")
+    assert nightly.statuses(second) == {"parked": 2, "pending": 2}
+    assert nightly.statuses(third) == {"pending": ROWS}
+    assert nightly.run(third).code == 0
+    assert nightly.statuses(second) == {"parked": 2, "succeeded": 2}
+    assert set(nightly.sent().values()) == {1}
+
+
 def test_nothing_is_carried_over_when_that_is_not_wanted(nightly: NightlyJob) -> None:
     first, _, third = NIGHTS
     assert nightly.run(first, "--max-requests", "1").code == 8
@@ -149,6 +164,8 @@ def test_nights_that_overlap(nightly: NightlyJob) -> None:
     refused = nightly.run(third)
     assert (refused.code, refused.json["exit_code"], len(refused.out.splitlines())) == (6, 6, 1)
     assert "another run of nightly.toml is going on" in refused.err
+    running = listed(nightly)[0]
+    assert (running["exit_code"], running["duration_s"], running["exit_reason"]) == (None, None, "running")
     assert not (nightly.command.cwd / f"runs/{third}").exists()
     patient = nightly.command.start(*nightly.arguments(third, "--wait-lock", "2m"), environ=WITH_CANARY)
     stuck.send_signal(signal.SIGKILL)
