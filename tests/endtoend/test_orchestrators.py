@@ -2,7 +2,7 @@
 
 `python -m pytest -m campaign tests/endtoend/test_orchestrators.py` installs the registry's newest Prefect, Dagster and
 Airflow, each into a virtual environment of its own that is gone afterwards; what cannot be installed is skipped. Each is
-given a job that is simulated, and calls the command that belongs to the tests.
+given a job that is simulated, and calls the command that belongs to the tests. A minute each.
 """
 
 from __future__ import annotations
@@ -32,16 +32,20 @@ size = "64x64"
 [simulator]
 latency = 0
 """
+# As seen in November 2026: Prefect 3.8.8 does not start with the newest FastAPI, which it allows.
 CALLS = {
-    "prefect": ("prefect", "\nsummary = images()\nprint(summary['exit_code'], summary['images_saved'])\n"),
-    "dagster": ("dagster", "\nprint(dg.materialize([images]).success)\n"),
-    "airflow": ("apache-airflow", "\nrun = images_dag.test()\nprint(run.state)\n"),
+    "prefect": (
+        ("prefect", "fastapi<0.140"),
+        "\nsummary = images()\nprint(summary['exit_code'], summary['images_saved'])\n",
+    ),
+    "dagster": (("dagster",), "\nprint(dg.materialize([images]).success)\n"),
+    "airflow": (("apache-airflow",), "\nrun = images_dag.test()\nprint(run.state)\n"),
 }
 
 
 @pytest.mark.parametrize("name", CALLS)
 def test_a_snippet_runs(command: CommandLine, checkout: Path, name: str) -> None:
-    package, call = CALLS[name]
+    packages, call = CALLS[name]
     readme = (checkout / "README.md").read_text("utf-8")
     (snippet,) = [block.text for block in blocks(readme) if block.kind == f"python {name}"]
     (command.cwd / "every-night.toml").write_text(JOB)
@@ -52,9 +56,9 @@ def test_a_snippet_runs(command: CommandLine, checkout: Path, name: str) -> None
     with TemporaryDirectory(prefix=f"{name}-") as folder:
         subprocess.run([sys.executable, "-m", "venv", folder], check=True)
         python = f"{folder}/bin/python"
-        install = [python, "-m", "pip", "install", "-q", package]
+        install = [python, "-m", "pip", "install", "-q", *packages]
         if subprocess.run(install, timeout=INSTALL_S, check=False).returncode:
-            pytest.skip(f"{package} cannot be installed here")
+            pytest.skip(f"{name} cannot be installed here")
         environ = command.environ(
             AIRFLOW_HOME=str(command.cwd / "airflow"),
             AIRFLOW__CORE__LOAD_EXAMPLES="False",

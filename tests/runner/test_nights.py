@@ -7,11 +7,14 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+import runner
+from schemas.exit_codes import JobError
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.servedjob import HANG_S, last_object
@@ -208,3 +211,22 @@ def test_mistakes_are_told_before_anything_is_sent(
     assert (ended.code, len(ended.out.splitlines())) == (2, 1)
     assert told in json.loads(ended.out)["exit_reason"]
     assert list(command.cwd.iterdir()) == [Path(command.cwd / "p.csv")]
+
+
+def test_python_runs_a_job_file_as_the_command_does(
+    command: CommandLine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Earlier nights first; options that tell of a run are heeded."""
+    (command.cwd / "p.csv").write_text("prompt\na\nb\n")
+    (command.cwd / "job.toml").write_text(
+        "manifest = 'p.csv'\nout = 'runs/{date}'\nsimulate = true\n[simulator]\nlatency = 0\n"
+    )
+    monkeypatch.chdir(command.cwd)
+    monkeypatch.setenv("XDG_STATE_HOME", str(command.cwd / "state"))
+    first = runner.run("job.toml", date="2026-11-20", size="64x64", max_requests=1)
+    assert (first.exit_code, first.out) == (8, "runs/2026-11-20")
+    second = runner.run("job.toml", date=date(2026, 11, 21), size="64x64", canary=1)
+    assert (second.exit_code, second.out) == (0, "runs/2026-11-21")
+    assert list(runner.results("runs/2026-11-20").status) == ["succeeded", "succeeded"]
+    with pytest.raises(JobError, match="run.ping_url"):
+        runner.run("job.toml", ping_url="env:NOT_SET_ANYWHERE")
