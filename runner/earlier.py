@@ -15,6 +15,7 @@ from runner.job_files import read_out_job
 from runner.job_text import has_date, manifest_stem, out_folder
 from runner.store import ledger, lock
 from runner.store.layout import LEDGER_NAME
+from runner.store.tasks import open_tasks
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
 
@@ -30,12 +31,14 @@ UNFINISHED = frozenset(
 """How a run ends that has left work to the next one. A run that was killed has no exit code."""
 _ANY = re.compile(r"\{(date|manifest_stem|run_id)(?::([^{}]*))?\}")
 _LOG = logging.getLogger(__name__)
+_TASKS = "tasks to poll"
+_TASKS_ONLY_S = 60.0
 _DIRECTIVE = re.compile(r"%-?[A-Za-z]")
 
 
 @dataclass(frozen=True, slots=True)
 class LeftOver:
-    """A folder whose last run did not finish. ended: its exit code, or `killed`."""
+    """A folder whose last run did not finish, or left tasks. ended: its exit code, `killed` or another word for people."""
 
     job: Job
     out: Path
@@ -72,7 +75,8 @@ def left_over(job: Job, on: OnDay) -> Iterator[LeftOver]:
             _LOG.warning("%s is left as it is: %s", out, error.message)
             continue
         if made.simulate == job.simulate:
-            yield LeftOver(_resumed(then, made, out), out, ended)
+            again = _resumed(then, made, out)
+            yield LeftOver(_polling_briefly(again) if ended == _TASKS else again, out, ended)
 
 
 def _ended(out: Path) -> str | None:
@@ -84,16 +88,25 @@ def _ended(out: Path) -> str | None:
             last = connection.execute(
                 "SELECT exit_code FROM runs LEFT JOIN run_ends USING (run) ORDER BY run DESC LIMIT 1"
             ).fetchone()
+            has_tasks = bool(open_tasks(connection))
     except (JobError, sqlite3.Error):
         return "unreadable"
     if last is None or last[0] is None:
         return "killed"
-    return f"exit code {last[0]}" if last[0] in UNFINISHED else None
+    if last[0] in UNFINISHED:
+        return f"exit code {last[0]}"
+    return _TASKS if has_tasks else None
 
 
 def _resumed(then: Job, made: Job, out: Path) -> Job:
     kept = {name: getattr(made, name) for name in ("manifest", "columns", "input", "request")}
     return then.model_copy(update={**kept, "out": str(out)})
+
+
+def _polling_briefly(job: Job) -> Job:
+    """The same for a folder with nothing left but tasks that took too long: tonight's rows do not wait an hour for them."""
+    timeout_s = min(job.endpoint.task_timeout, _TASKS_ONLY_S)
+    return job.model_copy(update={"endpoint": job.endpoint.model_copy(update={"task_timeout": timeout_s})})
 
 
 def folders(job: Job, template: str | None = None) -> list[Path]:

@@ -11,7 +11,6 @@ import logging
 import os
 import re
 import threading
-import urllib.error
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
@@ -68,7 +67,7 @@ def bounded(call: Callable[[], object], what: str) -> threading.Thread:
     def work() -> None:
         try:
             call()
-        except (OSError, ValueError, urllib.error.URLError) as error:
+        except Exception as error:  # noqa: BLE001 - apprise's plugins raise what they like, and no run may fail by it
             reason = (
                 getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
             )
@@ -115,7 +114,8 @@ class Notices:
             import apprise
         except ImportError:
             raise JobError("--notify needs a package", fix="pip install 'imagemill[notify]'") from None
-        logging.getLogger("apprise").setLevel(logging.CRITICAL + 1)  # it would show URLs
+        for name in ("apprise", "urllib3"):  # they would show URLs
+            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
         self._targets = []
         for number, url in enumerate(urls, 1):
             target = apprise.Apprise()

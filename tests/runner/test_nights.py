@@ -7,7 +7,7 @@ import signal
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ import runner
 from schemas.exit_codes import JobError
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
-from tests.servedjob import HANG_S, last_object
+from tests.servedjob import HANG_S, last_object, served_job
 from tests.waiting import until
 
 ROWS = 4
@@ -133,6 +133,34 @@ def test_a_signal_while_an_earlier_night_is_finished_leaves_tonight_to_the_next(
     assert set(nightly.sent().values()) == {1}
 
 
+def test_tasks_of_an_earlier_night_are_asked_for_again(command: CommandLine) -> None:
+    """What was paid for last night is fetched tonight, though that run ended by itself."""
+    (command.cwd / "p.csv").write_text("prompt\na slow fox\n")
+    with Service(command, "--latency", "1", "--dialect", "dieyuyun") as service:
+        (command.cwd / "tasks.toml").write_text(
+            'manifest = "p.csv"\nout = "runs/{date}"\n[request]\nsize = "64x64"\n[endpoint]\n'
+            f'base_url = "{service.base_url}"\ndialect = "dieyuyun"\npoll_every = 0.05\n'
+        )
+        first = ("run", "tasks.toml", "--date", "2026-11-20", "--set", "endpoint.task_timeout=0.1", "--json")
+        left = command(*first, environ=WITH_CANARY)
+        assert (left.code, left.json["by_error"]) == (3, {"task_timeout": 1})
+        assert command("run", "tasks.toml", "--date", "2026-11-21", environ=WITH_CANARY).code == 0
+        assert [row["status"] for row in command.results("runs/2026-11-20")] == ["succeeded"]
+        assert service.stats()["requests"] == 2
+
+
+def test_a_deadline_in_the_middle_of_a_run(command: CommandLine) -> None:
+    """Nothing new after it; what is in flight lands, and the next run sends the rest, in the same folder."""
+    with served_job(command, "--latency", "0.3") as job:
+        due = datetime.now() + timedelta(seconds=2.5)
+        ended = job.run("--concurrency", "2", "--deadline", due.isoformat())
+        assert (ended.code, ended.json["by_status"].keys() <= {"succeeded", "pending"}) == (10, True)
+        assert ended.json["exit_reason"] == f"--deadline of {due:%Y-%m-%d %H:%M:%S} reached"
+        assert len(job.sent()) < job.rows
+        assert job.run("--concurrency", "20").code == 0
+        assert job.is_bought_once()
+
+
 def test_nothing_is_carried_over_when_that_is_not_wanted(nightly: NightlyJob) -> None:
     first, _, third = NIGHTS
     assert nightly.run(first, "--max-requests", "1").code == 8
@@ -228,5 +256,5 @@ def test_python_runs_a_job_file_as_the_command_does(
     second = runner.run("job.toml", date=date(2026, 11, 21), size="64x64", canary=1)
     assert (second.exit_code, second.out) == (0, "runs/2026-11-21")
     assert list(runner.results("runs/2026-11-20").status) == ["succeeded", "succeeded"]
-    with pytest.raises(JobError, match="run.ping_url"):
+    with pytest.raises(JobError, match=r"run\.ping_url"):
         runner.run("job.toml", ping_url="env:NOT_SET_ANYWHERE")
