@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import sqlite3
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from runner.store import ledger, lock
 from runner.store.totals import NEVER_SENT
 from schemas.exit_codes import JobError
 
+_LOG = logging.getLogger(__name__)
 _RUNS = (
     "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
     "ORDER BY run DESC LIMIT ?"
@@ -53,12 +55,20 @@ class PastRun:
 def past_runs(source: str, limit: int) -> list[PastRun]:
     """The newest runs first. source: an output folder, or a job file: then the runs of all its folders.
 
-    Raises JobError (exit 2) when there is none.
+    Of several folders one whose ledger cannot be read is a warning. Raises JobError (exit 2) when there is no folder,
+    and when its only one cannot be read (2, 7 or 9).
     """
     outs = _folders(source)
     if not outs:
         raise JobError(f"{source} has no output folder yet", fix="imagemill run makes it")
-    found = [run for out in outs for run in _of(out, limit)]
+    found: list[PastRun] = []
+    for out in outs:
+        try:
+            found += _of(out, limit)
+        except JobError as error:
+            if len(outs) == 1:
+                raise
+            _LOG.warning("%s is left out: %s", out, error.message)
     return sorted(found, key=lambda run: (run.started, run.run_id), reverse=True)[:limit]
 
 
