@@ -125,21 +125,26 @@ def folders(job: Job, template: str | None = None) -> list[Path]:
     pattern = Path(_ANY.sub(searched, job.out)).expanduser()
     anchor = Path(pattern.anchor)
     found = sorted(anchor.glob(str(pattern.relative_to(anchor)))) if "*" in str(pattern) else [pattern]
-    whole = re.compile(_expression(job.out))
+    whole = re.compile(_expression(job.out, stem))
     return [
         out for out in found if (out / LEDGER_NAME).is_file() and _is_dated(whole.fullmatch(str(out)), form)
     ]
 
 
-def _expression(template: str) -> str:
-    """The template as a regular expression whose group `date` is the first date."""
+def _expression(template: str, stem: str) -> str:
+    """The template as a regular expression whose group `date` is the first date. stem: `*` where it is not known."""
     parts, last, dated = [], 0, False
     text = str(Path(template).expanduser())
     for match in _ANY.finditer(text):
         parts.append(re.escape(text[last : match.start()]))
-        is_first = match[1] == "date" and not dated
-        parts.append("(?P<date>.+)" if is_first else ".+")
-        dated, last = dated or is_first, match.end()
+        if match[1] == "date":
+            levels = (match[2] or "").count("/") + 1
+            days = "/".join(["[^/]+"] * levels)
+            parts.append(days if dated else f"(?P<date>{days})")
+            dated = True
+        else:
+            parts.append("[^/]+" if match[1] == "run_id" or stem == "*" else re.escape(stem))
+        last = match.end()
     return "".join([*parts, re.escape(text[last:])])
 
 
