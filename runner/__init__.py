@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 if TYPE_CHECKING:
     import pandas as pd
 
+    from schemas.job import Job
     from schemas.summary import Progress, Summary
 
 IMAGEMILL_PACKAGE = "runner"
@@ -39,10 +40,9 @@ def run(
 
     Raises `schemas.exit_codes.JobError` when nothing could be sent; otherwise the summary's `exit_code` tells.
     """
-    from runner.api import run_job
+    import asyncio
 
-    job, frame = _job(manifest, options)
-    return run_job(job, manifest=frame, observer=on_progress)
+    return asyncio.run(run_async(manifest, on_progress=on_progress, **options))
 
 
 async def run_async(
@@ -52,10 +52,24 @@ async def run_async(
     **options: Any,
 ) -> Summary:
     """The same inside a running event loop."""
-    from runner.api import run_job_async
+    import os
+    from datetime import date
 
-    job, frame = _job(manifest, options)
-    return await run_job_async(job, manifest=frame, observer=on_progress)
+    from runner.call_options import overrides_of
+    from runner.job_files import load_job
+    from runner.nightly import run_nightly_async
+
+    overrides = overrides_of(options)
+    source = str(manifest) if isinstance(manifest, str | Path) else None
+    if source is None:
+        overrides.setdefault("out", "runs/dataframe")
+
+    def on(day: date | None) -> Job:
+        dated = overrides if day is None else overrides | {"date": day.isoformat()}
+        return load_job(source, dated, environ=os.environ, cwd=Path.cwd())
+
+    frame = None if isinstance(manifest, str | Path) else manifest
+    return await run_nightly_async(on(None), source, on, manifest=frame, observer=on_progress)
 
 
 def results(out: str | Path) -> pd.DataFrame:
@@ -63,18 +77,3 @@ def results(out: str | Path) -> pd.DataFrame:
     import pandas as pd
 
     return pd.read_parquet(Path(out) / "results.parquet")
-
-
-def _job(manifest: Any, options: dict[str, Any]) -> tuple[Any, Any]:
-    import os
-
-    from runner.call_options import overrides_of
-    from runner.job_files import load_job
-
-    overrides = overrides_of(options)
-    named = isinstance(manifest, str | Path)
-    source = str(manifest) if named else None
-    if not named:
-        overrides.setdefault("out", "runs/dataframe")
-    job = load_job(source, overrides, environ=os.environ, cwd=Path.cwd())
-    return job, None if named else manifest

@@ -23,6 +23,8 @@ from runner.store import ledger, lock
 from runner.store.results import ResultsTable
 from runner.store.tasks import open_tasks
 from runner.store.views import ItemIndex
+from runner.until import Until
+from runner.until import until as run_until
 from runner.verifying import Verification, verify
 from runner.version import VERSION
 from runner.watch import Observer, Watch
@@ -59,13 +61,16 @@ async def run_job_async(
     selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
+    until: Until | None = None,
 ) -> Summary:
     """Send what is still to send, and leave images, ledger, results table and summary in the job's folder.
 
     manifest: rows to use instead of `job.manifest`; kept in the folder. selection: which rows to send (`retry` names
     others than the unsettled). observer: called a few times a second.
-    signals: take over SIGINT and SIGTERM (command line only). Raises JobError when the run cannot start.
+    signals: take over SIGINT and SIGTERM (command line only). until: when the command that this run is a part of must end.
+    Raises JobError when the run cannot start.
     """
+    until = until or run_until(job.run)
     if manifest is not None:
         job = await asyncio.to_thread(keep_frame, job, manifest)
     ready = await asyncio.to_thread(prepare, job)
@@ -80,7 +85,7 @@ async def run_job_async(
         source.warnings.update(dict.fromkeys(examined.warnings))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
-        return await _run(ready, place, source, base_url, observer, signals)
+        return await _run(ready, place, source, base_url, observer, signals, until)
 
 
 async def _run(
@@ -90,6 +95,7 @@ async def _run(
     base_url: str,
     observer: Observer | None,
     signals: bool,
+    until: Until,
 ) -> Summary:
     started = asyncio.get_running_loop().time()
     run = ledger.next_number(place.connection, "runs", "run")
@@ -104,6 +110,10 @@ async def _run(
                 _spare_the_collector()
                 handlers.enter_context(watch.signals())
             helpers = _helpers(ready, place, watch, observer, run, writer)
+            if (over := until.reason) is None:
+                helpers.append(asyncio.create_task(watch.limit(until)))
+            elif await source.anything():
+                ending.stop(over.exit_code, over.text)
             try:
                 await engine.run()
             finally:
@@ -144,8 +154,6 @@ def _helpers(
             connection.close()
 
     beside = [watch.drain(), watch.refresh(table)]
-    if ready.job.run.max_duration is not None:
-        beside.append(watch.limit(ready.job.run.max_duration))
     if observer is not None:
         beside.append(watch.observe(observer))
     return [asyncio.create_task(each) for each in beside]

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
+from jobs.breaker import Breaker
 from jobs.retry import RetryPolicy
 from runner.attempt import AttemptLine
 from runner.counters import Numbers
@@ -27,9 +28,11 @@ from runner.redaction import REDACTOR
 from runner.speaking import POLLS_A_SECOND, key_header, speaker
 from runner.store import ledger, views
 from runner.store.images import ImageStore
+from runner.store.totals import Totals
 from runner.transport import Deadlines, Transport
 from runner.verdicts import Verdicts
 from runner.work import Source
+from schemas.job import Job
 
 
 @asynccontextmanager
@@ -47,7 +50,6 @@ async def assembled(
     transport = _transport(ready, base_url)
     headroom = Headroom(place.out)
     pacer = Pacer(job.limits, views.recent_sends(place.connection, job.limits.window_s, time.time()))
-    policy = RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up)
     with (
         Ballast(place.folder) as ballast,
         ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
@@ -74,7 +76,7 @@ async def assembled(
                     line=line,
                     budget=Budget(job.budget, sums.spent_usd, sums.requests),
                     ending=ending,
-                    verdicts=Verdicts(policy, max(0, job.retry.ambiguous_budget - sums.resent)),
+                    verdicts=_verdicts(job, sums),
                     headroom=headroom,
                     cost_usd=sums.cost_usd,
                 ),
@@ -82,6 +84,12 @@ async def assembled(
                 concurrency=job.limits.concurrency,
             )
             yield engine, writer
+
+
+def _verdicts(job: Job, sums: Totals) -> Verdicts:
+    policy = RetryPolicy(job.retry.attempts, job.retry.on_ambiguous, job.retry.give_up)
+    breaker = Breaker(job.run.canary, job.run.max_error_rate)
+    return Verdicts(policy, max(0, job.retry.ambiguous_budget - sums.resent), breaker)
 
 
 def _transport(ready: Prepared, base_url: str) -> Transport:

@@ -121,7 +121,10 @@ class Engine:
             if due is not None:
                 self._verdicts.quota.resent(now)
                 return due
-            if not exhausted and len(self.waiting) < WAITING_CAP:
+            if (reason := self._verdicts.breaker.canary_died) is not None and await self.source.anything():
+                self._ending.stop(ExitCode.SERVICE_DOWN, reason)
+                return None
+            if not exhausted and len(self.waiting) < WAITING_CAP and not self._verdicts.breaker.holds:
                 work = await self.source.next()
                 if work is not None:
                     return work
@@ -160,6 +163,7 @@ class Engine:
             self._pacer.close_gate(PROBE_S, "the service is down; one request at a time")
         if work.history == FIRST:
             self._verdicts.quota.first_sent()
+            self._verdicts.breaker.sent()
         intent = records.Intent(
             number,
             item,
@@ -241,6 +245,7 @@ class Engine:
         if result.kind is FailureKind.TASK_TIMEOUT:
             await self._line.persistence.record(waited(attempt, result.message, int(time.time() * 1000)))
             self.counters.parked += work.row.request.n
+            self._verdicts.breaker.settled(result.kind, first=work.task is None)
         elif result.kind is not FailureKind.STOPPED:
             self._ending.stop(halt_code(result.kind), f"{result.kind.value}: {result.message}")
 
@@ -258,6 +263,8 @@ class Engine:
 
     def _act(self, decision: Decision | None, work: Work, outcome: Outcome, latency_s: float) -> None:
         now = asyncio.get_running_loop().time()
+        if (reason := self._verdicts.breaker.tripped) is not None:
+            self._ending.stop(ExitCode.SERVICE_DOWN, reason)
         if isinstance(outcome, Success):
             self.window = pace.grown(self.window, latency_s)
             self._pacer.admitted()

@@ -6,13 +6,15 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
+from datetime import date, datetime
 from difflib import get_close_matches
 from typing import Any
 
 from pydantic import ValidationError
 
+from jobs.days import day_of, deadline_of
 from runner.job_schema import allowed, is_duration, job_keys, job_tables, whole_tables
-from runner.job_text import template_fault, toml_value
+from runner.job_text import BY_NAME, template_fault, toml_value
 from runner.redaction import REDACTOR
 from runner.secrets import checked_base_url
 from schemas.dialects import DIALECTS, SYNC
@@ -21,7 +23,7 @@ from schemas.exit_codes import JobError
 from schemas.job import Job
 from schemas.request import FIELDS
 
-_SECRET_NAME = re.compile(r"(?i)key|secret|token|passw|auth|credential")
+_SECRET_NAME = re.compile(r"(?i)key|secret|token|passw|auth|credential|notify\\.urls|ping_url")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_VALUE_CHARS = 80
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -133,7 +135,24 @@ def job_problems(job: Job) -> Iterator[Problem]:
     fault = template_fault(job.out)
     if fault is not None:
         yield Problem("out", fault)
+    yield from _time_problems(job)
     yield from _param_problems(job.request.param)
+
+
+def _time_problems(job: Job) -> Iterator[Problem]:
+    try:
+        day_of(job.date, date.max)
+    except ValueError:
+        yield Problem("date", "must be a day such as 2026-11-21, or today or yesterday")
+    try:
+        deadline_of(job.run.deadline or "00:00", datetime.min)
+    except ValueError:
+        yield Problem(
+            "run.deadline", "must be a time such as 06:00, or a date and time such as 2026-11-21T06:00"
+        )
+    url = job.run.ping_url
+    if url is not None and not url.startswith((BY_NAME, "https://", "http://")):
+        yield Problem("run.ping_url", "must begin with https:// or http://, or be env:NAME")
 
 
 def _param_problems(params: Mapping[str, Any]) -> Iterator[Problem]:

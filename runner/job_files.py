@@ -11,13 +11,17 @@ import logging
 import math
 import tomllib
 from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date
 from glob import iglob
 from pathlib import Path
+from types import NoneType
 from typing import Any
 
 from pydantic import ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
+from jobs.days import day_of
 from runner.job_errors import (
     Problem,
     job_error,
@@ -27,7 +31,7 @@ from runner.job_errors import (
     setting_problems,
 )
 from runner.job_schema import job_json_schema, job_keys, job_tables, whole_tables
-from runner.job_text import is_glob, is_url, job_toml, out_folder
+from runner.job_text import dated, is_glob, is_url, job_toml, out_folder, with_date
 from runner.redaction import REDACTOR
 from runner.secrets import checked_base_url, dotenv_variables
 from schemas.exit_codes import JobError
@@ -100,7 +104,8 @@ def _nested(settings: Settings) -> dict[str, Any]:
     return tree
 
 
-def _file_layer(path: Path, cwd: Path) -> Settings:
+def _file_layer(path: Path, cwd: Path, day: object = None) -> Settings:
+    """What a job file says. day: a setting of `date` that goes before the file's own."""
     shown = REDACTOR.text(str(path))
     try:
         text = (cwd / path).read_text("utf-8-sig")
@@ -116,6 +121,7 @@ def _file_layer(path: Path, cwd: Path) -> Settings:
         raise JobError(
             f"{shown} is not valid TOML: {REDACTOR.text(where)}", fix="see https://toml.io"
         ) from None
+    _fill_date(settings, day)
     folder = path.parent
     is_output = (cwd / folder / LEDGER).is_file()
     for key in PATH_KEYS:
@@ -124,6 +130,23 @@ def _file_layer(path: Path, cwd: Path) -> Settings:
     if is_output:
         settings["out"] = str(folder)
     return settings
+
+
+def raw_manifest(path: Path) -> str | None:
+    """The manifest as a job file writes it, its `{date}` not filled in; None when it names none, or cannot be read."""
+    try:
+        manifest = tomllib.loads(path.read_text("utf-8-sig")).get("manifest")
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, str) else None
+
+
+def _fill_date(settings: Settings, day: object) -> None:
+    """The manifest's `{date}`, before the file is looked for. A day that is none is reported with other mistakes."""
+    day, manifest = day or settings.get("date"), settings.get("manifest")
+    if isinstance(manifest, str) and isinstance(day, (str, date, NoneType)):
+        with suppress(ValueError):
+            settings["manifest"] = with_date(manifest, day_of(str(day) if day else None, date.today()))
 
 
 def _beside(folder: Path, source: str, cwd: Path, *, moved: bool) -> str:
@@ -199,11 +222,15 @@ def load_job(
     dotenv = dotenv_variables(cwd)
     named = {"manifest": source} if source is not None and not is_job_file else {}
     given = {**named, **{key: value for key, value in overrides.items() if value is not None}}
-    layers = (
-        (source, _file_layer(Path(source), cwd) if source is not None and is_job_file else {}),
+    upper = (
         (".env", _variable_layer(dotenv)),
         (None, _variable_layer(environ)),
         (OPTIONS, dict(_flat(given))),
+    )
+    day = next((layer["date"] for _, layer in reversed(upper) if "date" in layer), None)
+    layers = (
+        (source, _file_layer(Path(source), cwd, day) if source is not None and is_job_file else {}),
+        *upper,
     )
     settings: Settings = {}
     origins: dict[str, str] = {}
@@ -217,7 +244,7 @@ def load_job(
         _LOG.warning("%s", stray)
     if job.retry.on_ambiguous == "retry" and job.retry.ambiguous_budget == 0:
         _LOG.warning("retry.on_ambiguous = retry sends nothing again while retry.ambiguous_budget is 0")
-    return _normal(job)
+    return dated(_normal(job), date.today())
 
 
 def _normal(job: Job) -> Job:

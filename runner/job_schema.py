@@ -126,7 +126,7 @@ def _bounds(number: dict[str, Any]) -> str:
     if low is not None and high is not None:
         return f" from {low:g} to {high:g}"
     if above is not None:
-        return f" above {above:g}"
+        return f" above {above:g}" + ("" if high is None else f", {high:g} at most")
     return "" if low is None else f", {low:g} or more"
 
 

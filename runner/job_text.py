@@ -13,16 +13,20 @@ from urllib.parse import unquote, urlsplit
 
 from pydantic import BaseModel
 
+from jobs.days import day_of
 from runner.job_schema import job_keys
 from runner.redaction import REDACTOR
 from schemas.exit_codes import JobError
 from schemas.job import Job
 
 PLACEHOLDERS = ("date", "manifest_stem", "run_id")
+BY_NAME = "env:"
+"""How the value of a notify or ping URL begins that names the environment variable which holds it."""
 
 _HEADER = "# The resolved job of this folder, written by imagemill. It holds no secrets.\n"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 _PLACEHOLDER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
+_DATE = re.compile(r"\{date(?::([^{}]*))?\}")
 _URL = re.compile(r"[A-Za-z][A-Za-z0-9+.-]+://")
 _GLOB = re.compile(r"[*?\[]")
 _COMPRESSED = (".gz", ".zst", ".zstd")
@@ -62,11 +66,12 @@ def job_toml(job: Job) -> str:
     """OUT/job.toml: manifest, out, simulate and every setting that is not the default, without secrets.
 
     A local manifest, scenario or key file is written as an absolute path, so the folder can be used from anywhere; a
-    URL loses its query, and an `api_key_command` that holds a secret is left out. The same job gives the same text.
+    URL loses its query; an `api_key_command` that holds a secret is left out, and so are notify and ping URLs, which
+    are secrets, unless they are named (`env:NAME`). The same job gives the same text.
     """
     lines = [_HEADER]
     written = dict(_settings(job))
-    for key in ("manifest", "out", "simulate"):
+    for key in ("manifest", "out", "date", "simulate"):
         if key in written:
             lines.append(f"{key} = {written.pop(key)}\n")
     table = ""
@@ -92,9 +97,15 @@ def _settings(job: Job) -> Iterator[tuple[str, str]]:
             value == type(owner).model_fields[leaf].get_default(call_default_factory=True) and not always
         ):
             continue
-        if key in ("manifest", "simulator.scenario", "endpoint.api_key_file"):
+        if key in ("manifest", "simulator.scenario", "endpoint.api_key_file", "run.metrics_file"):
             value = _portable(value)
         elif key == "endpoint.api_key_command" and REDACTOR.hide(value) != value:
+            continue
+        elif key == "notify.urls":
+            value = [url for url in value if url.startswith(BY_NAME)]
+            if not value:
+                continue
+        elif key == "run.ping_url" and not value.startswith(BY_NAME):
             continue
         if isinstance(value, BaseModel):
             value = value.model_dump(exclude_defaults=True)
@@ -142,6 +153,25 @@ def template_fault(template: str) -> str | None:
     return None
 
 
+def with_date(template: str, day: date) -> str:
+    """The text with `{date}` and `{date:%Y-%m-%d}` filled in; other braces stand as they are."""
+    return _DATE.sub(lambda match: day.strftime(match[1] or "%Y-%m-%d"), template)
+
+
+def has_date(template: str | None) -> bool:
+    """Whether the text holds `{date}` or `{date:…}`."""
+    return template is not None and _DATE.search(template) is not None
+
+
+def dated(job: Job, today: date) -> Job:
+    """The job of one day: `{date}` filled in in its manifest, `date` that day. A job without `{date}` has no date."""
+    if not (has_date(job.out) or has_date(job.manifest)):
+        return job.model_copy(update={"date": None})
+    day = day_of(job.date, today)
+    manifest = None if job.manifest is None else with_date(job.manifest, day)
+    return job.model_copy(update={"date": day.isoformat(), "manifest": manifest})
+
+
 def out_folder(job: Job, *, today: date, run_id: str) -> Path:
     """The output folder: `job.out` with `{date}` (or `{date:%Y-%m-%d}`), `{manifest_stem}` and `{run_id}` filled in.
 
@@ -153,7 +183,7 @@ def out_folder(job: Job, *, today: date, run_id: str) -> Path:
 
     def filled(match: re.Match[str]) -> str:
         if match[1] == "date":
-            return today.strftime(match[2] or "%Y-%m-%d")
+            return day_of(job.date, today).strftime(match[2] or "%Y-%m-%d")
         return run_id if match[1] == "run_id" else manifest_stem(job.manifest)
 
     return Path(_PLACEHOLDER.sub(filled, job.out)).expanduser()

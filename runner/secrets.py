@@ -72,7 +72,8 @@ def find_key(endpoint: EndpointTable, *, environ: Mapping[str, str], cwd: Path) 
     sent by accident. Raises JobError (exit 2: nothing was sent) when there is none or it cannot be a key.
     """
     if endpoint.api_key_env is None and endpoint.api_key_file is not None:
-        key = _key_from_file(cwd / Path(endpoint.api_key_file).expanduser())
+        path = cwd / Path(endpoint.api_key_file).expanduser()
+        key = _key_from_file(path, guarded=environ.get("CREDENTIALS_DIRECTORY"))
     elif endpoint.api_key_env is None and endpoint.api_key_command is not None:
         key = _key_from_command(endpoint.api_key_command, cwd)
     else:
@@ -111,7 +112,8 @@ def _key_from_variables(
     )
 
 
-def _key_from_file(path: Path) -> ApiKey:
+def _key_from_file(path: Path, *, guarded: str | None) -> ApiKey:
+    """guarded: a folder that systemd keeps from other users, whatever the modes of the files in it."""
     try:
         mode = path.stat().st_mode
         lines = path.read_text("utf-8-sig").splitlines()
@@ -120,7 +122,7 @@ def _key_from_file(path: Path) -> ApiKey:
             f"endpoint.api_key_file {REDACTOR.text(str(path))} cannot be read: {type(error).__name__}",
             fix="name a text file whose first line is the key",
         ) from None
-    if mode & 0o077:
+    if mode & 0o077 and not (guarded and path.is_relative_to(guarded)):
         _LOG.warning("key file %s is readable by other users: chmod 600 it", path)
     if not lines or not lines[0].strip():
         raise JobError(f"endpoint.api_key_file {REDACTOR.text(str(path))}: its first line is empty")

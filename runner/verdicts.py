@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from dataclasses import replace
 
+from jobs.breaker import Breaker
 from jobs.retry import (
     OUTAGE_FAILURES,
     Decision,
@@ -54,9 +55,13 @@ def row_status(decision: Decision | None) -> RowStatus:
 
 
 class Verdicts:
-    """Decisions for one run. ambiguous_left: requests that may have been paid for and may still be sent again."""
+    """Decisions for one run. ambiguous_left: requests that may have been paid for and may still be sent again.
 
-    def __init__(self, policy: RetryPolicy, ambiguous_left: int) -> None:
+    breaker: told of every row that is settled.
+    """
+
+    def __init__(self, policy: RetryPolicy, ambiguous_left: int, breaker: Breaker | None = None) -> None:
+        self.breaker = breaker or Breaker()
         self._policy = policy
         self._ambiguous_left = ambiguous_left
         self._refusals_running = 0
@@ -76,6 +81,7 @@ class Verdicts:
             self._last_good = now
             self._refusals_running = self._rounds = self._not_found_running = 0
             self.quota.succeeded()
+            self.breaker.settled(None)
             return None, work
         failure = outcome.failure
         history = self._history(failure, work.history, now)
@@ -84,6 +90,8 @@ class Verdicts:
             self._ambiguous_left -= 1
         if stopping and isinstance(decision, Retry):
             decision = Halt(RowStatus.PENDING)
+        if isinstance(decision, (GiveUp, Park)):
+            self.breaker.settled(failure.kind, first=work.task is None)
         return decision, replace(work, history=history)
 
     def _history(self, failure: Failure, before: History, now: float) -> History:

@@ -1,4 +1,4 @@
-"""What happens beside a run: progress looks, signals, the clock of `--max-duration`, and fresh results tables."""
+"""What happens beside a run: progress looks, signals, the clocks that end it, and fresh results tables."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from runner.ending import Ending
 from runner.engine import Engine
 from runner.store.results import Counts
+from runner.until import Until
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
 from schemas.summary import Progress
@@ -44,10 +45,12 @@ class Watch:
         await asyncio.sleep(self.drain_s)
         self.ending.cut()
 
-    async def limit(self, max_duration_s: float) -> None:
+    async def limit(self, until: Until) -> None:
         """Stop the run when its time is up."""
-        await asyncio.sleep(max_duration_s)
-        self.ending.stop(ExitCode.MAX_DURATION, f"--max-duration of {max_duration_s:g} s reached")
+        while (reason := until.reason) is None and (pause_s := until.pause_s) is not None:  # noqa: ASYNC110
+            await asyncio.sleep(pause_s)
+        if reason is not None:
+            self.ending.stop(reason.exit_code, reason.text)
 
     @contextmanager
     def signals(self) -> Iterator[None]:

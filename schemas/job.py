@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
@@ -28,6 +29,19 @@ def parse_duration(value: Any) -> Any:
 
 Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
 PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
+
+
+def parse_moment(value: Any) -> Any:
+    """Text from a date, a time or both as TOML writes them without quotes; other values pass through."""
+    return value.isoformat() if isinstance(value, (date, datetime, time)) else value
+
+
+def parse_list(value: Any) -> Any:
+    """A list of one from a text; other values pass through."""
+    return [value] if isinstance(value, str) else value
+
+
+Moment = Annotated[str, BeforeValidator(parse_moment)]
 
 
 class _Table(BaseModel):
@@ -174,6 +188,31 @@ class RunTable(_Table):
     on_change: Literal["stop", "keep", "regenerate"] = Field(
         "stop", description="rows edited since their image was made or may have been paid for"
     )
+    deadline: Moment | None = Field(
+        None, description="end the run at this local time (06:00) or ISO date and time, resumable"
+    )
+    carry_over: int = Field(
+        7,
+        ge=0,
+        description="with {date} in out: days back whose unfinished folders are finished first; 0: none",
+    )
+    canary: int | None = Field(None, ge=1, description="send N rows first, and stop when all of them fail")
+    max_error_rate: float | None = Field(
+        None, gt=0, le=1, description="stop when more of the last 100 outcomes (20 at least) are failures"
+    )
+    metrics_file: str | None = Field(None, description="figures for Prometheus' textfile collector")
+    ping_url: str | None = Field(
+        None, description="asked at start (…/start), success, and failure (…/exit code); or env:NAME"
+    )
+
+
+class NotifyTable(_Table):
+    """Who is told of a run's end."""
+
+    urls: Annotated[tuple[str, ...], BeforeValidator(parse_list)] = Field(
+        (), description="apprise URLs, or env:NAME of a variable that holds one"
+    )
+    on: Literal["always", "failure", "never"] = Field("failure", description="failure: any exit code but 0")
 
 
 class OutputTable(_Table):
@@ -200,8 +239,12 @@ class SimulatorTable(_Table):
 class Job(_Table):
     """One job: what `imagemill run JOB.toml` reads and what OUT/job.toml records."""
 
-    manifest: str | None = Field(None, description="file, folder, glob or object-store URL")
+    manifest: str | None = Field(None, description="file, folder, glob or object-store URL; {date}")
     out: str = Field("runs/{manifest_stem}", description="output folder; {date}, {manifest_stem}, {run_id}")
+    date: Moment | None = Field(
+        None,
+        description="the day that {date} means: YYYY-MM-DD, yesterday or today (default: today, local time)",
+    )
     simulate: bool = Field(False, description="use the embedded simulator: no key, no cost")
     columns: ColumnsTable = ColumnsTable()
     input: InputTable = InputTable()
@@ -211,5 +254,6 @@ class Job(_Table):
     budget: BudgetTable = BudgetTable()
     retry: RetryTable = RetryTable()
     run: RunTable = RunTable()
+    notify: NotifyTable = NotifyTable()
     output: OutputTable = OutputTable()
     simulator: SimulatorTable = SimulatorTable()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import json
 import os
 import sys
 from collections.abc import Sequence
@@ -20,9 +21,11 @@ SUMMARIES = {
     "plan": "what a run would do: rows, requests, cost and time; sends nothing",
     "status": "where a job stands; works while it runs",
     "retry": "send again what failed, or what is parked",
+    "runs": "past runs of a folder or a job, with their figures",
     "verify": "re-read every image and table against the ledger",
     "simulate": "the service, simulated, as a server of its own",
     "schema": "the job file's JSON Schema, the columns of the tables",
+    "schedule": "systemd units or a cron line that run a job every night",
     "doctor": "check versions, key, endpoint, disk",
 }
 PACKAGES = ("schemas", "jobs", "runner")
@@ -145,10 +148,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     given = list(sys.argv[1:] if arguments is None else arguments)
     shadow = shadowed_package()
     if shadow is not None:
-        click.echo(f"error: {shadow}", err=True)
-        click.echo(
-            "fix: start `imagemill` (not `python -m`) from another folder and without PYTHONPATH", err=True
-        )
+        fix = "start `imagemill` (not `python -m`) from another folder and without PYTHONPATH"
+        click.echo(f"error: {shadow}\nfix: {fix}", err=True)
+        if "--json" in given:
+            click.echo(json.dumps({"exit_code": 2, "exit_reason": shadow, "fix": fix}))
         return 2
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, TextIOWrapper):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
@@ -16,13 +17,17 @@ if TYPE_CHECKING:
 
 
 class JobOption(NamedTuple):
-    """One option. metavar: what its value is; empty for a switch. choices: what completion offers."""
+    """One option. metavar: what its value is; empty for a switch. choices: what completion offers.
+
+    many: may be given several times.
+    """
 
     flag: str
     key: str
     metavar: str
     help: str
     choices: tuple[str, ...] = ()
+    many: bool = False
 
 
 _GROUPS: dict[str, tuple[JobOption, ...]] = {
@@ -124,11 +129,20 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
         JobOption(
             "--give-up", "retry.give_up", "TIME", "nothing but refusals for so long: stop (default 10m)"
         ),
+        JobOption("--canary", "run.canary", "N", "send N rows first, and stop when all of them fail"),
+        JobOption(
+            "--max-error-rate",
+            "run.max_error_rate",
+            "SHARE",
+            "stop when more of the last 100 rows failed (0.5)",
+        ),
     ),
     "Time": (
         JobOption("--max-duration", "run.max_duration", "TIME", "end the run after so long, resumable (6h)"),
         JobOption("--drain", "run.drain", "TIME", "wait for answers in flight after Ctrl-C (default 120s)"),
-        JobOption("--wait-lock", "run.wait_lock", "TIME", "wait for another run of this folder (10m)"),
+        JobOption("--wait-lock", "run.wait_lock", "TIME", "wait for another run of this folder or job (10m)"),
+        JobOption("--deadline", "run.deadline", "CLOCK", "end the run at this local time (06:00), resumable"),
+        JobOption("--date", "date", "DAY", "what {date} means: 2026-11-21, yesterday, today (default)"),
     ),
     "Output": (
         JobOption(
@@ -141,6 +155,11 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
             "auto, rich, plain or none",
             ("auto", "rich", "plain", "none"),
         ),
+        JobOption("--metrics-file", "run.metrics_file", "FILE", "figures for Prometheus' textfile collector"),
+        JobOption(
+            "--notify", "notify.urls", "URL", "tell of failures through apprise; or env:NAME", many=True
+        ),
+        JobOption("--ping-url", "run.ping_url", "URL", "dead-man's switch (healthchecks.io); or env:NAME"),
         JobOption("--log-format", "output.log_format", "NAME", "console or json", ("console", "json")),
     ),
 }
@@ -156,7 +175,12 @@ def _click_option(option: JobOption, group: str) -> click.Option:
     if not option.metavar:
         return Option([option.flag], group=group, is_flag=True, default=None, help=option.help)
     return Option(
-        [option.flag], group=group, metavar=option.metavar, help=option.help, choices=option.choices
+        [option.flag],
+        group=group,
+        metavar=option.metavar,
+        help=option.help,
+        choices=option.choices,
+        multiple=option.many,
     )
 
 
@@ -215,7 +239,7 @@ def job_overrides(values: Mapping[str, Any]) -> dict[str, Any]:
         pairs.append((f"request.param.{name}", value))
     overrides = {key: read_setting(key, text) for key, text in pairs}
     given = {option.key: values.get(_named(option.flag)) for option in JOB_OPTIONS}
-    return overrides | {key: value for key, value in given.items() if value is not None}
+    return overrides | {key: value for key, value in given.items() if value not in (None, ())}
 
 
 def set_up_logs(values: Mapping[str, Any], log_format: Literal["console", "json"] = "console") -> None:
@@ -225,6 +249,14 @@ def set_up_logs(values: Mapping[str, Any], log_format: Literal["console", "json"
 
     REDACTOR.register_variables(os.environ)
     configure_logging(verbosity=-1 if values["quiet"] else values["verbose"], log_format=log_format)
+
+
+def job_on(values: Mapping[str, Any], day: date) -> Job:
+    """The same job with this day for its `{date}`."""
+    from runner.job_files import load_job
+
+    overrides = job_overrides(values) | {"date": day.isoformat()}
+    return load_job(values["source"], overrides, environ=os.environ, cwd=Path.cwd())
 
 
 def job_from(values: Mapping[str, Any]) -> Job:

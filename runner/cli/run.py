@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import sys
 from dataclasses import asdict
+from functools import partial
 from typing import Any
 
 from runner.cli.command import Command, Option
-from runner.cli.options import common_options, job_from, job_options, source_argument
+from runner.cli.options import common_options, job_from, job_on, job_options, source_argument
 
 
 def _run(**values: Any) -> int:
@@ -16,13 +17,15 @@ def _run(**values: Any) -> int:
         from runner.cli.plan import show_plan
 
         return show_plan(job, as_json=values["as_json"])
-    from runner import api
+    from runner import nightly
     from runner.cli.facts import summary_facts
     from runner.cli.output import print_facts, print_json
     from runner.progress import make_observer
 
     with make_observer(job.output.progress, sys.stderr, quiet=values["quiet"]) as observer:
-        summary = api.run_job(job, observer=observer, signals=True)
+        summary = nightly.run_nightly(
+            job, values["source"], partial(job_on, values), observer=observer, signals=True
+        )
     if values["as_json"]:
         print_json(asdict(summary))
     else:
@@ -42,5 +45,5 @@ command = Command(
     help="Make the images of a manifest, or of the job that a job file describes."
     " Running it again with the same --out resumes: nothing that is done is sent again.",
     epilog="Exit codes: 0 all succeeded, 2 usage, 3 some rows failed, 4 key or quota, 5 service down, 6 locked,"
-    " 7 damaged, 8 budget, 9 disk, 10 --max-duration, 130/143 interrupted.",
+    " 7 damaged, 8 budget, 9 disk, 10 --max-duration or --deadline, 130/143 interrupted.",
 )

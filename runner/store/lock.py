@@ -6,6 +6,7 @@ import fcntl
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from hashlib import blake2b
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -20,15 +21,53 @@ _LOOK_S = 0.3
 @contextmanager
 def held(out: Path, *, wait_s: float) -> Iterator[None]:
     """Hold the folder's lock. Raises JobError (exit 6) when another run still holds it after `wait_s` seconds."""
-    lock = FileLock(out / LOCK_NAME, timeout=max(wait_s, _LOOK_S), mode=0o600)
+    refusal = JobError(
+        f"another run is working on {out}",
+        fix="wait for it to end (--wait-lock 10m waits by itself), or choose another --out",
+        exit_code=ExitCode.LOCKED,
+    )
+    with _taken(out / LOCK_NAME, wait_s, refusal):
+        yield
+
+
+@contextmanager
+def job_held(locks: Path, job_file: Path, *, wait_s: float) -> Iterator[None]:
+    """Hold the lock of a job whose output folder changes from night to night.
+
+    locks: folder for it, made if need be. job_file: its real path names the lock. Raises JobError: exit 6 as above,
+    exit 9 when the lock cannot be made.
+    """
+    name = blake2b(os.fsencode(job_file.resolve()), digest_size=12).hexdigest()
+    try:
+        locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise _no_lock(locks, error) from error
+    refusal = JobError(
+        f"another run of {job_file} is going on",
+        fix="wait for it to end (--wait-lock 10m waits by itself); --date makes up for a day that was missed",
+        exit_code=ExitCode.LOCKED,
+    )
+    with _taken(locks / f"{name}.lock", wait_s, refusal):
+        yield
+
+
+def _no_lock(locks: Path, error: OSError) -> JobError:
+    return JobError(
+        f"the lock of the job cannot be made in {locks}: {error.strerror or error}",
+        fix="let XDG_STATE_HOME name a folder that can be written",
+        exit_code=ExitCode.LOCAL,
+    )
+
+
+@contextmanager
+def _taken(path: Path, wait_s: float, refusal: JobError) -> Iterator[None]:
+    lock = FileLock(path, timeout=max(wait_s, _LOOK_S), mode=0o600)
     try:
         lock.acquire()
     except Timeout:
-        raise JobError(
-            f"another run is working on {out}",
-            fix="wait for it to end (--wait-lock 10m waits by itself), or choose another --out",
-            exit_code=ExitCode.LOCKED,
-        ) from None
+        raise refusal from None
+    except PermissionError as error:
+        raise _no_lock(path.parent, error) from error
     try:
         yield
     finally:

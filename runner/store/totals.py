@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from schemas.failures import FailureKind
 
-_NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
+NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
 """Kinds of attempts that ended before their request's first byte left."""
 _EVER = 2**62
 
@@ -44,7 +44,7 @@ class Totals:
 def totals(connection: sqlite3.Connection, since: int = 0, until: int = _EVER) -> Totals:
     """Sums over the attempts from `since` on and before `until`. One without an outcome is maybe billed once settled."""
     requests, unsent, maybe, cost, spent, resent = connection.execute(
-        f"SELECT count(*), coalesce(sum(kind IN ({_NEVER_SENT})), 0), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
+        f"SELECT count(*), coalesce(sum(kind IN ({NEVER_SENT})), 0), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
         "coalesce(sum(CASE WHEN maybe_billed OR status IS NULL THEN max(coalesce(cost_usd, 0), coalesce(reserved_usd, 0)) "
         "ELSE cost_usd END), 0), coalesce(sum(maybe_billed AND status = 'pending'), 0) "
         "FROM attempts LEFT JOIN outcomes USING (attempt) WHERE attempt >= ? AND attempt < ?",

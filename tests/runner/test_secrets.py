@@ -70,6 +70,9 @@ def test_a_key_file(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     with caplog.at_level(logging.WARNING):
         found(table, {}, tmp_path)
     assert "chmod 600" in caplog.text
+    caplog.clear()
+    found(table, {"CREDENTIALS_DIRECTORY": str(tmp_path)}, tmp_path)
+    assert caplog.text == ""
     path.write_text("\n")
     with pytest.raises(JobError, match="first line is empty"):
         found(table, {}, tmp_path)

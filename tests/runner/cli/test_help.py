@@ -60,7 +60,7 @@ def test_the_option_table_agrees_with_the_job() -> None:
         allowed = set(leaf.get("enum", option.choices))
         assert set(option.choices) <= allowed, option.flag
         name = option.flag.removeprefix("--").replace("-", "_")
-        assert name in (option.key.rpartition(".")[2], "prompt_col", "id_col")
+        assert name in (option.key.rpartition(".")[2], "prompt_col", "id_col", "notify")
 
 
 @pytest.mark.parametrize(
