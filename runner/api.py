@@ -33,6 +33,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
 
+RUN_COMMAND = '{"command": "run"}'
+"""What the ledger keeps of how `run` was called."""
+
 HURRIED_ROWS = 20_000
 """With more rows read than this, a run that is cut short leaves its results table to the next command."""
 
@@ -85,11 +88,13 @@ async def _run(
     base_url: str,
     observer: Observer | None,
     signals: bool,
+    command: str = RUN_COMMAND,
 ) -> Summary:
     started = asyncio.get_running_loop().time()
     run = ledger.next_number(place.connection, "runs", "run")
     place.connection.execute(
-        "INSERT INTO runs VALUES (?,?,?,?,?)", (run, ready.run_id, int(time.time() * 1000), VERSION, base_url)
+        "INSERT INTO runs VALUES (?,?,?,?,?,?)",
+        (run, ready.run_id, int(time.time() * 1000), VERSION, base_url, command),
     )
     ending = Ending()
     with ExitStack() as handlers:

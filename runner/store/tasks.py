@@ -43,7 +43,7 @@ def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
 def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
     """Every task to go on polling, oldest first."""
     found = connection.execute(
-        "SELECT attempt, item, fingerprint, row_id, prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url, "
+        "SELECT attempt, item, fingerprint, row_id, items.prompt, open.prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url, "
         "EXISTS (SELECT 1 FROM task_waits WHERE task_waits.attempt = open.attempt) "
         f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) open CROSS JOIN items USING (item) JOIN params USING (params) "
         "ORDER BY attempt"
@@ -55,6 +55,7 @@ def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
         fingerprint,
         row_id,
         prompt,
+        sent_prompt,
         body,
         indexes,
         reserved,
@@ -62,7 +63,8 @@ def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
         poll_url,
         waited,
     ) in found:
-        row = Row(-1, row_id, ImageRequest(prompt, tuple(json.loads(body).items())), fingerprint)
+        request = ImageRequest(sent_prompt or prompt, tuple(json.loads(body).items()))
+        row = Row(-1, row_id, request, fingerprint, manifest_prompt=prompt if sent_prompt else None)
         which = None if indexes is None else tuple(json.loads(indexes))
         tasks.append(OpenTask(attempt, item, row, Task(task_id, poll_url), which, reserved, bool(waited)))
     return tasks
