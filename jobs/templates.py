@@ -63,5 +63,7 @@ def parse(text: str) -> Template:
 def unknown(name: str) -> str:
     """What is said of a name that is no column."""
     if _BEYOND.search(name):
-        return f"{{{name}}} is no column; a template takes {{column}} only: no attributes, elements or formats"
+        return (
+            f"{{{name}}} is no column; a template takes {{column}} only: no attributes, elements or formats"
+        )
     return f"{{{name}}} is no column"

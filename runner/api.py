@@ -17,6 +17,10 @@ from runner.ending import Ending
 from runner.folder import OpenFolder, opened
 from runner.job_files import read_out_job
 from runner.prepared import Prepared, keep_frame, prepare
+from runner.reprocess import retrying
+from runner.reprocess.asking import Asked
+from runner.reprocess.retrying import Retry
+from runner.reprocess.survey import Survey
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
 from runner.store.tasks import open_tasks
@@ -157,10 +161,44 @@ def plan_job(job: Job) -> Plan:
 
 
 def retry_folder(
-    out: Path, selection: Selection, *, observer: Observer | None = None, signals: bool = False
+    out: Path, asked: Asked, *, observer: Observer | None = None, signals: bool = False
 ) -> Summary:
-    """Send the selected rows of a folder again, as its own job says. Raises JobError when it is no such folder."""
-    return run_job(read_out_job(out), selection=selection, observer=observer, signals=signals)
+    """Send rows of a folder again, as its own job says but for what `asked` overrides.
+
+    With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
+    it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
+    """
+    return asyncio.run(_retry(retrying.prepared(out, asked), observer, signals))
+
+
+async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summary:
+    retrying.check_kind(retry)
+    ready = retry.sends
+    async with AsyncExitStack() as stack:
+        place = stack.enter_context(opened(ready.out, retry.job, wait_s=ready.job.run.wait_lock))
+        store = stack.enter_context(retrying.text_store(place, retry.asked))
+        surveyor = retry.surveyor(place.connection, store=store)
+        found = await asyncio.to_thread(surveyor.survey, place.done)
+        retrying.refuse(found, retry.asked)
+        tasks = [
+            task
+            for task in await asyncio.to_thread(open_tasks, place.connection)
+            if task.item not in found.picks.abandoned
+        ]
+        if not len(found.picks) and not tasks:
+            return await asyncio.to_thread(retrying.idle, retry, place, found)
+        done = None if found.picks.successes else place.done
+        index = await asyncio.to_thread(ItemIndex, place.connection, done)
+        source = Source(ready.intake, index, tasks=tasks, done=done, again=found.picks)
+        base_url = ready.endpoint.base_url
+        if ready.job.simulate:
+            base_url = await stack.enter_async_context(simulator(ready.job))
+        return await _run(ready, place, source, base_url, observer, signals, retry.asked.command)
+
+
+def retry_plan(out: Path, asked: Asked) -> tuple[Plan, Survey]:
+    """What a retry would send and cost. Raises JobError as the retry would, but for successes sent again."""
+    return retrying.forecast(out, asked)
 
 
 def verify_folder(out: Path, *, repair: bool = False) -> Verification:

@@ -39,13 +39,16 @@ class OpenFolder:
 
 
 @contextmanager
-def opened(out: Path, job: Job) -> Iterator[OpenFolder]:
-    """Create or open OUT for one run. Raises JobError (exit 2, 6, 7 or 9) before anything was sent."""
+def opened(out: Path, job: Job, *, wait_s: float | None = None) -> Iterator[OpenFolder]:
+    """Create or open OUT for one run. Raises JobError (exit 2, 6, 7 or 9) before anything was sent.
+
+    wait_s: seconds to wait for the lock; None: as the job says.
+    """
     try:
         folder = Folder(out)
     except OSError as error:
         raise _unwritable(out, error) from error
-    with lock.held(out, wait_s=job.run.wait_lock):
+    with lock.held(out, wait_s=job.run.wait_lock if wait_s is None else wait_s):
         connection = ledger.create_or_open(out, simulated=job.simulate)
         try:
             folder.clear_temporary()

@@ -20,6 +20,8 @@ SUMMARIES = {
     "plan": "what a run would do: rows, requests, cost and time; sends nothing",
     "status": "where a job stands; works while it runs",
     "retry": "send again what failed, or what is parked",
+    "history": "every run of a folder, and every attempt of its rows",
+    "prune": "remove image files that a newer try has superseded",
     "verify": "re-read every image and table against the ledger",
     "simulate": "the service, simulated, as a server of its own",
     "schema": "the job file's JSON Schema, the columns of the tables",

@@ -51,7 +51,9 @@ class AttemptReader:
     ) -> AttemptRecord:
         attempt, item, run, params, n, sent_ms, status, *rest = row
         finished_ms, kind, code, message, http_status, maybe_billed, cost, estimated, *more = rest
-        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited, prompt = more
+        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited, prompt = (
+            more
+        )
         return AttemptRecord(
             attempt=attempt,
             item=item,

@@ -18,7 +18,7 @@ from jobs.state import AttemptRecord, fold
 from runner.intake import Intake, RowBatch
 from runner.store import records
 from runner.store.attempts import AttemptReader
-from runner.store.donemap import MapBuilder
+from runner.store.donemap import DoneMap, MapBuilder
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
 from runner.store.plainrows import PlainRows
@@ -56,6 +56,16 @@ class Counts:
             self.by_status[value["status"]] += 1
             if value.get("error_kind"):
                 self.by_error[value["error_kind"]] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBatch:
+    """A batch of rows, their items in the ledger, and their results: offsets tell of which row each line is."""
+
+    batch: RowBatch
+    items: Sequence[int]
+    table: pa.Table
+    offsets: npt.NDArray[np.int64]
 
 
 @dataclass
@@ -102,18 +112,23 @@ class ResultsTable:
         """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError."""
         return self._builder is not None and self._builder.save(folder, self.connection, self._repeated)
 
+    def batches(self, done: DoneMap | None = None) -> Iterator[ToldBatch]:
+        """What `write` would write, batch by batch. done: rows to pass over."""
+        extra = self.intake.manifest.extra_schema()
+        schema = _full_schema(extra)
+        for part in self._parts(done):
+            table, offsets = _whole(part, extra, schema)
+            yield ToldBatch(part.batch, part.items, table, offsets)
+
+    def schema(self) -> pa.Schema:
+        """Of the whole table."""
+        return _full_schema(self.intake.manifest.extra_schema())
+
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in self._parts():
             part.count_into(counts)
             self._note(part)
-            own, offsets = part.table()
-            columns = own.columns
-            if len(extra):
-                others = part.batch.extras()
-                if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
-                    others = others.take(pa.array(offsets))
-                columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
-            yield pa.Table.from_arrays(columns, schema=schema)
+            yield _whole(part, extra, schema)[0]
 
     def _note(self, part: _Part) -> None:
         """Remember the plain rows: nearly all that are done. Another run reads the others again."""
@@ -123,12 +138,12 @@ class ResultsTable:
             positions = [part.batch.rows[i].position for i in places]
             self._builder.add(positions, [part.items[i] for i in places], part.batch.keys[part.plain])
 
-    def _parts(self) -> Iterator[_Part]:
-        index = ItemIndex(self.connection)
+    def _parts(self, done: DoneMap | None = None) -> Iterator[_Part]:
+        index = ItemIndex(self.connection, done)
         reader = AttemptReader(self.connection, self.live_run)
         facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
         plain = PlainRows(self.connection, facts)
-        for batch in self.intake.batches():
+        for batch in self.intake.batches(done):
             items = index.items(batch.rows)
             offsets, table = plain.table(batch.rows, items)
             told = set(offsets.tolist())
@@ -182,6 +197,18 @@ class _Part:
         offsets = np.concatenate((self.plain, repeats))
         order = np.argsort(offsets, kind="stable")
         return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
+
+
+def _whole(part: _Part, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    """The part's results with the manifest's other columns, and of which of the batch's rows each is."""
+    own, offsets = part.table()
+    columns = own.columns
+    if len(extra):
+        others = part.batch.extras()
+        if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
+            others = others.take(pa.array(offsets))
+        columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
+    return pa.Table.from_arrays(columns, schema=schema), offsets
 
 
 def _full_schema(extra: pa.Schema) -> pa.Schema:

@@ -43,7 +43,8 @@ def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
 def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
     """Every task to go on polling, oldest first."""
     found = connection.execute(
-        "SELECT attempt, item, fingerprint, row_id, items.prompt, open.prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url, "
+        "SELECT attempt, item, fingerprint, row_id, items.prompt, open.prompt, body, indexes, "
+        "coalesce(reserved_usd, 0), task_id, poll_url, "
         "EXISTS (SELECT 1 FROM task_waits WHERE task_waits.attempt = open.attempt) "
         f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) open CROSS JOIN items USING (item) JOIN params USING (params) "
         "ORDER BY attempt"
