@@ -105,7 +105,7 @@ def _holds(tree: Tree, table: pa.Table) -> Mask:
 
 def _flags(values: Any) -> Mask:
     """Nulls are false."""
-    found: Mask = np.asarray(pc.fill_null(values, False).to_numpy(), dtype=np.bool_)
+    found: Mask = np.asarray(pc.fill_null(values, False), dtype=np.bool_)
     return found
 
 

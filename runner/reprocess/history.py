@@ -1,4 +1,4 @@
-"""What happened to a folder's rows, attempt by attempt, from its ledger alone: no manifest is needed, and a run may go on."""
+"""What happened to a folder's rows, attempt by attempt, from its ledger alone: without the manifest, and while it runs."""
 
 from __future__ import annotations
 

@@ -13,7 +13,6 @@ import time
 from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 from runner.folder import opened
@@ -22,9 +21,7 @@ from runner.inventory import sha256_of
 from runner.job_files import read_out_job
 from runner.prepared import prepare
 from runner.store import ledger, views
-from runner.store.attempts import ABSENT
 from runner.store.durable import sync_above
-from runner.store.results import RESULTS_NAME, ResultsTable
 from runner.store.views import ItemIndex
 from schemas.exit_codes import JobError
 from schemas.job import InputTable
@@ -102,8 +99,14 @@ def _removed(connection: sqlite3.Connection, intake: Intake) -> list[int]:
     there: set[int] = set()
     for batch in intake.batches():
         there.update(index.items([row for row in batch.rows if isinstance(row, Row)]))
-    every = connection.execute("SELECT DISTINCT item FROM attempts JOIN images USING (attempt)")
-    return [item for (item,) in every if item not in there and item != ABSENT]
+    query = "SELECT DISTINCT item FROM attempts JOIN images USING (attempt)"
+    every = [item for (item,) in connection.execute(query)]
+    if every and there.isdisjoint(every):
+        raise JobError(
+            f"no image is of a row of {intake.manifest.label}: it looks like another manifest",
+            fix="leave --removed out, or delete the folder by hand",
+        )
+    return [item for item in every if item not in there]
 
 
 def _reason_to_keep(out: Path, file: Superseded) -> str | None:
@@ -161,9 +164,6 @@ def prune(out: Path, *, removed: bool) -> Pruning:
             sql = "INSERT INTO pruned VALUES (?,?,?)"
             ledger.record_now(place.connection, [(sql, (file.attempt, file.index, now_ms)) for file in files])
             remove(out, [file.path for file in files])
-        if removed and found.files and (out / RESULTS_NAME).is_file():
-            table = ResultsTable(prepare(job, sends=False).intake, place.connection)
-            table.write(place.folder, partial(ledger.record_now, place.connection))
     return found
 
 

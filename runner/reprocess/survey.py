@@ -209,7 +209,7 @@ def _rows(told: ToldBatch, lines: Mask) -> int:
 
 
 def _mask(values: Any) -> Mask:
-    found: Mask = np.asarray(pc.fill_null(values, False).to_numpy(), dtype=np.bool_)
+    found: Mask = np.asarray(pc.fill_null(values, False), dtype=np.bool_)
     return found
 
 

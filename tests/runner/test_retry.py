@@ -113,7 +113,8 @@ def test_old_attempts_stay_and_the_table_shows_the_newest_success(folder: Folder
     after = folder.ledger("SELECT * FROM attempts JOIN outcomes USING (attempt)")
     assert (after[: len(before)], len(after)) == (before, len(before) + 2)
     told = folder.ledger(
-        "SELECT items.prompt, status, kind, maybe_billed FROM attempts JOIN outcomes USING (attempt) JOIN items USING (item) "
+        "SELECT items.prompt, status, kind, maybe_billed "
+        "FROM attempts JOIN outcomes USING (attempt) JOIN items USING (item) "
         "WHERE items.prompt IN ('a cut gem', 'a gone day') ORDER BY item, attempt"
     )
     assert told == [
