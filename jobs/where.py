@@ -198,8 +198,8 @@ class _Reader:
         sign = _OPERATORS.get(type(operator))
         if sign is None:
             raise _fault(right, "is compared with `is`; write ==, or is null")
-        if isinstance(left, ast.Name):
-            other = self.column(right) if isinstance(right, ast.Name) else self.value(right)
+        if _is_column(left):
+            other = self.column(right) if _is_column(right) else self.value(right)
             return Compare(self.column(left), sign, other)
         return Compare(self.column(right), _TURNED.get(sign, sign), self.value(left))
 
@@ -238,6 +238,10 @@ class _Reader:
         if isinstance(found, int | float):
             return sign * found
         raise _fault(node, "should be a text in quotes, a number, True or False")
+
+
+def _is_column(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id not in ("true", "false")
 
 
 def _is_null(node: ast.expr) -> bool:

@@ -23,7 +23,7 @@ from runner.reprocess.retrying import Retry
 from runner.reprocess.survey import Survey
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
-from runner.store.tasks import open_tasks
+from runner.store.tasks import open_tasks, within_reach
 from runner.store.views import ItemIndex
 from runner.verifying import Verification, verify
 from runner.version import VERSION
@@ -78,8 +78,10 @@ async def run_job_async(
         base_url = ready.endpoint.base_url
         place = stack.enter_context(opened(ready.out, job))
         index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
-        tasks = await asyncio.to_thread(open_tasks, place.connection)
-        source = Source(ready.intake, index, selection, tasks, place.done)
+        tasks, held = within_reach(
+            await asyncio.to_thread(open_tasks, place.connection), base_url, elsewhere=False
+        )
+        source = Source(ready.intake, index, selection, tasks, place.done, held=held)
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
         return await _run(ready, place, source, base_url, observer, signals)
@@ -180,20 +182,18 @@ async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summ
         surveyor = retry.surveyor(place.connection, store=store)
         found = await asyncio.to_thread(surveyor.survey, place.done)
         retrying.refuse(found, retry.asked)
-        tasks = [
-            task
-            for task in await asyncio.to_thread(open_tasks, place.connection)
-            if task.item not in found.picks.abandoned
-        ]
+        known = await asyncio.to_thread(open_tasks, place.connection)
+        going_on = [task for task in known if task.item not in found.picks.abandoned]
+        base_url = ready.endpoint.base_url
+        tasks, held = within_reach(going_on, base_url, elsewhere=retry.elsewhere)
         if not len(found.picks) and not tasks:
             return await asyncio.to_thread(retrying.idle, retry, place, found)
         done = None if found.picks.successes else place.done
         index = await asyncio.to_thread(ItemIndex, place.connection, done)
-        source = Source(ready.intake, index, tasks=tasks, done=done, again=found.picks)
-        base_url = ready.endpoint.base_url
+        source = Source(ready.intake, index, tasks=tasks, done=done, again=found.picks, held=held)
         if ready.job.simulate:
             base_url = await stack.enter_async_context(simulator(ready.job))
-        return await _run(ready, place, source, base_url, observer, signals, retry.asked.command)
+        return await _run(ready, place, source, base_url, observer, signals, retry.command)
 
 
 def retry_plan(out: Path, asked: Asked) -> tuple[Plan, Survey]:

@@ -62,7 +62,7 @@ class Tally:
 class Source:
     """Tasks of earlier runs, then rows of the manifest that are selected; reads ahead by one batch in a thread.
 
-    again: chooses the rows instead of the selection.
+    again: chooses the rows instead of the selection. held: items that are neither sent nor polled here.
 
     done: rows to pass over; index must know of it too.
     tasks: polled whatever the selection, but for those that have taken too long when it names
@@ -77,6 +77,7 @@ class Source:
         tasks: Sequence[OpenTask] = (),
         done: DoneMap | None = None,
         again: Again | None = None,
+        held: frozenset[int] = frozenset(),
     ) -> None:
         self._selection = selection
         self._again = again
@@ -86,7 +87,7 @@ class Source:
             for task in tasks
             if not (anew and task.waited)
         ]
-        self._polled = {work.item for work in waiting}
+        self._polled = {work.item for work in waiting} | held
         self._batches: Iterator[RowBatch] = intake.batches(done)
         self._index = index
         self._ready: Iterator[Work] = iter(waiting)

@@ -34,8 +34,10 @@ def _run_lines(runs: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
 
 
 def _evidence(attempt: dict[str, Any]) -> str:
-    parts = (attempt["kind"], attempt["code"], attempt["http_status"], attempt["message"])
-    return " ".join(str(part) for part in parts if part is not None)
+    if attempt["kind"] is None:
+        return ""
+    http = attempt["http_status"] and f"HTTP {attempt['http_status']}"
+    return " ".join(filter(None, (attempt["kind"], attempt["code"], http, attempt["message"])))
 
 
 def _story(row: dict[str, Any]) -> str:

@@ -42,12 +42,22 @@ class Asked:
     told: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def command(self) -> str:
-        """What the ledger keeps of it: JSON without secrets."""
+    def elsewhere(self) -> bool:
+        """Whether another service is named."""
+        return any(self.settings.get(key) is not None for key in _ELSEWHERE)
+
+    def command(self, *, elsewhere: bool) -> str:
+        """What the ledger keeps of it: JSON without secrets. elsewhere: it goes to another service than the folder's."""
         changed = {name: _shown(template) for name, template in self.changes.fields}
         changed |= {f"{_PARAM}{name}": _shown(template) for name, template in self.changes.params}
         settings = {key: value for key, value in self.settings.items() if value is not None}
-        told = {"command": "retry", "select": dict(self.told), "set": changed, "settings": settings}
+        told = {
+            "command": "retry",
+            "select": dict(self.told),
+            "set": changed,
+            "settings": settings,
+            "elsewhere": elsewhere,
+        }
         return json.dumps(_hidden({key: value for key, value in told.items() if value}), ensure_ascii=True)
 
 

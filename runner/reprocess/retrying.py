@@ -42,6 +42,16 @@ class Retry:
         return self.own.job
 
     @property
+    def elsewhere(self) -> bool:
+        """Whether it goes to another service than the folder's own."""
+        return self.asked.elsewhere and not self.job.simulate
+
+    @property
+    def command(self) -> str:
+        """What the ledger keeps of the call."""
+        return self.asked.command(elsewhere=self.elsewhere)
+
+    @property
     def sends(self) -> Prepared:
         """What the engine works with: the retry's endpoint and limits, the folder's rows."""
         return replace(self.ready, intake=self.own.intake)
