@@ -179,7 +179,9 @@ def row_ids(path: Path) -> frozenset[str]:
             lines = path.read_text("utf-8-sig").splitlines()
             found = [line.strip() for line in lines]
     except OSError as error:
-        raise JobError(f"--rows {path}: cannot be read: {error.strerror or error}") from None
+        raise JobError(
+            f"--rows {path}: cannot be read: {error.strerror or error}", fix="name a file of row ids"
+        ) from None
     except ValueError as error:
         raise JobError(f"--rows {path}: {error}", fix="one row id a line, in UTF-8") from None
     ids = frozenset(filter(None, found))

@@ -107,7 +107,7 @@ class Surveyor:
         self._found.left["polled"] += _rows(told, taken & held)
         taken &= ~held
         for each in (RowStatus.PARKED, RowStatus.SUCCEEDED, RowStatus.INVALID):
-            if each is RowStatus.PARKED or self.wanted.narrows:
+            if self.wanted.narrows or (each is RowStatus.PARKED and each in self.wanted.statuses):
                 self._found.left[each.value] += _rows(told, match & status[each] & ~taken & ~held)
         for chosen in _chosen(told, taken, status[RowStatus.SUCCEEDED]):
             if told.items[chosen.place] in given_up:
