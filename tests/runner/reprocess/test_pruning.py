@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import shutil
 import sqlite3
 from pathlib import Path
 
 import pytest
 
 from runner.reprocess import pruning
-from runner.store import ledger
+from runner.store import ledger, lock
 from runner.verifying import verify
 from schemas.exit_codes import ExitCode, JobError
 from tests.canary import WITH_CANARY
@@ -17,13 +18,24 @@ from tests.commandline import AT_ONCE, CommandLine
 AGAIN = ("--succeeded", "--yes", "--where", "row_id in ('a', 'b')")
 
 
-@pytest.fixture
-def out(command: CommandLine, tmp_path: Path) -> Path:
-    """A folder whose rows `a` and `b` were made twice, `c` once."""
-    (tmp_path / "prompts.csv").write_text("id,prompt\na,a fox\nb,an owl\nc,a hare\n")
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder whose rows `a` and `b` were made twice, `c` once; with its manifest beside it."""
+    place = tmp_path_factory.mktemp("made")
+    command = CommandLine(place)
+    (place / "prompts.csv").write_text("id,prompt\na,a fox\nb,an owl\nc,a hare\n")
     fixed = ("run", "prompts.csv", "--simulate", *AT_ONCE, "--size", "64x64", "--out", "out", "-q")
     assert command(*fixed).code == 0
     assert command("retry", "out", *AGAIN, "-q").code == 0
+    return place
+
+
+@pytest.fixture
+def out(made: Path, tmp_path: Path) -> Path:
+    """A copy of it."""
+    shutil.copytree(made, tmp_path, dirs_exist_ok=True)
+    job = tmp_path / "out/job.toml"
+    job.write_text(job.read_text().replace(str(made), str(tmp_path)))
     return tmp_path / "out"
 
 
@@ -59,9 +71,9 @@ def test_what_stands_in_for_another_must_be_whole(out: Path) -> None:
 
 def test_a_kill_between_record_and_removal_is_finished_later(command: CommandLine, out: Path) -> None:
     """verify takes what is left for no damage; --repair or the next prune removes it."""
-    for number, finish in enumerate((("prune", "out"), ("verify", "out", "--repair"))):
+    for number, finish in enumerate((("verify", "out", "--repair"), ("prune", "out"))):
         with sqlite3.connect(out / "ledger.sqlite") as connection:
-            connection.execute("INSERT INTO pruned VALUES (?, 0, 5)", (number,))
+            connection.execute("INSERT INTO pruned VALUES (?, 0, 5)", (1 - number,))
         assert verify(out, None).problems == []
         assert len(images(out)) == 5 - number
         assert command(*finish).code == 0
@@ -95,8 +107,6 @@ def test_another_manifest_is_not_taken_for_removed_rows(out: Path) -> None:
 
 
 def test_a_folder_at_work_is_left_alone(out: Path) -> None:
-    from runner.store import lock
-
     with lock.held(out, wait_s=0), pytest.raises(JobError) as refused:
         pruning.prune(out, removed=False)
     assert (refused.value.exit_code, images(out)) == (ExitCode.LOCKED, OLD | NEW)
