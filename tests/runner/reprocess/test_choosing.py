@@ -16,6 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.cli.main import main
+from runner.store import donemap
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.faults.drive import frozen_files
@@ -292,3 +293,20 @@ def test_what_cannot_be_done_is_said_before_anything_is_sent(
     assert told in ended.err
     assert fix in ended.err.split("\nfix: ")[-1]
     assert frozen_files(still.out) == before
+
+
+def test_the_map_of_what_is_done_hides_no_success_that_is_named(
+    folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """With a map, as a long manifest has one: what is named is sent, and the map stays true for the next run."""
+    monkeypatch.setattr(donemap, "LEAST_ROWS", 1)
+    assert folder.imagemill("run", "out/job.toml").code == 3
+    assert (folder.out / donemap.MAP_NAME).is_file()
+    for number in (1, 2):
+        folder.retry("--succeeded", "--yes", "--where", "row_id == 'fox'")
+        assert folder.requests() == SENT + number
+        assert folder.rows("fox")[0]["try_number"] == number + 1
+        assert folder.imagemill("run", "out/job.toml").code == 3
+        assert folder.requests() == SENT + number
+    assert folder.retry("--error", "moderation", "--dry-run").json["done"] == 2
+    assert folder.retry("--error", "moderation").json["requests_sent"] == SENT + 3
