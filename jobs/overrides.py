@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,6 +13,7 @@ from schemas.request import FIELDS, ImageRequest
 from schemas.row import Row, RowProblem
 
 PROMPT = "prompt"
+_HALF = re.compile("[\ud800-\udfff]")
 FIXED = ("n",)
 """Fields that a retry leaves as they are: how many images a row has is the manifest's to say."""
 
@@ -60,6 +62,8 @@ def remade(
     """
     prompt = texts.fields.get(PROMPT, row.request.prompt)
     problem = prompt_problem(prompt, place, columns)
+    if any(_HALF.search(text) for text in (*texts.fields.values(), *map(str, texts.params.values()))):
+        problem = f"{place}: what is set holds half a character, which cannot be sent as UTF-8"
     if problem is not None:
         return RowProblem(row.position, row.row_id, prompt, problem, own)
     changed = dict(own) | dict(texts.fields)

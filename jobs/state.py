@@ -28,7 +28,7 @@ class AttemptRecord:
     """One attempt as the ledger holds it. `status` None: no outcome. Times in Unix milliseconds.
 
     task: the service promised an answer. waited: why polling it ended before the task did; None when it did not.
-    prompt: as sent, where it was not the row's own.
+    prompt: as sent, where it was not the row's own. indexes: which of the row's images it asked for; None: all.
     """
 
     attempt: int
@@ -55,6 +55,11 @@ class AttemptRecord:
     task: bool = False
     waited: str | None = None
     prompt: str | None = None
+    indexes: tuple[int, ...] | None = None
+
+    def asked_for(self, index: int) -> bool:
+        """Whether it asked for this image of the row."""
+        return self.indexes is None or index in self.indexes
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,11 +99,7 @@ def fold(attempts: Sequence[AttemptRecord], n: int) -> RowState:
             newest[image.index] = ImageState(
                 RowStatus.SUCCEEDED, attempt, image, revised_prompt=image.revised_prompt, try_number=number
             )
-    missing = {absent.index: absent for absent in last.missing}
-    images = tuple(
-        newest.get(i) or replace(_without_image(last, missing.get(i)), try_number=len(attempts))
-        for i in range(n)
-    )
+    images = tuple(newest.get(i) or _lacking(attempts, i) for i in range(n))
     costs = [attempt.cost_usd for attempt in attempts if attempt.cost_usd is not None]
     return RowState(
         images,
@@ -106,6 +107,14 @@ def fold(attempts: Sequence[AttemptRecord], n: int) -> RowState:
         maybe_billed=sum(attempt.maybe_billed for attempt in attempts) + _lost(last),
         cost_usd=sum(costs) if costs else None,
     )
+
+
+def _lacking(attempts: Sequence[AttemptRecord], index: int) -> ImageState:
+    """What the newest attempt that asked for this image came to."""
+    place = next((at for at in reversed(range(len(attempts))) if attempts[at].asked_for(index)), -1)
+    last = attempts[place]
+    absent = next((absent for absent in last.missing if absent.index == index), None)
+    return replace(_without_image(last, absent), try_number=place % len(attempts) + 1)
 
 
 def _without_image(last: AttemptRecord, absent: MissingImage | None) -> ImageState:

@@ -53,9 +53,11 @@ def _wanted(values: Mapping[str, Any]) -> Wanted:
     return Wanted(
         kinds=_kinds(values["error"]),
         flags=frozenset(values["flag"]),
-        since_ms=asking.since(values["since"], datetime.now().astimezone()) if values["since"] else None,
+        since_ms=asking.since(values["since"], datetime.now().astimezone())
+        if values["since"] is not None
+        else None,
         where=parsed(values["where"]) if values["where"] is not None else None,
-        row_ids=asking.row_ids(Path(values["rows"])) if values["rows"] else None,
+        row_ids=asking.row_ids(Path(values["rows"])) if values["rows"] is not None else None,
         parked=values["parked"],
         pending=values["pending"],
         succeeded=values["succeeded"],

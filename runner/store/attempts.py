@@ -51,9 +51,7 @@ class AttemptReader:
     ) -> AttemptRecord:
         attempt, item, run, params, n, sent_ms, status, *rest = row
         finished_ms, kind, code, message, http_status, maybe_billed, cost, estimated, *more = rest
-        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited, prompt = (
-            more
-        )
+        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited, *sent = more
         return AttemptRecord(
             attempt=attempt,
             item=item,
@@ -78,7 +76,8 @@ class AttemptReader:
             missing=missing,
             task=open_task is not None,
             waited=waited,
-            prompt=prompt,
+            prompt=sent[0],
+            indexes=tuple(json.loads(sent[1])) if sent[1] else None,
         )
 
     def _body(self, params: int) -> dict[str, Any]:
@@ -116,7 +115,7 @@ _MISSING = f"SELECT * FROM missing WHERE {_OF_ITEMS} ORDER BY attempt, idx"
 _ATTEMPTS = (
     "SELECT a.attempt, item, run, params, n, sent_ms, status, finished_ms, kind, code, message, http_status, "
     "maybe_billed, cost_usd, cost_estimated, created, request_id, o.task_id, input_tokens, output_tokens, latency_s, flags, "
-    "t.task_id, (SELECT max(message) FROM task_waits w WHERE w.attempt = a.attempt), a.prompt "
+    "t.task_id, (SELECT max(message) FROM task_waits w WHERE w.attempt = a.attempt), a.prompt, a.indexes "
     "FROM attempts a LEFT JOIN outcomes o USING (attempt) LEFT JOIN tasks t USING (attempt) "
     "WHERE item IN (SELECT value FROM json_each(?)) ORDER BY a.attempt"
 )

@@ -93,6 +93,8 @@ def test_the_row_stays_the_same_item_and_keeps_its_own_prompt() -> None:
     ("fields", "told"),
     [
         ({"prompt": " \n"}, "is empty"),
+        ({"prompt": "a \ud83e fox"}, "half a character"),
+        ({"quality": "\udcff"}, "half a character"),
         ({"prompt": "x" * (MAX_PROMPT_CHARS + 1)}, "shorten it"),
         ({"output_compression": "101"}, "must be a whole number from 0 to 100"),
         ({"background": "transparent", "output_format": "jpeg"}, "cannot be stored as jpeg"),
