@@ -24,13 +24,21 @@ def _when(text: str | None) -> str:
     return "" if text is None else text[:19].replace("T", " ")
 
 
+def _asked_for(command: dict[str, Any]) -> Iterator[str]:
+    """The options of a run, about as they were typed."""
+    for name, value in command.get("select", {}).items():
+        for each in value if isinstance(value, list) else [value]:
+            yield f"--{name}" if each is True else f"--{name} {each}"
+    for name, value in {**command.get("set", {}), **command.get("settings", {})}.items():
+        yield f"--set {name}={value}"
+
+
 def _run_lines(runs: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
     for run in runs:
-        command = (run["command"] or {}).get("command", "run")
-        chosen = {**(run["command"] or {}).get("select", {}), **(run["command"] or {}).get("set", {})}
-        more = " ".join(f"{name}={value}" for name, value in chosen.items())
+        command = run["command"] or {"command": "run"}
+        called = " ".join((command["command"], *_asked_for(command)))
         counts = f"{run['attempts']:,}", f"{run['images']:,}", _spent(run["cost_usd"])
-        yield run["run_id"], _when(run["started"]), command, *counts, run["reason"] or "", more
+        yield run["run_id"], *counts, called, run["reason"] or ""
 
 
 def _evidence(attempt: dict[str, Any]) -> str:
@@ -84,7 +92,7 @@ def _show(found: dict[str, Any], *, named: bool) -> None:
             print_facts(list(_row_facts(row)))
         return
     print_table(
-        ("run", "started", "command", "requests", "images", "cost", "ended", "asked for"),
+        ("run", "requests", "images", "cost", "called as", "ended"),
         list(_run_lines(found["runs"])),
     )
     shown = found["rows"][:_SHOWN_ROWS]

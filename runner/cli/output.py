@@ -70,8 +70,8 @@ def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
     from rich.text import Text
 
     table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
-    for title in header:
-        table.add_column(Text(title), overflow="fold")
+    for place, title in enumerate(header):
+        table.add_column(Text(title), overflow="fold", no_wrap=place == 0)
     for line in safe:
         table.add_row(*map(Text, line))
     Console(highlight=False).print(table)
