@@ -68,7 +68,8 @@ def _asked(values: Mapping[str, Any]) -> Asked:
     from runner.reprocess.asking import Asked, overrides
 
     wanted = _wanted(values)
-    given = {option.key: values.get(option.flag[2:].replace("-", "_")) for option in JOB_OPTIONS}
+    names = {option.key: option.flag[2:].replace("-", "_") for option in JOB_OPTIONS}
+    given = {key: values.get(name) for key, name in names.items() if name not in _WITHOUT}
     changes, settings = overrides(
         [assignment(text, "--set") for text in values["set"]],
         [assignment(text, "--param") for text in values["param"]],

@@ -80,7 +80,8 @@ def test_three_retries_leave_nothing_failed_and_nothing_untold(command: CommandL
         assert (len(found["rows"]), len(again), found["more_rows"]) == (17, 34, 0)
         assert sum(len(attempt["images"]) for attempt in again) == 10 + 5 + 4
         assert found["runs"][1]["command"]["set"] == {"prompt": "{prompt}, family friendly"}
-        assert found["runs"][3]["command"]["select"] == {"flag": ["size_mismatch"]}
+        chosen = {"flag": ["size_mismatch"]}
+        assert found["runs"][3]["command"] == {"command": "retry", "select": chosen}
 
     shown = command("history", "out", "r3").out
     for told in (
