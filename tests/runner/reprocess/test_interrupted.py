@@ -56,3 +56,39 @@ def test_successes_that_were_being_sent_again_stay_and_are_not_sent_by_run(
         ("parked", "owl 0 again"),
     ]
     assert not list((tmp_path / "out/.tmp").iterdir())
+
+
+def test_a_task_of_another_service_is_asked_for_there_and_nowhere_else(
+    command: CommandLine, tmp_path: Path
+) -> None:
+    """G7: a retry elsewhere is killed while its task is made; `run` leaves the task alone, a retry there fetches it."""
+    (tmp_path / "prompts.csv").write_text("id,prompt\na,a rude owl [[refuse]]\n")
+    with (
+        Service(command, "--latency", "0") as own,
+        Service(command, "--dialect", "evolink", "--latency", "3") as other,
+    ):
+        fixed = (
+            "run",
+            "prompts.csv",
+            "--base-url",
+            own.base_url,
+            "--size",
+            "64x64",
+            "--out",
+            "out",
+            "--json",
+        )
+        assert command(*fixed, environ=WITH_CANARY).code == 3
+        there = ("retry", "out", "--base-url", other.base_url, "--set", "endpoint.poll_every=0.1", "--json")
+        process = command.start(*there, "--set", "prompt=a polite owl", environ=WITH_CANARY)
+        until(lambda: other.stats()["polls"] >= 1)
+        process.kill()
+        process.communicate(timeout=20)
+        run = command(*fixed, environ=WITH_CANARY)
+        assert (run.json["by_status"], own.stats()["requests"]) == ({"pending": 1}, 1)
+        done = command(*there, environ=WITH_CANARY)
+        assert (done.code, done.json["by_status"]) == (0, {"succeeded": 1}), done.err
+        assert other.stats()["by_prompt"] == {"a polite owl": 1}
+    (row,) = command.results("out")
+    assert (row["prompt"], row["sent_prompt"]) == ("a rude owl [[refuse]]", "a polite owl")
+    assert (row["endpoint"], row["attempts"]) == (other.base_url, 2)
