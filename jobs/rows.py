@@ -52,7 +52,7 @@ class RequestDefaults:
 
 
 @dataclass(frozen=True, slots=True)
-class _Params:
+class Params:
     """The parameters of all rows that set the same fields, or the reason why they cannot be sent."""
 
     params: tuple[tuple[str, Any], ...] = ()
@@ -75,7 +75,7 @@ class RowReader:
     _ids: SeenKeys = field(default_factory=SeenKeys)
     _contents: SeenKeys = field(default_factory=SeenKeys)
     _repeats: dict[int, int] = field(default_factory=dict)
-    _cache: dict[tuple[tuple[str, str], ...], _Params] = field(default_factory=dict)
+    _cache: dict[tuple[tuple[str, str], ...], Params] = field(default_factory=dict)
 
     def read(self, records: RecordColumns) -> list[Row | RowProblem]:
         """The records' rows. Repeated ids are problems (the first stands)."""
@@ -91,7 +91,7 @@ class RowReader:
         ):
             message = records.malformed.get(i) if records.malformed else None
             if message is None and (prompt is None or len(prompt) > MAX_PROMPT_CHARS or not prompt.strip()):
-                message = self._prompt_problem(prompt, records.places[i])
+                message = prompt_problem(prompt, records.places[i], self.columns)
             if message is None and repeated and i in repeated:
                 message = self._repeat_message(records.places[i], row_id)
             params = self._params(own)
@@ -106,24 +106,13 @@ class RowReader:
             )
         return rows
 
-    def _params(self, fields: tuple[tuple[str, str], ...]) -> _Params:
+    def _params(self, fields: tuple[tuple[str, str], ...]) -> Params:
         params = self._cache.get(fields)
         if params is None:
             params = self._cache[fields] = resolve_params(fields, self.defaults, self.columns)
             if len(self._cache) > 10_000:
                 self._cache.clear()
         return params
-
-    def _prompt_problem(self, prompt: str | None, place: str) -> str | None:
-        column = self.columns.get("prompt", "prompt")
-        if prompt is None or not prompt.strip():
-            return f"{place}: column {column!r} is empty; every row needs a prompt"
-        if len(prompt) > MAX_PROMPT_CHARS:
-            return (
-                f"{place}: column {column!r} holds {len(prompt):,} characters ({shown(prompt)}); "
-                f"shorten it to {MAX_PROMPT_CHARS:,}"
-            )
-        return None
 
     def _repeat_message(self, place: str, row_id: str) -> str:
         column = self.columns.get("id", "id")
@@ -168,18 +157,31 @@ class RowReader:
         return self._repeats[key]
 
 
+def prompt_problem(prompt: str | None, place: str, columns: Mapping[str, str]) -> str | None:
+    """Why this prompt cannot be sent; None when it can."""
+    column = columns.get("prompt", "prompt")
+    if prompt is None or not prompt.strip():
+        return f"{place}: column {column!r} is empty; every row needs a prompt"
+    if len(prompt) > MAX_PROMPT_CHARS:
+        return (
+            f"{place}: column {column!r} holds {len(prompt):,} characters ({shown(prompt)}); "
+            f"shorten it to {MAX_PROMPT_CHARS:,}"
+        )
+    return None
+
+
 def resolve_params(
     fields: tuple[tuple[str, str], ...], defaults: RequestDefaults, columns: Mapping[str, str]
-) -> _Params:
+) -> Params:
     """Defaults overlaid by a row's own fields, as they will be sent."""
     values: dict[str, Any] = dict(defaults.fields)
     for name, text in fields:
         value = _field_value(FIELDS[name], text)
         if isinstance(value, _Bad):
-            return _Params(problem=f"column {columns.get(name, name)!r} is {shown(text)}; {value.fix}")
+            return Params(problem=f"column {columns.get(name, name)!r} is {shown(text)}; {value.fix}")
         values[name] = value
     if values.get("background") == "transparent" and values.get("output_format") in ("jpeg", "jpg"):
-        return _Params(
+        return Params(
             problem="background 'transparent' cannot be stored as jpeg; set output_format to png or webp"
         )
     untaken = _untaken(values, defaults)
@@ -190,12 +192,12 @@ def resolve_params(
     warnings = [f"{name} is not sent: {defaults.service} refuses it" for name in untaken]
     document = document_of(defaults.service, values.get("model"))
     if document is None:
-        return _Params(params, (*warnings, *_unfamiliar(kept)))
+        return Params(params, (*warnings, *_unfamiliar(kept)))
     faults = list(document.param_faults(dict(params)))
     refused = next((fault.text for fault in faults if fault.is_refused), None)
     if refused is not None:
-        return _Params(problem=f"{refused}; change or leave out one of them")
-    return _Params(params, (*warnings, *(f"{fault.text}; it is sent as it is" for fault in faults)))
+        return Params(problem=f"{refused}; change or leave out one of them")
+    return Params(params, (*warnings, *(f"{fault.text}; it is sent as it is" for fault in faults)))
 
 
 def _untaken(values: Mapping[str, Any], defaults: RequestDefaults) -> list[str]:

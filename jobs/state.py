@@ -16,7 +16,7 @@ image that was asked for, the newest success if there is one, and otherwise what
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 from schemas.failures import FailureKind, RowStatus
@@ -28,6 +28,7 @@ class AttemptRecord:
     """One attempt as the ledger holds it. `status` None: no outcome. Times in Unix milliseconds.
 
     task: the service promised an answer. waited: why polling it ended before the task did; None when it did not.
+    prompt: as sent, where it was not the row's own. indexes: which of the row's images it asked for; None: all.
     """
 
     attempt: int
@@ -53,11 +54,20 @@ class AttemptRecord:
     missing: tuple[MissingImage, ...] = ()
     task: bool = False
     waited: str | None = None
+    prompt: str | None = None
+    indexes: tuple[int, ...] | None = None
+
+    def asked_for(self, index: int) -> bool:
+        """Whether it asked for this image of the row."""
+        return self.indexes is None or index in self.indexes
 
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """What became of one image of a row: the attempt that tells it, and its file where there is one."""
+    """What became of one image of a row: the attempt that tells it, and its file where there is one.
+
+    try_number: which of the row's attempts that is, from 1; None without one.
+    """
 
     status: RowStatus
     attempt: AttemptRecord | None
@@ -65,6 +75,7 @@ class ImageState:
     kind: FailureKind | None = None
     message: str | None = None
     revised_prompt: str | None = None
+    try_number: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,13 +94,12 @@ def fold(attempts: Sequence[AttemptRecord], n: int) -> RowState:
         return RowState((ImageState(RowStatus.PENDING, None, kind=FailureKind.STOPPED),) * n)
     last = attempts[-1]
     newest: dict[int, ImageState] = {}
-    for attempt in attempts:
+    for number, attempt in enumerate(attempts, 1):
         for image in attempt.images:
             newest[image.index] = ImageState(
-                RowStatus.SUCCEEDED, attempt, image, revised_prompt=image.revised_prompt
+                RowStatus.SUCCEEDED, attempt, image, revised_prompt=image.revised_prompt, try_number=number
             )
-    missing = {absent.index: absent for absent in last.missing}
-    images = tuple(newest.get(i) or _without_image(last, missing.get(i)) for i in range(n))
+    images = tuple(newest.get(i) or _lacking(attempts, i) for i in range(n))
     costs = [attempt.cost_usd for attempt in attempts if attempt.cost_usd is not None]
     return RowState(
         images,
@@ -97,6 +107,14 @@ def fold(attempts: Sequence[AttemptRecord], n: int) -> RowState:
         maybe_billed=sum(attempt.maybe_billed for attempt in attempts) + _lost(last),
         cost_usd=sum(costs) if costs else None,
     )
+
+
+def _lacking(attempts: Sequence[AttemptRecord], index: int) -> ImageState:
+    """What the newest attempt that asked for this image came to."""
+    place = next((at for at in reversed(range(len(attempts))) if attempts[at].asked_for(index)), -1)
+    last = attempts[place]
+    absent = next((absent for absent in last.missing if absent.index == index), None)
+    return replace(_without_image(last, absent), try_number=place % len(attempts) + 1)
 
 
 def _without_image(last: AttemptRecord, absent: MissingImage | None) -> ImageState:

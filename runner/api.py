@@ -19,9 +19,13 @@ from runner.ending import Ending
 from runner.folder import OpenFolder, opened
 from runner.job_files import read_out_job
 from runner.prepared import Prepared, keep_frame, prepare
+from runner.reprocess import retrying
+from runner.reprocess.asking import Asked
+from runner.reprocess.retrying import Retry
+from runner.reprocess.survey import Survey
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
-from runner.store.tasks import open_tasks
+from runner.store.tasks import open_tasks, within_reach
 from runner.store.views import ItemIndex
 from runner.until import Until
 from runner.until import until as run_until
@@ -36,6 +40,9 @@ from schemas.summary import Plan, Summary
 if TYPE_CHECKING:
     import pandas as pd
 
+
+RUN_COMMAND = '{"command": "run"}'
+"""What the ledger keeps of how `run` was called."""
 
 HURRIED_ROWS = 20_000
 """With more rows read than this, a run that is cut short leaves its results table to the next command."""
@@ -80,8 +87,9 @@ async def run_job_async(
         index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
         examined = await asyncio.to_thread(examine, ready.intake, place, index)
         place.keep_job(job)
-        tasks = await asyncio.to_thread(open_tasks, place.connection)
-        source = Source(ready.intake, index, selection, tasks, place.done, examined.standing)
+        known = await asyncio.to_thread(open_tasks, place.connection)
+        tasks, held = within_reach(known, base_url, elsewhere=False)
+        source = Source(ready.intake, index, selection, tasks, place.done, examined.standing, held=held)
         source.warnings.update(dict.fromkeys(examined.warnings))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
@@ -96,11 +104,13 @@ async def _run(
     observer: Observer | None,
     signals: bool,
     until: Until,
+    command: str = RUN_COMMAND,
 ) -> Summary:
     started = asyncio.get_running_loop().time()
     run = ledger.next_number(place.connection, "runs", "run")
     place.connection.execute(
-        "INSERT INTO runs VALUES (?,?,?,?,?)", (run, ready.run_id, int(time.time() * 1000), VERSION, base_url)
+        "INSERT INTO runs VALUES (?,?,?,?,?,?)",
+        (run, ready.run_id, int(time.time() * 1000), VERSION, base_url, command),
     )
     ending = Ending()
     with ExitStack() as handlers:
@@ -173,10 +183,54 @@ def plan_job(job: Job) -> Plan:
 
 
 def retry_folder(
-    out: Path, selection: Selection, *, observer: Observer | None = None, signals: bool = False
+    out: Path, asked: Asked, *, observer: Observer | None = None, signals: bool = False
 ) -> Summary:
-    """Send the selected rows of a folder again, as its own job says. Raises JobError when it is no such folder."""
-    return run_job(read_out_job(out), selection=selection, observer=observer, signals=signals)
+    """Send rows of a folder again, as its own job says but for what `asked` overrides.
+
+    With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
+    it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
+    """
+    return asyncio.run(_retry(retrying.prepared(out, asked), observer, signals))
+
+
+async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summary:
+    retrying.check_kind(retry)
+    ready = retry.sends
+    async with AsyncExitStack() as stack:
+        place = stack.enter_context(opened(ready.out, retry.job, wait_s=ready.job.run.wait_lock))
+        store = stack.enter_context(retrying.text_store(place, retry.asked))
+        index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
+        examined = await asyncio.to_thread(examine, retry.own.intake, place, index)
+        surveyor = retry.surveyor(place.connection, store=store)
+        found = await asyncio.to_thread(surveyor.survey, place.done)
+        retrying.refuse(found, retry.asked)
+        known = await asyncio.to_thread(open_tasks, place.connection)
+        going_on = [task for task in known if task.item not in found.picks.abandoned]
+        base_url = ready.endpoint.base_url
+        tasks, held = within_reach(going_on, base_url, elsewhere=retry.elsewhere)
+        if not len(found.picks) and not tasks:
+            return await asyncio.to_thread(retrying.idle, retry, place, found)
+        done = place.done
+        if found.picks.successes and done is not None:
+            done, index = None, await asyncio.to_thread(ItemIndex, place.connection)
+        source = Source(
+            ready.intake,
+            index,
+            tasks=tasks,
+            done=done,
+            standing=examined.standing,
+            again=found.picks,
+            held=held,
+        )
+        if ready.job.simulate:
+            base_url = await stack.enter_async_context(simulator(ready.job))
+        until = run_until(ready.job.run)
+        return await _run(ready, place, source, base_url, observer, signals, until, retry.command)
+
+
+def retry_plan(out: Path, asked: Asked) -> tuple[Plan, Survey]:
+    """What a retry would send and cost. Raises JobError as the retry would, but for successes sent again."""
+    return retrying.forecast(out, asked)
 
 
 def verify_folder(out: Path, *, repair: bool = False) -> Verification:

@@ -143,7 +143,7 @@ class AttemptLine:
     async def _send(self, step: Send, row: Row, held: Held, permit: Permit) -> Answer | Broken:
         clock = asyncio.get_running_loop().time
         whole = Room(self._cap(row.request.n), held, on_sent=lambda: permit.sent(clock()))
-        headers = {"Idempotency-Key": idempotency_key(row.fingerprint, row.request)}
+        headers = {"Idempotency-Key": idempotency_key(row)}
         answer = await self.transport.post(step.path, step.body, headers, whole, query=step.query)
         if isinstance(answer, Answer):
             self.pacer.heard(rates_told(answer.headers))
@@ -224,7 +224,11 @@ def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
     return Failed(clean, reported, outcome.quarantined)
 
 
-def idempotency_key(fingerprint: bytes, request: ImageRequest) -> str:
-    """The same for the same row and body, in whatever run."""
-    digest = blake2b(fingerprint + canonical_params(request.params).encode(), digest_size=16).digest()
-    return str(UUID(bytes=digest))
+def idempotency_key(row: Row) -> str:
+    """The same for the same row, body and edition, in whatever run."""
+    parts = [row.fingerprint, canonical_params(row.request.params).encode()]
+    if row.manifest_prompt is not None:
+        parts.append(b"\0prompt:" + row.request.prompt.encode("utf-8", "surrogatepass"))
+    if row.edition:
+        parts.append(b"\0edition:%d" % row.edition)
+    return str(UUID(bytes=blake2b(b"".join(parts), digest_size=16).digest()))

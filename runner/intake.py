@@ -33,6 +33,12 @@ class RowBatch:
     keys: npt.NDArray[np.uint64]
     repeated: set[int]
 
+    def own_fields(self, place: int) -> tuple[tuple[str, str], ...]:
+        """What one of the rows itself sets: field and text."""
+        values = ((name, self.batch.roles.get(name)) for name in FIELDS)
+        at = self.offsets[place]
+        return tuple((name, text) for name, texts in values if texts is not None and (text := texts[at]))
+
     def extras(self) -> pa.RecordBatch:
         """The manifest's other columns, a row each."""
         whole = self.batch.extras()

@@ -44,9 +44,10 @@ class Expected:
 
 
 def expected_files(connection: sqlite3.Connection) -> Iterator[Expected]:
-    """Every image and quarantined body that was recorded."""
+    """Every image and quarantined body that was recorded, but for images that were pruned."""
     for name, size, digest in connection.execute(
-        "SELECT file_name, bytes, sha256 FROM images ORDER BY attempt, idx"
+        "SELECT file_name, bytes, sha256 FROM images LEFT JOIN pruned USING (attempt, idx) "
+        "WHERE pruned_ms IS NULL ORDER BY attempt, idx"
     ):
         yield Expected(name, size, digest.hex())
     for (name,) in connection.execute("SELECT quarantined FROM outcomes WHERE quarantined IS NOT NULL"):
@@ -85,6 +86,11 @@ def check_files(
         for path, (_, problem) in lost.items()
     ]
     used = {homes[path] for path in restored}
+    pruned = _pruned(connection)
+    leftover = {path for path, digest in strays.items() if pruned.get(path) == digest and path not in used}
+    if repair_in is not None:
+        _remove(repair_in, leftover)
+    used |= leftover
     left = (path for path in strays if path not in used and _kept_for(path) not in named)
     told = ((path, _stray_problem(connection, path)) for path in left)
     problems += [Problem(path, problem) for path, problem in told if problem is not None]
@@ -92,6 +98,19 @@ def check_files(
         Problem(path, "a symbolic link stands in place of a folder") for path in _linked_folders(out)
     ]
     return len(named), problems
+
+
+def _pruned(connection: sqlite3.Connection) -> dict[str, str]:
+    """Path and digest of images that were recorded as removed. One that still stands is a leftover, no damage."""
+    query = "SELECT file_name, sha256 FROM pruned JOIN images USING (attempt, idx)"
+    return {path: digest.hex() for path, digest in connection.execute(query)}
+
+
+def _remove(folder: Folder, paths: Iterable[str]) -> None:
+    """Finish a prune that was killed."""
+    for path in paths:
+        (folder.root / path).unlink(missing_ok=True)
+        sync_above(folder.root, path)
 
 
 def _is_older(path: Path, before_s: float | None) -> bool:

@@ -256,8 +256,10 @@ def _normal(job: Job) -> Job:
     return job.model_copy(update={"endpoint": endpoint.model_copy(update={"base_url": url})})
 
 
-def read_out_job(out: Path) -> Job:
+def read_out_job(out: Path, overrides: Settings | None = None) -> Job:
     """The job recorded in an output folder, whose `out` is that folder even after it was moved.
+
+    overrides: dotted keys that are to differ; None as a value takes a key back to its default.
 
     Raises JobError (exit 2) when the folder holds no usable job.toml.
     """
@@ -267,8 +269,11 @@ def read_out_job(out: Path) -> Job:
             f"{REDACTOR.text(str(out))} is not an output folder of imagemill: it has no job.toml",
             fix="name the folder that `imagemill run` wrote",
         )
-    settings = _file_layer(path, Path()) | {"out": str(out)}
+    given = dict(_flat(overrides or {}))
+    both = _file_layer(path, Path()) | {"out": str(out)} | given
+    settings = {key: value for key, value in both.items() if value is not None}
     job, problems = _validated(settings)
     if problems:
-        raise job_error(problems, settings, dict.fromkeys(settings, REDACTOR.text(str(path))))
-    return job
+        origins = dict.fromkeys(settings, REDACTOR.text(str(path))) | dict.fromkeys(given, OPTIONS)
+        raise job_error(problems, settings, origins)
+    return _normal(job) if given else job

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from jobs.cost import Estimate, estimate
 from jobs.windows import WindowLog, margin_s
@@ -244,3 +244,21 @@ def _warnings(work: _Work, ready: Prepared) -> list[str]:
     if not ready.job.simulate and work.low and work.high / work.low > 2:
         warnings.append("quality is auto or not set: the service chooses, and high costs up to 35 times low")
     return warnings
+
+
+class Forecast:
+    """What sending these rows takes: told of them one by one, in the order in which they are sent."""
+
+    def __init__(self, ready: Prepared, past: views.Past | None) -> None:
+        """past: what the folder's successes were like."""
+        self._ready = ready
+        self._work = _Work(paced=Paced(_told(ready.job)), past=past)
+
+    def add(self, row: Row) -> None:
+        """Another row."""
+        _add(self._work, row, RowStatus.PENDING, self._ready)
+
+    def plan(self, *, rows: int, done: int, parked: int, invalid: int) -> Plan:
+        """The whole; the counts are of the folder's rows."""
+        self._work.rows, self._work.done, self._work.parked = rows, done, parked
+        return replace(_plan(self._work, self._ready), invalid=invalid)

@@ -97,6 +97,10 @@ _INCONSISTENT = {
     "attempt {} has a task and no intent": (
         "SELECT attempt FROM tasks WHERE attempt NOT IN (SELECT attempt FROM attempts)"
     ),
+    "attempt {} has a pruned image that it never had": (
+        "SELECT attempt FROM pruned WHERE NOT EXISTS "
+        "(SELECT 1 FROM images i WHERE i.attempt = pruned.attempt AND i.idx = pruned.idx)"
+    ),
     "attempt {} has no row": "SELECT attempt FROM attempts WHERE item NOT IN (SELECT item FROM items)",
     "attempt {} has no parameters": "SELECT attempt FROM attempts WHERE params NOT IN (SELECT params FROM params)",
     "attempt {} has no run": "SELECT attempt FROM attempts WHERE run NOT IN (SELECT run FROM runs)",

@@ -7,6 +7,7 @@ import heapq
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 from jobs.retry import History
 from jobs.selection import UNSETTLED, Selection
@@ -38,6 +39,14 @@ class Work:
     task: OpenTask | None = None
 
 
+class Again(Protocol):
+    """Which rows `retry` sends, and as what."""
+
+    def work(self, batch: RowBatch, place: int, row: Row, item: int) -> Work | None:
+        """What is sent of one of the batch's rows; None when nothing is."""
+        ...
+
+
 @dataclass
 class Tally:
     """What has been read of the manifest so far, in images. `complete`: all of it."""
@@ -54,6 +63,8 @@ class Tally:
 class Source:
     """Tasks of earlier runs, then rows of the manifest that are selected; reads ahead by one batch in a thread.
 
+    again: chooses the rows instead of the selection. held: items that are neither sent nor polled here.
+
     done: rows to pass over; index must know of it too.
     tasks: polled whatever the selection, but for those that have taken too long when it names
     `task_timeout`: their rows are sent anew.
@@ -68,16 +79,19 @@ class Source:
         tasks: Sequence[OpenTask] = (),
         done: DoneMap | None = None,
         standing: Standing | None = None,
+        again: Again | None = None,
+        held: frozenset[int] = frozenset(),
     ) -> None:
         self._selection = selection
         self._standing = standing or Standing()
-        again = FailureKind.TASK_TIMEOUT in selection.kinds
+        self._again = again
+        anew = FailureKind.TASK_TIMEOUT in selection.kinds
         waiting = [
             Work(task.row, task.item, FIRST, task.indexes, task)
             for task in tasks
-            if not (again and task.waited)
+            if not (anew and task.waited)
         ]
-        self._polled = {work.item for work in waiting}
+        self._polled = {work.item for work in waiting} | held
         self._batches: Iterator[RowBatch] = intake.batches(done)
         self._index = index
         self._ready: Iterator[Work] = iter(waiting)
@@ -137,12 +151,12 @@ class Source:
         statuses = self._index.statuses(items)
         works: list[Work] = []
         tally = Tally(rows=len(rows))
-        for i, (row, item, status) in enumerate(zip(rows, items, statuses, strict=True)):
+        for place, (row, item, status) in enumerate(zip(rows, items, statuses, strict=True)):
             if isinstance(row, RowProblem):
                 count(tally, row, status)
             elif item in self._polled:
                 tally.images += row.request.n
-            elif i not in kept and (work := self._selected(row, item, status)) is not None:
+            elif place not in kept and (work := self._chosen(batch, place, row, item, status)) is not None:
                 tally.images += row.request.n
                 tally.done += row.request.n - work.row.request.n
                 works.append(work)
@@ -150,12 +164,17 @@ class Source:
                 count(tally, row, status, self._index.gaps.get(item))
         return works, tally
 
+    def _chosen(self, batch: RowBatch, place: int, row: Row, item: int, status: RowStatus) -> Work | None:
+        if self._again is not None:
+            return self._again.work(batch, place, row, item)
+        return self._selected(row, item, status)
+
     def _selected(self, row: Row, item: int, status: RowStatus) -> Work | None:
         """What is sent of this row; None when nothing is."""
         gap = self._index.gaps.get(item)
         if gap is not None:
             return (
-                Work(_part(row, gap), item, FIRST, gap.indexes)
+                Work(part(row, gap.indexes), item, FIRST, gap.indexes)
                 if self._selection.takes(gap.status, gap.kind)
                 else None
             )
@@ -165,10 +184,10 @@ class Source:
         return Work(row, None if item == ABSENT else item)
 
 
-def _part(row: Row, gap: Gap) -> Row:
-    """The row as a request for the images that it lacks."""
+def part(row: Row, indexes: Sequence[int]) -> Row:
+    """The row as a request for some of its images."""
     others = tuple((name, value) for name, value in row.request.params if name != "n")
-    return replace(row, request=ImageRequest(row.request.prompt, (*others, ("n", len(gap.indexes)))))
+    return replace(row, request=ImageRequest(row.request.prompt, (*others, ("n", len(indexes)))))
 
 
 def count(tally: Tally, row: Row | RowProblem, status: RowStatus, gap: Gap | None = None) -> None:

@@ -15,6 +15,8 @@ class Row:
     row_id: the manifest's own id, or one derived from the content; unique in the manifest.
     fingerprint: 16 bytes, a hash of `row_id` and of what the row itself asks for (prompt and row-level fields).
     warnings: unfamiliar but sendable values, as text.
+    manifest_prompt: the manifest's prompt where `retry` sends another one; None: the request's.
+    edition: raised when a picture that is there is asked for anew, so that the request is not taken for the old one.
     """
 
     position: int
@@ -22,6 +24,13 @@ class Row:
     request: ImageRequest
     fingerprint: bytes
     warnings: tuple[str, ...] = ()
+    manifest_prompt: str | None = None
+    edition: int = 0
+
+    @property
+    def own_prompt(self) -> str:
+        """The prompt as the manifest has it."""
+        return self.request.prompt if self.manifest_prompt is None else self.manifest_prompt
 
 
 @dataclass(frozen=True, slots=True)

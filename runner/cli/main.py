@@ -22,6 +22,8 @@ SUMMARIES = {
     "status": "where a job stands; works while it runs",
     "retry": "send again what failed, or what is parked",
     "runs": "past runs of a folder or a job, with their figures",
+    "history": "every run of a folder, and every attempt of its rows",
+    "prune": "remove image files that a newer try has superseded",
     "verify": "re-read every image and table against the ledger",
     "simulate": "the service, simulated, as a server of its own",
     "schema": "the job file's JSON Schema, the columns of the tables",

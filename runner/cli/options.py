@@ -222,7 +222,8 @@ def source_argument(metavar: str = "MANIFEST|JOB.toml") -> click.Argument:
     return click.Argument(["source"], required=False, metavar=f"[{metavar}]", type=click.Path())
 
 
-def _assignment(text: str, flag: str) -> tuple[str, str]:
+def assignment(text: str, flag: str) -> tuple[str, str]:
+    """Key and value of `key=value`."""
     key, sign, value = text.partition("=")
     if not sign or not key.strip():
         raise click.UsageError(f"{flag} takes key=value")
@@ -233,9 +234,9 @@ def job_overrides(values: Mapping[str, Any]) -> dict[str, Any]:
     """Dotted job keys from a command's parsed options; a flag of its own wins over `--set`."""
     from runner.job_files import read_setting
 
-    pairs = [_assignment(text, "--set") for text in values["set"]]
+    pairs = [assignment(text, "--set") for text in values["set"]]
     for text in values.get("param", ()):
-        name, value = _assignment(text, "--param")
+        name, value = assignment(text, "--param")
         pairs.append((f"request.param.{name}", value))
     overrides = {key: read_setting(key, text) for key, text in pairs}
     given = {option.key: values.get(_named(option.flag)) for option in JOB_OPTIONS}

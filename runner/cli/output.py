@@ -53,3 +53,25 @@ def print_facts(facts: Facts) -> None:
     for label, text in safe:
         table.add_row(Text(label, style=_COLOURS.get(label, "bold")), Text(text, overflow="fold"))
     Console(highlight=False).print(table)
+
+
+def print_table(header: Sequence[str], lines: Sequence[Sequence[str]]) -> None:
+    """Columns under their headings; on a terminal folded to its width. Nothing in them is read as markup."""
+    safe = [[REDACTOR.text(text) for text in line] for line in lines]
+    if not sys.stdout.isatty():
+        widths = [max(len(line[i]) for line in (header, *safe)) for i in range(len(header))]
+        for line in (header, *safe):
+            click.echo(
+                "  ".join(f"{text:<{width}}" for text, width in zip(line, widths, strict=True)).rstrip()
+            )
+        return
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(box=None, padding=(0, 2, 0, 0), header_style="bold")
+    for place, title in enumerate(header):
+        table.add_column(Text(title), overflow="fold", no_wrap=place == 0)
+    for line in safe:
+        table.add_row(*map(Text, line))
+    Console(highlight=False).print(table)

@@ -25,7 +25,7 @@ RECOVERED = "recovered"
 """Flag of an image adopted from a dead run; what the service said beside it (revised prompt, usage) is lost."""
 
 _DEAD = (
-    "SELECT attempt, row_id, prompt, body, n, indexes, reserved_usd "
+    "SELECT attempt, row_id, coalesce(attempts.prompt, items.prompt), body, n, indexes, reserved_usd "
     "FROM attempts JOIN items USING (item) JOIN params USING (params) "
     "WHERE attempt >= ? AND attempt NOT IN (SELECT attempt FROM outcomes)"
 )

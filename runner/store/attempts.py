@@ -14,6 +14,8 @@ from schemas.outcome import MissingImage, Reported, SavedImage
 
 ABSENT = -1
 """The item number of a row that the ledger does not know."""
+PRUNED = "pruned"
+"""Flag of an image whose file `prune` has removed."""
 
 
 @dataclass
@@ -49,7 +51,7 @@ class AttemptReader:
     ) -> AttemptRecord:
         attempt, item, run, params, n, sent_ms, status, *rest = row
         finished_ms, kind, code, message, http_status, maybe_billed, cost, estimated, *more = rest
-        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited = more
+        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited, *sent = more
         return AttemptRecord(
             attempt=attempt,
             item=item,
@@ -74,6 +76,8 @@ class AttemptReader:
             missing=missing,
             task=open_task is not None,
             waited=waited,
+            prompt=sent[0],
+            indexes=tuple(json.loads(sent[1])) if sent[1] else None,
         )
 
     def _body(self, params: int) -> dict[str, Any]:
@@ -84,7 +88,7 @@ class AttemptReader:
 
 
 def _image(row: tuple[Any, ...]) -> SavedImage:
-    _, index, file_name, kind, width, height, size, sha256, revised, flags = row
+    _, index, file_name, kind, width, height, size, sha256, revised, flags, pruned = row
     return SavedImage(
         index,
         file_name,
@@ -94,7 +98,7 @@ def _image(row: tuple[Any, ...]) -> SavedImage:
         size,
         sha256.hex(),
         revised,
-        tuple(json.loads(flags)) if flags else (),
+        (*(json.loads(flags) if flags else ()), *((PRUNED,) if pruned else ())),
     )
 
 
@@ -103,12 +107,15 @@ def _missing(row: tuple[Any, ...]) -> MissingImage:
 
 
 _OF_ITEMS = "attempt IN (SELECT attempt FROM attempts WHERE item IN (SELECT value FROM json_each(?)))"
-_IMAGES = f"SELECT * FROM images WHERE {_OF_ITEMS} ORDER BY attempt, idx"
+_IMAGES = (
+    "SELECT images.*, EXISTS (SELECT 1 FROM pruned p WHERE p.attempt = images.attempt AND p.idx = images.idx) "
+    f"FROM images WHERE {_OF_ITEMS} ORDER BY attempt, idx"
+)
 _MISSING = f"SELECT * FROM missing WHERE {_OF_ITEMS} ORDER BY attempt, idx"
 _ATTEMPTS = (
     "SELECT a.attempt, item, run, params, n, sent_ms, status, finished_ms, kind, code, message, http_status, "
     "maybe_billed, cost_usd, cost_estimated, created, request_id, o.task_id, input_tokens, output_tokens, latency_s, flags, "
-    "t.task_id, (SELECT max(message) FROM task_waits w WHERE w.attempt = a.attempt) "
+    "t.task_id, (SELECT max(message) FROM task_waits w WHERE w.attempt = a.attempt), a.prompt, a.indexes "
     "FROM attempts a LEFT JOIN outcomes o USING (attempt) LEFT JOIN tasks t USING (attempt) "
     "WHERE item IN (SELECT value FROM json_each(?)) ORDER BY a.attempt"
 )

@@ -9,7 +9,7 @@ from pathlib import Path
 from schemas.exit_codes import ExitCode, JobError
 
 LEDGER_NAME = "ledger.sqlite"
-SCHEMA_VERSION = 2
+SCHEMA_VERSION = 3
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What Python raises over a damaged file; the latter when SQLite's message quotes bytes that are no text."""
@@ -24,6 +24,12 @@ _MACHINE_REFUSES = frozenset(
         *(sqlite3.SQLITE_PERM, sqlite3.SQLITE_NOMEM, sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED),
     }
 )
+
+_ADDED = {
+    2: (("attempts ADD COLUMN indexes TEXT",), ("tasks", "task_waits")),
+    3: (("attempts ADD COLUMN prompt TEXT", "runs ADD COLUMN command TEXT"), ("pruned",)),
+}
+"""What each version of the schema brought: columns, and tables."""
 
 
 def _statements() -> list[str]:
@@ -42,15 +48,16 @@ def lay_out(connection: sqlite3.Connection, *, simulated: bool) -> None:
 
 def bring_up_to_date(connection: sqlite3.Connection) -> None:
     """Add what this imagemill keeps and an older one did not. Nothing that stands there is changed."""
-    if version_of(connection) != 1:
+    version = version_of(connection)
+    if not 0 < version < SCHEMA_VERSION:
         return
-    made = [
-        text for text in _statements() if "CREATE TABLE tasks" in text or "CREATE TABLE task_waits" in text
-    ]
     connection.execute("BEGIN IMMEDIATE")
-    for statement in ("ALTER TABLE attempts ADD COLUMN indexes TEXT", *made):
-        connection.execute(statement)
-    connection.execute("PRAGMA user_version=2")
+    for since, (columns, tables) in _ADDED.items():
+        if since > version:
+            made = (text for text in _statements() for name in tables if f"CREATE TABLE {name} " in text)
+            for statement in (*(f"ALTER TABLE {column}" for column in columns), *made):
+                connection.execute(statement)
+    connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
 
 

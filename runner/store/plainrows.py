@@ -41,12 +41,14 @@ _FROM_LEDGER = {
     "started_at": "a.sent_ms",
     "finished_at": "o.finished_ms",
     "latency_s": "o.latency_s",
+    "attempt": "a.attempt",
 }
 _OTHERS = ("a.item", "a.params", "a.run", "o.flags", "i.flags", "o.cost_estimated")
 _QUERY = (
     f"SELECT {', '.join((*_OTHERS, *_FROM_LEDGER.values()))} FROM attempts a JOIN outcomes o USING (attempt) "
     "JOIN images i ON i.attempt = a.attempt AND i.idx = 0 "
     "WHERE a.item {which} AND a.n = 1 AND o.status = 'succeeded' AND a.indexes IS NULL "
+    "AND a.prompt IS NULL AND NOT EXISTS (SELECT 1 FROM pruned p WHERE p.attempt = a.attempt) "
     "AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.item = a.item AND b.attempt <> a.attempt) ORDER BY a.item"
 )
 _IN_RANGE = _QUERY.format(which="BETWEEN ? AND ?")
@@ -117,7 +119,7 @@ class PlainRows:
             "row": [row.position for row in rows],
             "prompt": [row.request.prompt for row in rows if isinstance(row, Row)],
         }
-        constant = {"image_index": 0, "status": RowStatus.SUCCEEDED.value, "attempts": 1}
+        constant = {"image_index": 0, "status": RowStatus.SUCCEEDED.value, "attempts": 1, "try_number": 1}
         made = []
         for field in RESULTS_SCHEMA:
             if field.name in own:

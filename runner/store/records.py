@@ -37,13 +37,13 @@ def intent(record: Intent) -> list[Statement]:
         statements.append(
             (
                 "INSERT INTO items VALUES (?,?,?,?)",
-                (record.item, record.row.fingerprint, record.row.row_id, record.row.request.prompt),
+                (record.item, record.row.fingerprint, record.row.row_id, record.row.own_prompt),
             )
         )
     statements.append(("INSERT OR IGNORE INTO params (body) VALUES (?)", (body,)))
     statements.append(
         (
-            "INSERT INTO attempts SELECT ?,?,?,params,?,?,?,? FROM params WHERE body=?",
+            "INSERT INTO attempts SELECT ?,?,?,params,?,?,?,?,? FROM params WHERE body=?",
             (
                 record.attempt,
                 record.item,
@@ -52,6 +52,7 @@ def intent(record: Intent) -> list[Statement]:
                 record.sent_ms,
                 record.reserved_usd,
                 None if record.indexes is None else json.dumps(record.indexes),
+                None if record.row.manifest_prompt is None else record.row.request.prompt,
                 body,
             ),
         )

@@ -11,6 +11,7 @@ import numpy as np
 
 from jobs.state import ImageState, RowState
 from runner.store import records
+from runner.store.attempts import PRUNED
 from schemas.failures import FailureKind, RowStatus
 from schemas.request import FIELDS
 from schemas.row import Row, RowProblem
@@ -107,6 +108,9 @@ def _image_values(row: Row, index: int, state: ImageState, facts: Facts) -> Valu
     if attempt is None:
         return values
     values |= {
+        "sent_prompt": attempt.prompt,
+        "attempt": attempt.attempt,
+        "try_number": state.try_number,
         "revised_prompt": state.revised_prompt,
         "http_status": attempt.http_status,
         "endpoint": attempt.endpoint,
@@ -127,6 +131,8 @@ def _image_values(row: Row, index: int, state: ImageState, facts: Facts) -> Valu
             name: getattr(image, name)
             for name in ("file_name", "format", "width", "height", "bytes", "sha256")
         }
+        if PRUNED in image.flags:
+            values["file_name"] = None
     values["flags"] = flags
     return values
 

@@ -20,7 +20,7 @@ from runner.changes import EDITED, Census
 from runner.intake import Intake, RowBatch
 from runner.store import records
 from runner.store.attempts import ABSENT, AttemptReader
-from runner.store.donemap import MapBuilder
+from runner.store.donemap import DoneMap, MapBuilder
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
 from runner.store.plainrows import PlainRows
@@ -62,6 +62,20 @@ class Counts:
             self.by_status[value["status"]] += 1
             if value.get("error_kind"):
                 self.by_error[value["error_kind"]] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class ToldBatch:
+    """A batch of rows, their items in the ledger, and their results: offsets tell of which row each line is.
+
+    kept: places of edited rows for which an earlier version stands.
+    """
+
+    batch: RowBatch
+    items: Sequence[int]
+    table: pa.Table
+    offsets: npt.NDArray[np.int64]
+    kept: frozenset[int]
 
 
 @dataclass
@@ -114,18 +128,23 @@ class ResultsTable:
             return False
         return self._builder.save(folder, self.connection, self._repeated)
 
+    def batches(self, done: DoneMap | None = None) -> Iterator[ToldBatch]:
+        """What `write` would write, batch by batch. done: rows to pass over."""
+        extra = self.intake.manifest.extra_schema()
+        schema = _full_schema(extra)
+        for part in self._parts(Counts(), done):
+            table, offsets = _whole(part, extra, schema)
+            yield ToldBatch(part.batch, part.items, table, offsets, part.kept)
+
+    def schema(self) -> pa.Schema:
+        """Of the whole table."""
+        return _full_schema(self.intake.manifest.extra_schema())
+
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in self._parts(counts):
             part.count_into(counts)
             self._note(part)
-            own, offsets = part.table()
-            columns = own.columns
-            if len(extra):
-                others = part.batch.extras()
-                if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
-                    others = others.take(pa.array(offsets))
-                columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
-            yield pa.Table.from_arrays(columns, schema=schema)
+            yield _whole(part, extra, schema)[0]
 
     def _note(self, part: _Part) -> None:
         """Remember the plain rows: nearly all that are done. Another run reads the others again."""
@@ -135,13 +154,13 @@ class ResultsTable:
             positions = [part.batch.rows[i].position for i in places]
             self._builder.add(positions, [part.items[i] for i in places], part.batch.keys[part.plain])
 
-    def _parts(self, counts: Counts) -> Iterator[_Part]:
-        index = ItemIndex(self.connection)
-        self._census = Census(self.intake, self.connection, index)
+    def _parts(self, counts: Counts, done: DoneMap | None = None) -> Iterator[_Part]:
+        index = ItemIndex(self.connection, done)
+        self._census = Census(self.intake, self.connection, index, done)
         reader = AttemptReader(self.connection, self.live_run)
         facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
         plain = PlainRows(self.connection, facts)
-        for batch in self.intake.batches():
+        for batch in self.intake.batches(done):
             rows, items, kept = self._census.look(batch.rows, index.items(batch.rows))
             current = [ABSENT if i in kept else item for i, item in enumerate(items)] if kept else items
             offsets, table = plain.table(rows, current)
@@ -153,7 +172,7 @@ class ResultsTable:
                 values for i, values in zip(others, values, strict=True) if i in kept
             ):
                 value["flags"].append(EDITED)
-            yield _Part(batch, items, offsets, table, others, values)
+            yield _Part(batch, items, offsets, table, others, values, kept)
         counts.removed = len(self._census.removed())
 
 
@@ -173,6 +192,7 @@ class _Part:
     plain_table: pa.Table | None
     others: Sequence[int]
     values: Sequence[list[Values]]
+    kept: frozenset[int]
 
     def count_into(self, counts: Counts) -> None:
         """Count what is here."""
@@ -201,6 +221,18 @@ class _Part:
         offsets = np.concatenate((self.plain, repeats))
         order = np.argsort(offsets, kind="stable")
         return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
+
+
+def _whole(part: _Part, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+    """The part's results with the manifest's other columns, and of which of the batch's rows each is."""
+    own, offsets = part.table()
+    columns = own.columns
+    if len(extra):
+        others = part.batch.extras()
+        if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
+            others = others.take(pa.array(offsets))
+        columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
+    return pa.Table.from_arrays(columns, schema=schema), offsets
 
 
 def _full_schema(extra: pa.Schema) -> pa.Schema:

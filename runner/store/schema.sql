@@ -3,9 +3,10 @@
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 -- One start of imagemill on this folder; `run_ends` has its end, unless it was killed.
+-- `command` (JSON): what was called, and for `retry` what it selected and overrode; NULL before version 3.
 CREATE TABLE runs (
   run INTEGER PRIMARY KEY, run_id TEXT NOT NULL, started_ms INTEGER NOT NULL,
-  version TEXT NOT NULL, endpoint TEXT NOT NULL
+  version TEXT NOT NULL, endpoint TEXT NOT NULL, command TEXT
 );
 CREATE TABLE run_ends (
   run INTEGER PRIMARY KEY, finished_ms INTEGER NOT NULL, exit_code INTEGER NOT NULL, reason TEXT NOT NULL
@@ -20,9 +21,10 @@ CREATE TABLE items (
 CREATE TABLE params (params INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
 
 -- The intent: durable before the request's first byte leaves. `indexes` (JSON): which of the row's images it asks for; NULL: all.
+-- `prompt`: as sent, where `retry` sent another than the item's; NULL: the item's.
 CREATE TABLE attempts (
   attempt INTEGER PRIMARY KEY, item INTEGER NOT NULL, run INTEGER NOT NULL, params INTEGER NOT NULL,
-  n INTEGER NOT NULL, sent_ms INTEGER NOT NULL, reserved_usd REAL, indexes TEXT
+  n INTEGER NOT NULL, sent_ms INTEGER NOT NULL, reserved_usd REAL, indexes TEXT, prompt TEXT
 );
 CREATE INDEX attempts_by_item ON attempts (item);
 
@@ -58,3 +60,9 @@ CREATE TABLE tasks (
 
 -- Each time that imagemill stopped polling a task before it ended; the next run goes on.
 CREATE TABLE task_waits (attempt INTEGER NOT NULL, stopped_ms INTEGER NOT NULL, message TEXT NOT NULL);
+
+-- Image files that `prune` removes: recorded before the file is unlinked.
+CREATE TABLE pruned (
+  attempt INTEGER NOT NULL, idx INTEGER NOT NULL, pruned_ms INTEGER NOT NULL,
+  PRIMARY KEY (attempt, idx)
+) WITHOUT ROWID;

@@ -23,7 +23,8 @@ class OpenTask:
     """A task that had not ended when imagemill stopped polling it.
 
     row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it.
-    waited: polling it has taken too long once.
+    waited: polling it has taken too long once. endpoint: where it is being made; elsewhere: that was not the folder's
+    own service, but one that a retry named.
     """
 
     attempt: int
@@ -33,6 +34,8 @@ class OpenTask:
     indexes: tuple[int, ...] | None
     reserved_usd: float
     waited: bool
+    endpoint: str
+    elsewhere: bool
 
 
 def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
@@ -43,10 +46,12 @@ def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
 def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
     """Every task to go on polling, oldest first."""
     found = connection.execute(
-        "SELECT attempt, item, fingerprint, row_id, prompt, body, indexes, coalesce(reserved_usd, 0), task_id, poll_url, "
-        "EXISTS (SELECT 1 FROM task_waits WHERE task_waits.attempt = open.attempt) "
+        "SELECT attempt, item, fingerprint, row_id, items.prompt, open.prompt, body, indexes, "
+        "coalesce(reserved_usd, 0), task_id, poll_url, "
+        "EXISTS (SELECT 1 FROM task_waits WHERE task_waits.attempt = open.attempt), endpoint, "
+        "coalesce(json_extract(command, '$.elsewhere'), 0) "
         f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) open CROSS JOIN items USING (item) JOIN params USING (params) "
-        "ORDER BY attempt"
+        "JOIN runs USING (run) ORDER BY attempt"
     )
     tasks = []
     for (
@@ -55,17 +60,44 @@ def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
         fingerprint,
         row_id,
         prompt,
+        sent_prompt,
         body,
         indexes,
         reserved,
         task_id,
         poll_url,
         waited,
+        endpoint,
+        elsewhere,
     ) in found:
-        row = Row(-1, row_id, ImageRequest(prompt, tuple(json.loads(body).items())), fingerprint)
+        request = ImageRequest(sent_prompt or prompt, tuple(json.loads(body).items()))
+        row = Row(-1, row_id, request, fingerprint, manifest_prompt=prompt if sent_prompt else None)
         which = None if indexes is None else tuple(json.loads(indexes))
-        tasks.append(OpenTask(attempt, item, row, Task(task_id, poll_url), which, reserved, bool(waited)))
+        tasks.append(
+            OpenTask(
+                attempt,
+                item,
+                row,
+                Task(task_id, poll_url),
+                which,
+                reserved,
+                bool(waited),
+                endpoint,
+                bool(elsewhere),
+            )
+        )
     return tasks
+
+
+def within_reach(
+    tasks: list[OpenTask], base_url: str, *, elsewhere: bool
+) -> tuple[list[OpenTask], frozenset[int]]:
+    """The tasks to poll at this endpoint, and the items of those that only another one knows: asked here, they would
+    seem lost. elsewhere: it is not the folder's own service.
+    """
+    mine = [task for task in tasks if task.endpoint == base_url or not (elsewhere or task.elsewhere)]
+    polled = {task.item for task in mine}
+    return mine, frozenset(task.item for task in tasks if task.item not in polled)
 
 
 def accepted(attempt: int, task: Task, now_ms: int) -> list[Statement]:

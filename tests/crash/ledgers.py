@@ -81,7 +81,7 @@ def _read(connection: sqlite3.Connection) -> Ledger:
     ):
         images.setdefault(attempt, []).append((index, name, digest.hex()))
     rows = connection.execute(
-        "SELECT attempt, prompt, status, coalesce(maybe_billed, 0) "
+        "SELECT attempt, coalesce(attempts.prompt, items.prompt), status, coalesce(maybe_billed, 0) "
         "FROM attempts JOIN items USING (item) LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
     )
     return Ledger(tuple(Attempt(*row, tuple(images.get(row[0], ()))) for row in rows))

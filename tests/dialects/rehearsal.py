@@ -115,8 +115,9 @@ def _recorded(connection: sqlite3.Connection) -> list[Recorded]:
     if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
         return []
     rows = connection.execute(
-        "SELECT prompt, tasks.task_id, outcomes.status FROM attempts JOIN items USING (item) "
-        "LEFT JOIN tasks USING (attempt) LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
+        "SELECT coalesce(attempts.prompt, items.prompt), tasks.task_id, outcomes.status "
+        "FROM attempts JOIN items USING (item) LEFT JOIN tasks USING (attempt) "
+        "LEFT JOIN outcomes USING (attempt) ORDER BY attempt"
     )
     return [Recorded(*row) for row in rows]
 

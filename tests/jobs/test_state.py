@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -181,3 +182,15 @@ def test_every_image_asked_for_has_a_state_and_successes_are_kept(
         range(n)
     )
     assert all((each.image is not None) is (each.status is RowStatus.SUCCEEDED) for each in state.images)
+
+
+def test_an_image_that_is_lacking_is_told_by_the_newest_attempt_that_asked_for_it() -> None:
+    """A picture that was asked for alone says nothing of the others."""
+    absent = MissingImage(1, FailureKind.DOWNLOAD, "no image 1")
+    first = succeeded(1, 0, missing=(absent,))
+    parked = ended(2, RowStatus.PARKED, FailureKind.TIMEOUT)
+    for later in (replace(parked, indexes=(0,)), succeeded(2, 0)):
+        state = fold([first, replace(later, indexes=(0,))], 2)
+        assert told(state.images)[1] == ("failed", "download")
+        assert [each.try_number for each in state.images] == [1 if later.status is RowStatus.PARKED else 2, 1]
+    assert told(fold([first, replace(parked, indexes=(1,))], 2).images)[1] == ("parked", "timeout")

@@ -188,7 +188,9 @@ def engine_run(
         with closing(create_or_open(out, simulated=False)) as connection:
             settle_dead(connection, now_ms=1)
             number = next_number(connection, "runs", "run")
-            connection.execute("INSERT INTO runs VALUES (?, 'r', 0, '0', ?)", (number, service.base_url))
+            connection.execute(
+                "INSERT INTO runs VALUES (?, 'r', 0, '0', ?, NULL)", (number, service.base_url)
+            )
             prepare(connection)
             endpoint = ResolvedEndpoint(service.base_url, PROFILES["dieyuyun"], "a test")
             ready = Prepared(source.job, endpoint, CANARY, source, out, "r")

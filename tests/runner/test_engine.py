@@ -100,7 +100,8 @@ def test_a_request_leaves_only_when_its_intent_can_be_read_by_anybody(tmp_path: 
     async def answer(asked: Asked) -> web.StreamResponse:
         with closing(open_reader(tmp_path)) as reader:
             told = reader.execute(
-                "SELECT count(*) FROM attempts JOIN items USING (item) WHERE prompt = ?", (asked.prompt,)
+                "SELECT count(*) FROM attempts JOIN items USING (item) WHERE items.prompt = ?",
+                (asked.prompt,),
             ).fetchone()[0]
         known.append(told == asked.turn + 1)
         return good(asked.prompt) if asked.turn else error(500)

@@ -113,8 +113,9 @@ def test_old_attempts_stay_and_the_table_shows_the_newest_success(folder: Folder
     after = folder.ledger("SELECT * FROM attempts JOIN outcomes USING (attempt)")
     assert (after[: len(before)], len(after)) == (before, len(before) + 2)
     told = folder.ledger(
-        "SELECT prompt, status, kind, maybe_billed FROM attempts JOIN outcomes USING (attempt) JOIN items USING (item) "
-        "WHERE prompt IN ('a cut gem', 'a gone day') ORDER BY item, attempt"
+        "SELECT items.prompt, status, kind, maybe_billed "
+        "FROM attempts JOIN outcomes USING (attempt) JOIN items USING (item) "
+        "WHERE items.prompt IN ('a cut gem', 'a gone day') ORDER BY item, attempt"
     )
     assert told == [
         ("a cut gem", "parked", "truncated", 1),
@@ -168,10 +169,11 @@ def test_a_success_is_never_sent_again(folder: Folder) -> None:
 
 
 def test_nothing_selected_sends_nothing_and_changes_nothing(folder: Folder) -> None:
-    """G9: the exit code is the folder's."""
+    """G9: there was nothing to do, and that is said."""
     before = frozen_files(folder.out)
     ended = folder.retry("--error", "quota")
-    assert (ended.code, ended.json["requests_sent"]) == (3, len(PROMPTS))
+    assert (ended.code, ended.json["requests_sent"]) == (0, len(PROMPTS))
+    assert ended.json["exit_reason"] == "nothing to send: no row is as asked for"
     assert (folder.sent(), frozen_files(folder.out)) == (expected(), before)
 
 

@@ -98,7 +98,7 @@ def fill(made: Long) -> None:
     connection = ledger.create_or_open(made.out, simulated=False)
     now_ms = int(time.time() * 1000)
     connection.execute("PRAGMA synchronous=OFF")
-    connection.execute("INSERT INTO runs VALUES (0, 'bench', ?, 'bench', ?)", (now_ms, ENDPOINT))
+    connection.execute("INSERT INTO runs VALUES (0, 'bench', ?, 'bench', ?, NULL)", (now_ms, ENDPOINT))
     connection.execute("INSERT INTO run_ends VALUES (0, ?, 130, 'interrupted')", (now_ms,))
     intake = prepared(made.manifest, made.out).intake
     builder = MapBuilder(intake.job)

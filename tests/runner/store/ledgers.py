@@ -43,7 +43,7 @@ class LedgerFolder:
         """Another run begins."""
         self.run += 1
         run = (self.run, f"run-{self.run}", 1_000, "0", ENDPOINT)
-        self.connection.execute("INSERT INTO runs VALUES (?,?,?,?,?)", run)
+        self.connection.execute("INSERT INTO runs VALUES (?,?,?,?,?,NULL)", run)
 
     def end_run(self, exit_code: int, reason: str) -> None:
         """The run ends."""

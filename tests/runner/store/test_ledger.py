@@ -280,7 +280,7 @@ def test_a_folder_without_a_ledger_is_exit_2_for_readers(tmp_path: Path) -> None
 def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
     with opened(tmp_path) as connection:
         assert ledger.next_number(connection, "runs", "run") == 0
-        connection.execute("INSERT INTO runs VALUES (7, 'r', 0, 'v', 'e')")
+        connection.execute("INSERT INTO runs VALUES (7, 'r', 0, 'v', 'e', NULL)")
         assert ledger.next_number(connection, "runs", "run") == 8
 
 
@@ -291,6 +291,9 @@ def test_the_ledger_of_an_older_imagemill_is_brought_up_to_date_and_keeps_what_i
         for statement in (
             "DROP TABLE tasks",
             "DROP TABLE task_waits",
+            "DROP TABLE pruned",
+            "ALTER TABLE attempts DROP COLUMN prompt",
+            "ALTER TABLE runs DROP COLUMN command",
             "ALTER TABLE attempts DROP COLUMN indexes",
         ):
             connection.execute(statement)
@@ -311,7 +314,7 @@ def test_an_attempt_with_a_task_is_not_settled_but_left_to_be_polled(tmp_path: P
     with opened(tmp_path) as connection:
         for attempt in range(2):
             connection.execute(
-                "INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25, NULL)", (attempt, attempt)
+                "INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25, NULL, NULL)", (attempt, attempt)
             )
         connection.execute("INSERT INTO tasks VALUES (1, 'task_x', NULL, 6)")
         assert ledger.settle_dead(connection, now_ms=77) == 1
@@ -323,7 +326,7 @@ def test_dead_attempts_are_parked_once_and_settled_ones_are_left_alone(tmp_path:
         connection.execute("INSERT INTO params VALUES (1, '{}')")
         for attempt in range(4):
             connection.execute(
-                "INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25, NULL)", (attempt, attempt)
+                "INSERT INTO attempts VALUES (?, ?, 0, 1, 1, 5, 0.25, NULL, NULL)", (attempt, attempt)
             )
         done = (
             "INSERT INTO outcomes (attempt, finished_ms, status, maybe_billed) VALUES (?, 6, 'succeeded', 0)"

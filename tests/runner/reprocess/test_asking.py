@@ -1,0 +1,211 @@
+"""What a retry changes of the folder's job, how it is remembered, and how its requests and tasks are told from others'."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+
+import pyarrow as pa
+import pytest
+
+from jobs.selection import Wanted
+from jobs.where import parse
+from runner.attempt import idempotency_key
+from runner.job_files import read_out_job
+from runner.job_text import job_toml
+from runner.reprocess import conditions
+from runner.reprocess.asking import Asked, overrides, row_ids, since
+from runner.store import records
+from runner.store.ledger import record_now
+from runner.store.tasks import accepted, open_tasks, within_reach
+from schemas.exit_codes import JobError
+from schemas.failures import FailureKind, RowStatus
+from schemas.job import Job
+from schemas.outcome import Task
+from schemas.request import ImageRequest
+from schemas.row import Row
+from tests.canary import CANARY
+from tests.runner.store.ledgers import LedgerFolder
+
+ROW = Row(0, "a", ImageRequest("a fox", (("model", "m"),)), bytes(16))
+
+
+@pytest.mark.parametrize(
+    "elsewhere", [{"endpoint.base_url": "https://b.example/v1"}, {"endpoint.profile": "openai"}]
+)
+def test_the_keys_and_ways_of_one_service_are_not_for_another(
+    tmp_path: Path, elsewhere: dict[str, str]
+) -> None:
+    endpoint = {
+        "base_url": "https://a.example/v1",
+        "api_key_env": "KEY_OF_A",
+        "download_hosts": ["a.example"],
+        "dialect": "newapi",
+        "timeout": 7,
+    }
+    made = Job.model_validate({"manifest": "p.csv", "out": str(tmp_path), "endpoint": endpoint})
+    (tmp_path / "job.toml").write_text(job_toml(made))
+    (tmp_path / "ledger.sqlite").touch()
+    _, settings = overrides([], [], elsewhere)
+    other = read_out_job(tmp_path, settings).endpoint
+    assert (other.api_key_env, other.download_hosts, other.dialect, other.timeout) == (None, (), "auto", 7)
+    assert other.base_url == elsewhere.get("endpoint.base_url")
+    _, same = overrides([("limits.rpm", "9")], [], {"endpoint.timeout": "8"})
+    own = read_out_job(tmp_path, same)
+    assert (own.endpoint.api_key_env, own.endpoint.timeout, own.limits.rpm) == ("KEY_OF_A", 8, 9)
+
+
+def test_what_was_asked_is_kept_without_secrets() -> None:
+    changes, settings = overrides(
+        [("prompt", "{prompt}, {{calm}}"), ("request.param.tag", "{row_id}"), ("limits.window_s", "30")],
+        [("style", "vivid")],
+        {"request.quality": "{low}", "endpoint.base_url": f"https://b.example/v1?sig={CANARY}"},
+    )
+    asked = Asked(Wanted(), changes, settings, told={"error": ("timeout",)})
+    kept = json.loads(asked.command(elsewhere=True))
+    assert kept["set"] == {"prompt": "{prompt}, {{calm}}", "quality": "{{low}}", "param.tag": "{row_id}"}
+    assert (kept["command"], kept["select"], kept["elsewhere"]) == ("retry", {"error": ["timeout"]}, True)
+    assert kept["settings"]["request.param.style"] == "vivid"
+    assert CANARY not in json.dumps(kept)
+
+
+def test_another_prompt_or_a_picture_anew_is_another_request() -> None:
+    """A service that honours the key gives the old answer to the same one, and the same to a resend after a kill."""
+    changed = replace(ROW, request=ImageRequest("a hare", ROW.request.params), manifest_prompt="a fox")
+    rows = (ROW, changed, replace(ROW, edition=1), replace(ROW, edition=2))
+    assert len({idempotency_key(row) for row in rows}) == len(rows)
+    assert idempotency_key(replace(changed)) == idempotency_key(changed)
+
+
+def test_a_task_goes_on_with_the_prompt_as_sent_and_where_it_was_sent(tmp_path: Path) -> None:
+    sent = replace(ROW, request=ImageRequest("a hare", ROW.request.params), manifest_prompt="a fox")
+    with LedgerFolder(tmp_path) as place:
+        there = ("https://b.example/v1", json.dumps({"command": "retry", "elsewhere": True}))
+        place.connection.execute("UPDATE runs SET endpoint = ?, command = ?", there)
+        record_now(place.connection, accepted(place.intent(sent), Task("task_1"), 5))
+        place.next_run()
+        other = replace(ROW, row_id="b", fingerprint=b"b" * 16)
+        record_now(place.connection, accepted(place.intent(other), Task("task_2"), 6))
+        first, second = tasks = open_tasks(place.connection)
+        items = place.connection.execute("SELECT prompt FROM items ORDER BY item").fetchall()
+    assert (first.row.request, first.row.manifest_prompt) == (sent.request, "a fox")
+    assert (second.row.request, second.row.manifest_prompt) == (ROW.request, None)
+    assert items == [("a fox",), ("a fox",)]
+    own = "https://images.example/v1"
+    assert within_reach(tasks, own, elsewhere=False) == ([second], frozenset({first.item}))
+    assert within_reach(tasks, "https://moved.example/v1", elsewhere=False) == (
+        [second],
+        frozenset({first.item}),
+    )
+    assert within_reach(tasks, "https://b.example/v1", elsewhere=True) == ([first], frozenset({second.item}))
+
+
+@pytest.mark.parametrize(
+    ("text", "moment"),
+    [
+        ("2h", "2026-11-22T01:00:00+00:00"),
+        ("1d", "2026-11-21T03:00:00+00:00"),
+        ("1h30m", "2026-11-22T01:30:00+00:00"),
+        ("2026-11-22T02:00:00Z", "2026-11-22T02:00:00+00:00"),
+        ("2026-11-22T02:00:00+02:00", "2026-11-22T00:00:00+00:00"),
+    ],
+)
+def test_ages_and_times(text: str, moment: str) -> None:
+    now = datetime(2026, 11, 22, 3, tzinfo=UTC)
+    assert since(text, now) == datetime.fromisoformat(moment).timestamp() * 1000
+
+
+@pytest.mark.parametrize("text", ["", "soon", "2", "2026-13-01", "1e99d", "-1h", "2026"])
+def test_what_is_no_time_is_refused(text: str) -> None:
+    with pytest.raises(JobError, match="neither an age nor a time"):
+        since(text, datetime(2026, 11, 22, 3, tzinfo=UTC))
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "told"),
+    [
+        ("a.txt", b"\n\n", "no row id in it"),
+        ("a.txt", b"\xff\xfe", "utf-8"),
+        ("a.csv", b"name\nx\n", "has no column row_id or id, but name"),
+        ("a.parquet", b"PAR1", "a.parquet"),
+    ],
+)
+def test_a_file_without_ids_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(JobError, match=told):
+        row_ids(tmp_path / name)
+
+
+def test_ids_stay_text(tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("id,n\n007,1\n1e5,2\n")
+    assert row_ids(tmp_path / "a.csv") == {"007", "1e5"}
+
+
+@pytest.mark.parametrize(
+    ("text", "lines"),
+    [
+        ("size == 'x'", [0]),
+        ("size != 'x'", [1, 2]),
+        ("not (size == 'x')", [1, 2]),
+        ("size not in ('x', 'y')", [2]),
+        ("size is null", [2]),
+        ("width > 3 or ok", [0, 1]),
+        ("width == 2.5", []),
+        ("'odd' in flags", [0, 2]),
+        ("not ('odd' in flags)", [1]),
+        ("at >= '2026-11-22T00:00:00' and at < '2026-11-23'", [1]),
+        ("like(size, '_') and width < 9", [0]),
+        ("size == other", [1]),
+        ("width in (2, 9)", [0, 1]),
+        ("width in ()", []),
+    ],
+)
+def test_expressions_are_answered_as_python_would(text: str, lines: list[int]) -> None:
+    """A null equals nothing, and differs from everything."""
+    table = pa.table(
+        {
+            "size": ["x", "y", None],
+            "other": ["y", "y", None],
+            "width": pa.array([2, 9, None], pa.int32()),
+            "ok": [True, None, False],
+            "flags": [["odd"], [], ["a", "odd"]],
+            "at": pa.array([0, 1_795_312_800_000, None], pa.timestamp("ms", "UTC")),
+        }
+    )
+    tree = conditions.parsed(text)
+    conditions.check(tree, table.schema)
+    assert conditions.mask(tree, table).nonzero()[0].tolist() == lines
+    halves = pa.concat_tables([table.slice(0, 1), table.slice(1)])
+    assert conditions.mask(tree, halves).nonzero()[0].tolist() == lines
+
+
+S = RowStatus
+
+
+@pytest.mark.parametrize(
+    ("wanted", "statuses", "parked"),
+    [
+        (Wanted(), {S.FAILED, S.PENDING, S.PARKED}, set()),
+        (Wanted(parked=True), {S.PARKED}, set(FailureKind)),
+        (Wanted(pending=True), {S.PENDING}, set()),
+        (Wanted(pending=True, succeeded=True), {S.PENDING, S.SUCCEEDED}, set()),
+        (Wanted(flags=frozenset({"x"})), {S.FAILED, S.PENDING, S.PARKED, S.SUCCEEDED}, set()),
+        (Wanted(frozenset({FailureKind.TIMEOUT})), {S.FAILED, S.PENDING, S.PARKED}, {"timeout"}),
+        (Wanted(where=parse("error_kind == 'gateway'")), {S.FAILED, S.PENDING, S.PARKED}, {"gateway"}),
+        (Wanted(row_ids=frozenset({"a"})), {S.FAILED, S.PENDING, S.PARKED}, set()),
+    ],
+)
+def test_which_states_are_sent(wanted: Wanted, statuses: set[RowStatus], parked: set[str]) -> None:
+    assert (wanted.statuses, wanted.parked_kinds) == (statuses, parked)
+
+
+def test_the_intent_of_a_new_row_keeps_the_manifest_prompt(tmp_path: Path) -> None:
+    sent = replace(ROW, request=ImageRequest("a hare", ROW.request.params), manifest_prompt="a fox")
+    with LedgerFolder(tmp_path) as place:
+        record_now(place.connection, records.intent(records.Intent(0, 0, 0, sent, 1, None, True)))
+        told = place.connection.execute(
+            "SELECT items.prompt, attempts.prompt FROM items JOIN attempts USING (item)"
+        )
+        assert told.fetchall() == [("a fox", "a hare")]
