@@ -157,9 +157,8 @@ def _helpers(
         connection = ledger.open_reader(place.out)
         try:
             connection.execute("BEGIN")  # one view of the ledger, which grows meanwhile
-            ResultsTable(ready.intake, connection, live_run=run).write(
-                place.folder, writer.record_from_thread
-            )
+            known = place.known(ready.intake.job)
+            ResultsTable(ready.intake, connection, run, known).write(place.folder, writer.record_from_thread)
         finally:
             connection.close()
 

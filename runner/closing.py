@@ -8,15 +8,18 @@ import sqlite3
 import time
 from contextlib import suppress
 from functools import partial
+from pathlib import Path
 
 from jobs.summary import finished_code, next_command
 from runner.ending import Reason
 from runner.folder import OpenFolder
 from runner.intake import Intake
 from runner.prepared import Prepared
+from runner.store import donemap
 from runner.store.durable import Folder
 from runner.store.ledger import record_now
-from runner.store.results import Counts, ResultsTable
+from runner.store.resultparts import Counts
+from runner.store.results import ResultsTable
 from runner.store.totals import totals
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
@@ -38,7 +41,7 @@ def conclude(
 
     known: counts to report instead of writing the table, for an end that cannot wait; the next command writes it.
     """
-    table = ResultsTable(ready.intake, place.connection)
+    table = ResultsTable(ready.intake, place.connection, known=place.known(ready.intake.job))
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
     _record_end(place.connection, run, code, text)
     counts = known or table.write(place.folder, partial(record_now, place.connection))
@@ -106,7 +109,8 @@ def look(intake: Intake, job: Job, out: str, connection: sqlite3.Connection, *, 
         "ORDER BY run DESC LIMIT 1"
     ).fetchone()
     run, run_id, started_ms, finished_ms, code, reason = last or (None, "", 0, 0, None, None)
-    counts = ResultsTable(intake, connection, live_run=run if live else None).count()
+    done = donemap.load(Path(out), connection, job)
+    counts = ResultsTable(intake, connection, run if live else None, done).count()
     if live:
         text, duration_s = "running", time.time() - started_ms / 1000
     elif code is None:

@@ -37,6 +37,10 @@ class OpenFolder:
     settled: int
     done: DoneMap | None = None
 
+    def known(self, job: Job) -> DoneMap | None:
+        """The map again, where the manifest has not been written to since the folder was opened."""
+        return self.done if self.done is not None and self.done.is_of(job) else None
+
     def keep_job(self, job: Job) -> None:
         """Write OUT/job.toml. Raises OSError."""
         self.folder.save("job.toml", (job_toml(job).encode(),), replace=True)

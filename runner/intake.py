@@ -47,6 +47,22 @@ class RowBatch:
         return whole.take(pa.array(self.offsets, pa.int64()))
 
 
+@dataclass(frozen=True, slots=True)
+class Unread:
+    """A batch of the manifest before its records become rows. position: of its first record, from 0."""
+
+    batch: Batch
+    position: int
+    reader: RowReader
+
+    def rows(self, offsets: Sequence[int]) -> RowBatch:
+        """The rows at these places of the batch, in order. Ask once, before the next batch."""
+        if not offsets:
+            return RowBatch([], self.batch, (), np.empty(0, dtype=np.uint64), self.reader.repeated)
+        rows = self.reader.read(_columns(self.batch, offsets, self.position))
+        return RowBatch(rows, self.batch, offsets, self.reader.keys, self.reader.repeated)
+
+
 def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
     """What is sent where a row says nothing. The model is always sent: services' own defaults differ."""
     table = job.request
@@ -94,13 +110,17 @@ class Intake:
                 return
 
     def _undone(self, done: DoneMap) -> Iterator[RowBatch]:
+        for unread in self.unread():
+            offsets = done.left(unread.position, len(unread.batch))
+            if offsets:
+                yield unread.rows(offsets)
+
+    def unread(self) -> Iterator[Unread]:
+        """The manifest's batches, of which those rows become rows that are asked for; for one that is read whole."""
         reader = RowReader(self.defaults, self.manifest.columns)
         position = 0
         for batch in self.manifest.batches():
-            offsets = done.left(position, len(batch))
-            if offsets:
-                rows = reader.read(_columns(batch, offsets, position))
-                yield RowBatch(rows, batch, offsets, reader.keys, reader.repeated)
+            yield Unread(batch, position, reader)
             position += len(batch)
 
     def _all(self) -> Iterator[RowBatch]:

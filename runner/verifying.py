@@ -17,7 +17,8 @@ from runner.intake import Intake
 from runner.inventory import Problem, check_files, sha256_of
 from runner.store import layout, ledger
 from runner.store.durable import TEMPORARY, Folder
-from runner.store.results import RESULTS_NAME, Counts, ResultsTable, newest_digest
+from runner.store.resultparts import Counts
+from runner.store.results import RESULTS_NAME, ResultsTable, newest_digest
 from schemas.failures import FailureKind, RowStatus
 
 

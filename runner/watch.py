@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from runner.ending import Ending
 from runner.engine import Engine
-from runner.store.results import Counts
+from runner.store.resultparts import Counts
 from runner.until import Until
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus

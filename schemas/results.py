@@ -53,6 +53,23 @@ COLUMNS: tuple[tuple[str, pa.DataType, str], ...] = (
 )
 
 RESULTS_SCHEMA = pa.schema([pa.field(name, kind) for name, kind, _ in COLUMNS])
+UNREPEATED = frozenset(
+    {
+        *(
+            "row_id",
+            "row",
+            "prompt",
+            "sent_prompt",
+            "revised_prompt",
+            "file_name",
+            "bytes",
+            "sha256",
+            "attempt",
+        ),
+        *("error_message", "request_id", "task_id", "created", "started_at", "finished_at", "latency_s"),
+    }
+)
+"""Columns whose values rarely come twice, so that a dictionary of them is of no use."""
 RESULT_NAMES = frozenset(RESULTS_SCHEMA.names)
 CLASH_PREFIX = "manifest_"
 

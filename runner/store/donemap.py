@@ -13,6 +13,7 @@ import hashlib
 import json
 import secrets
 import sqlite3
+import zlib
 from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
@@ -28,21 +29,23 @@ from runner.store.totals import Totals, totals
 from schemas.job import InputTable, Job
 
 MAP_NAME = ".done"
-LEAST_ROWS = 20_000
+LEAST_ROWS = 2_000
 """Fewer done rows are not worth a map."""
-_VERSION = 2
+_VERSION = 3
 _CHUNK_BYTES = 2**22
 
 Bits = npt.NDArray[np.bool_]
 Numbers = npt.NDArray[np.uint32]
 """Four thousand million rows are enough."""
+Stamp = tuple[int, int, int]
 
 
 @dataclass(frozen=True, slots=True)
 class DoneMap:
     """rows, images: how much is done. positions, items: True where done.
 
-    attempts: all below this number are settled, and `totals` sums them up.
+    attempts: all below this number are settled, and `totals` sums them up. stamp: the manifest's when the map was read.
+    packed: steps from item number to item number, in manifest order.
     """
 
     rows: int
@@ -51,6 +54,20 @@ class DoneMap:
     items: Bits
     attempts: int
     totals: Totals
+    stamp: Stamp | None = None
+    packed: bytes = b""
+
+    def numbers(self) -> npt.NDArray[np.int64]:
+        """The item numbers of the rows that are done, in manifest order."""
+        return np.cumsum(np.frombuffer(zlib.decompress(self.packed), dtype="<i4"), dtype=np.int64)
+
+    def places(self, start: int, count: int) -> npt.NDArray[np.int64]:
+        """Offsets of the rows that are done, among `count` from this manifest position on."""
+        return np.flatnonzero(self.positions[start : start + count])
+
+    def is_of(self, job: Job) -> bool:
+        """Whether the manifest has not been written to since the map was read."""
+        return self.stamp is not None and self.stamp == _stamp(job)
 
     def left(self, start: int, count: int) -> list[int]:
         """Offsets of the rows that are not done, among `count` from this manifest position on."""
@@ -69,6 +86,11 @@ class MapBuilder:
     _positions: list[Numbers] = field(default_factory=list)
     _items: list[Numbers] = field(default_factory=list)
     _keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
+    _known: list[tuple[Numbers, Numbers]] = field(default_factory=list)
+
+    def know(self, positions: Iterable[int], items: Iterable[int]) -> None:
+        """The same of rows that an earlier map of the same manifest knows: none of them comes twice."""
+        self._known.append((np.fromiter(positions, np.uint32), np.fromiter(items, np.uint32)))
 
     def __post_init__(self) -> None:
         self._stamp = _stamp(self.job)
@@ -84,13 +106,8 @@ class MapBuilder:
 
         repeated: keys that came more than once.
         """
-        positions, items = _joined(self._positions), _joined(self._items)
+        positions, items = self._found(repeated)
         if len(positions) < LEAST_ROWS or not _mappable(self.job):
-            return False
-        if repeated:
-            unique = ~np.isin(np.concatenate(self._keys), np.fromiter(repeated, np.uint64, len(repeated)))
-            positions, items = positions[unique], items[unique]
-        if not len(positions):
             return False
         settled = connection.execute(
             "SELECT coalesce(min(attempt), (SELECT coalesce(max(attempt) + 1, 0) FROM attempts)) FROM attempts "
@@ -101,17 +118,31 @@ class MapBuilder:
             return False
         header = identity | {"rows": len(positions), "images": len(positions), "attempts": settled}
         header["totals"] = asdict(totals(connection, until=settled))
-        parts = [np.packbits(_bits(positions)).tobytes(), np.packbits(_bits(items)).tobytes()]
+        parts = [np.packbits(_bits(each)).tobytes() for each in (positions, items)]
+        parts.append(zlib.compress(np.diff(items.astype("<i4"), prepend=np.int32(0)).tobytes(), 1))
         header["sizes"] = [len(part) for part in parts]
         header["digest"] = hashlib.sha256(b"".join(parts)).hexdigest()
         folder.save(MAP_NAME, (json.dumps(header).encode() + b"\n", *parts), replace=True)
         return True
+
+    def _found(self, repeated: set[int]) -> tuple[Numbers, Numbers]:
+        """Positions and items, in manifest order, of rows that come once."""
+        positions, items = _joined(self._positions), _joined(self._items)
+        if repeated and len(positions):
+            unique = ~np.isin(np.concatenate(self._keys), np.fromiter(repeated, np.uint64, len(repeated)))
+            positions, items = positions[unique], items[unique]
+        if self._known:
+            positions = _joined([positions, *(each for each, _ in self._known)])
+            items = _joined([items, *(each for _, each in self._known)])
+        order = np.argsort(positions, kind="stable")
+        return positions[order], items[order]
 
 
 def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
     """The folder's map; None where there is none, or it is not of this manifest and this ledger."""
     if not _mappable(job):
         return None
+    stamp = _stamp(job)
     try:
         head, _, rest = (out / MAP_NAME).read_bytes().partition(b"\n")
         header: dict[str, Any] = json.loads(head)
@@ -125,16 +156,23 @@ def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
             return None
         positions, items = (
             np.unpackbits(np.frombuffer(part, dtype=np.uint8)).astype(np.bool_)
-            for part in (rest[: sizes[0]], rest[sizes[0] :])
+            for part in (rest[: sizes[0]], rest[sizes[0] : sizes[0] + sizes[1]])
         )
         return DoneMap(
-            header["rows"], header["images"], positions, items, header["attempts"], Totals(**header["totals"])
+            header["rows"],
+            header["images"],
+            positions,
+            items,
+            header["attempts"],
+            Totals(**header["totals"]),
+            stamp,
+            rest[sizes[0] + sizes[1] :],
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None
 
 
-def _stamp(job: Job) -> tuple[int, int, int] | None:
+def _stamp(job: Job) -> Stamp | None:
     """What changes when the manifest is written to; None where it is no file of this machine."""
     try:
         stat = Path(job.manifest or "").stat()

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
 from jobs.state import ImageState, RowState
 from runner.store import records
@@ -18,6 +19,7 @@ from schemas.row import Row, RowProblem
 
 _INTEGER_FIELDS = {name for name, rule in FIELDS.items() if rule.kind is int}
 
+_STEP = 100_000
 Values = dict[str, Any]
 
 
@@ -40,12 +42,23 @@ def stop_message(connection: sqlite3.Connection) -> str:
     )
 
 
+def _starts(connection: sqlite3.Connection) -> npt.NDArray[np.uint64]:
+    """The first eight bytes of every image's sha256; put together by SQLite, which is faster than row by row."""
+    count = connection.execute("SELECT coalesce(max(attempt) + 1, 0) FROM images").fetchone()[0]
+    parts = []
+    for first in range(0, count, _STEP):
+        found = connection.execute(
+            "SELECT group_concat(hex(substr(sha256, 1, 8)), '') FROM images WHERE attempt >= ? AND attempt < ?",
+            (first, first + _STEP),
+        ).fetchone()[0]
+        parts.append(np.frombuffer(bytes.fromhex(found or ""), dtype="<u8"))
+    return np.concatenate(parts) if parts else np.empty(0, dtype="<u8")
+
+
 def duplicates(connection: sqlite3.Connection) -> frozenset[str]:
     """sha256 (hex) of images that are there more than once, byte for byte."""
-    starts = np.fromiter(
-        (row[0] for row in connection.execute("SELECT substr(sha256, 1, 8) FROM images")), dtype="S8"
-    )
-    values, counts = np.unique(starts.view("<u8"), return_counts=True)
+    starts = _starts(connection)
+    values, counts = np.unique(starts, return_counts=True)
     likely = values[counts > 1]
     if not len(likely):
         return frozenset()

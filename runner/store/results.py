@@ -5,8 +5,8 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -24,6 +24,7 @@ from runner.store.donemap import DoneMap, MapBuilder
 from runner.store.durable import Folder, replace_file
 from runner.store.ledger import Statement
 from runner.store.plainrows import PlainRows
+from runner.store.resultparts import Counts, KnownLines, Part
 from runner.store.resultrows import (
     Facts,
     Values,
@@ -33,35 +34,11 @@ from runner.store.resultrows import (
     stop_message,
 )
 from runner.store.views import ItemIndex
-from schemas.failures import RowStatus
-from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, passthrough_name
+from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, UNREPEATED, passthrough_name
 from schemas.row import Row, RowProblem
 
 RESULTS_NAME = "results.parquet"
 _ROWS_A_GROUP = 8_192
-
-
-@dataclass
-class Counts:
-    """What the table holds. by_status, by_error: results rows. rows: manifest rows; images: results rows in all.
-
-    removed: rows that were sent earlier and that the manifest no longer holds.
-    """
-
-    rows: int = 0
-    images: int = 0
-    by_status: Counter[str] = field(default_factory=Counter)
-    by_error: Counter[str] = field(default_factory=Counter)
-    removed: int = 0
-
-    def add(self, values: Sequence[Values]) -> None:
-        """Count one manifest row's results rows."""
-        self.rows += 1
-        self.images += len(values)
-        for value in values:
-            self.by_status[value["status"]] += 1
-            if value.get("error_kind"):
-                self.by_error[value["error_kind"]] += 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,11 +57,15 @@ class ToldBatch:
 
 @dataclass
 class ResultsTable:
-    """The table for one folder. live_run: the run that is going on now, None when there is none."""
+    """The table for one folder. live_run: the run that is going on now, None when there is none.
+
+    known: rows that need not be read, because the ledger tells all of them; of these very bytes of the manifest.
+    """
 
     intake: Intake
     connection: sqlite3.Connection
     live_run: int | None = None
+    known: DoneMap | None = None
     _builder: MapBuilder | None = None
     _repeated: set[int] = field(default_factory=set)
     _census: Census | None = None
@@ -108,14 +89,25 @@ class ResultsTable:
         """Write the table into a binary stream, counting what it holds."""
         extra = self.intake.manifest.extra_schema()
         schema = _full_schema(extra)
-        with pq.ParquetWriter(file, schema, compression="zstd") as writer:
+        repeating = [name for name in schema.names if name not in UNREPEATED]
+        with (
+            ThreadPoolExecutor(1, thread_name_prefix="table") as thread,
+            pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as writer,
+        ):
+            writing = None
             for table in _grouped(self._tables(counts, extra, schema)):
-                writer.write_table(table)
+                if writing is not None:
+                    writing.result()
+                writing = thread.submit(writer.write_table, table)
+            if writing is not None:
+                writing.result()
 
     def count(self) -> Counts:
         """What the table would hold, without writing it."""
         counts = Counts()
-        for part in self._parts(counts):
+        if self.known is not None:
+            counts.succeeded(self.known.images, self.known.rows)
+        for part in self._parts(counts, self.known):
             part.count_into(counts)
         return counts
 
@@ -133,7 +125,7 @@ class ResultsTable:
         extra = self.intake.manifest.extra_schema()
         schema = _full_schema(extra)
         for part in self._parts(Counts(), done):
-            table, offsets = _whole(part, extra, schema)
+            table, offsets = part.whole(extra, schema)
             yield ToldBatch(part.batch, part.items, table, offsets, part.kept)
 
     def schema(self) -> pa.Schema:
@@ -143,25 +135,23 @@ class ResultsTable:
     def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
         for part in self._parts(counts):
             part.count_into(counts)
-            self._note(part)
-            yield _whole(part, extra, schema)[0]
+            self._repeated = part.batch.repeated
+            if self._builder is not None:
+                part.note(self._builder)
+            yield part.whole(extra, schema)[0]
 
-    def _note(self, part: _Part) -> None:
-        """Remember the plain rows: nearly all that are done. Another run reads the others again."""
-        self._repeated = part.batch.repeated
-        if len(part.plain) and self._builder is not None:
-            places = part.plain.tolist()
-            positions = [part.batch.rows[i].position for i in places]
-            self._builder.add(positions, [part.items[i] for i in places], part.batch.keys[part.plain])
-
-    def _parts(self, counts: Counts, done: DoneMap | None = None) -> Iterator[_Part]:
-        index = ItemIndex(self.connection, done)
-        self._census = Census(self.intake, self.connection, index, done)
+    def _parts(self, counts: Counts, done: DoneMap | None = None) -> Iterator[Part]:
+        known = done or self.known
+        index = ItemIndex(self.connection, known)
+        self._census = Census(self.intake, self.connection, index, known)
         reader = AttemptReader(self.connection, self.live_run)
         facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
         plain = PlainRows(self.connection, facts)
-        for batch in self.intake.batches(done):
-            rows, items, kept = self._census.look(batch.rows, index.items(batch.rows))
+        for batch, lines, numbers in self._batches(plain, done):
+            found = index.items(batch.rows)
+            if numbers:
+                found = [numbers.get(offset, item) for offset, item in zip(batch.offsets, found, strict=True)]
+            rows, items, kept = self._census.look(batch.rows, found)
             current = [ABSENT if i in kept else item for i, item in enumerate(items)] if kept else items
             offsets, table = plain.table(rows, current)
             told = set(offsets.tolist())
@@ -172,67 +162,35 @@ class ResultsTable:
                 values for i, values in zip(others, values, strict=True) if i in kept
             ):
                 value["flags"].append(EDITED)
-            yield _Part(batch, items, offsets, table, others, values, kept)
+            yield Part(batch, items, offsets, table, others, values, kept, lines)
         counts.removed = len(self._census.removed())
+
+    def _batches(
+        self, plain: PlainRows, done: DoneMap | None
+    ) -> Iterator[tuple[RowBatch, KnownLines | None, dict[int, int]]]:
+        """The rows to be read, the lines of those that need not be, and items of rows that the map knows but are read."""
+        if done is not None or self.known is None:
+            yield from ((batch, None, {}) for batch in self.intake.batches(done))
+            return
+        numbers, at = self.known.numbers(), 0
+        for unread in self.intake.unread():
+            places = self.known.places(unread.position, len(unread.batch))
+            items = numbers[at : at + len(places)]
+            at += len(places)
+            told, table = plain.known(places + unread.position, items)
+            lines = None
+            if table is not None:
+                lines = KnownLines(table, places[told], items[told].tolist(), unread.position)
+            left = np.ones(len(unread.batch), dtype=np.bool_)
+            left[places[told]] = False
+            missed = dict(zip(places[~told].tolist(), items[~told].tolist(), strict=True))
+            yield unread.rows(np.flatnonzero(left).tolist()), lines, missed
 
 
 def _values(row: Row | RowProblem, attempts: Sequence[AttemptRecord], facts: Facts) -> list[Values]:
     if isinstance(row, RowProblem):
         return [invalid_values(row)]
     return row_values(row, fold(attempts, row.request.n), facts)
-
-
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """The results of one batch: of its plain rows as a table, of the others as values, a list a row."""
-
-    batch: RowBatch
-    items: Sequence[int]
-    plain: npt.NDArray[np.int64]
-    plain_table: pa.Table | None
-    others: Sequence[int]
-    values: Sequence[list[Values]]
-    kept: frozenset[int]
-
-    def count_into(self, counts: Counts) -> None:
-        """Count what is here."""
-        counts.rows += len(self.plain)
-        counts.images += len(self.plain)
-        if len(self.plain):
-            counts.by_status[RowStatus.SUCCEEDED.value] += len(self.plain)
-        for values in self.values:
-            counts.add(values)
-
-    def table(self) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """The results rows in manifest order, and of which of the batch's rows each is."""
-        if not self.values and self.plain_table is not None:
-            return self.plain_table, self.plain
-        flat = [value for values in self.values for value in values]
-        columns = [
-            pa.array([value.get(field.name) for value in flat], field.type) for field in RESULTS_SCHEMA
-        ]
-        told = pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA)
-        repeats = np.repeat(
-            np.asarray(self.others, dtype=np.int64),
-            [len(values) for values in self.values] or [0] * len(self.others),
-        )
-        if self.plain_table is None:
-            return told, repeats
-        offsets = np.concatenate((self.plain, repeats))
-        order = np.argsort(offsets, kind="stable")
-        return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
-
-
-def _whole(part: _Part, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-    """The part's results with the manifest's other columns, and of which of the batch's rows each is."""
-    own, offsets = part.table()
-    columns = own.columns
-    if len(extra):
-        others = part.batch.extras()
-        if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
-            others = others.take(pa.array(offsets))
-        columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
-    return pa.Table.from_arrays(columns, schema=schema), offsets
 
 
 def _full_schema(extra: pa.Schema) -> pa.Schema:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import csv
+import io
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -14,6 +16,7 @@ from runner.intake import Intake, request_defaults
 from runner.manifest.opening import open_manifest
 from runner.store import donemap
 from runner.store.ledger import record_now
+from runner.store.resultparts import Counts
 from runner.store.results import ResultsTable
 from runner.store.totals import totals
 from runner.store.views import ItemIndex
@@ -176,3 +179,60 @@ def test_a_manifest_that_changes_while_the_results_are_written_gets_no_map(mappe
     table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
     mapped.manifest.write_text(mapped.manifest.read_text() + "\n")
     assert not table.map_done(mapped.place.folder)
+
+
+def _table(mapped: Mapped, done: donemap.DoneMap | None) -> tuple[bytes, Counts, Counts]:
+    """The results table, what it holds, and what counting alone finds."""
+    table = ResultsTable(mapped.intake(), mapped.place.connection, known=done)
+    file, counts = io.BytesIO(), Counts()
+    table.stream(file, counts)
+    return file.getvalue(), counts, table.count()
+
+
+def _again(mapped: Mapped, at: int, **more: Any) -> None:
+    """Another try of the row at this position, which is done."""
+    row = next(row for batch in mapped.intake().batches() for row in batch.rows if row.position == at)
+    assert isinstance(row, Row)
+    mapped.place.success(row, saved(name=f"again{at}"), **more)
+
+
+def test_the_table_is_the_same_with_and_without_the_map(mapped: Mapped) -> None:
+    for step in range(4):
+        done = mapped.load()
+        assert done is not None
+        with_map, without = _table(mapped, done), _table(mapped, None)
+        assert with_map == without
+        assert with_map[1] == with_map[2]
+        if step == 0:
+            mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"))
+        elif step == 1:
+            _again(mapped, 1)
+            _again(mapped, 1, cost_usd=0.5)
+        elif step == 2:
+            attempts = "SELECT attempt FROM attempts ORDER BY attempt LIMIT 1 OFFSET 3"
+            mapped.place.connection.execute(f"INSERT INTO pruned SELECT attempt, 0, 7 FROM ({attempts})")
+
+
+def test_a_map_made_with_an_earlier_map_is_the_one_made_without(mapped: Mapped) -> None:
+    done = mapped.load()
+    assert done is not None
+    once = next(work.row for work in mapped.works(done)[0] if work.row.position == 250)
+    mapped.place.success(once, saved(name="late"))
+    made = []
+    for known in (None, done):
+        table = ResultsTable(mapped.intake(), mapped.place.connection, known=known)
+        table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
+        assert table.map_done(mapped.place.folder)
+        made.append((mapped.place.root / donemap.MAP_NAME).read_bytes())
+    assert made[0] == made[1]
+    renewed = mapped.load()
+    assert renewed is not None
+    assert renewed.rows == done.rows + 1
+
+
+def test_a_map_is_not_of_a_manifest_that_was_written_to_since(mapped: Mapped) -> None:
+    done = mapped.load()
+    assert done is not None
+    assert done.is_of(mapped.job)
+    mapped.manifest.write_text(mapped.manifest.read_text() + "\n")
+    assert not done.is_of(mapped.job)

@@ -14,7 +14,7 @@ from pathlib import Path
 
 from runner import planning
 from runner.prepared import Prepared
-from runner.store import ledger
+from runner.store import donemap, ledger
 from runner.store.durable import Folder
 from runner.store.results import ResultsTable
 from schemas.failures import RowStatus
@@ -31,7 +31,9 @@ def results(ready: Prepared) -> int:
     target = Path(tempfile.mkdtemp(dir=ready.out.parent))
     connection = ledger.open_reader(ready.out)
     try:
-        counts = ResultsTable(ready.intake, connection).write(Folder(target), lambda _statements: None)
+        known = donemap.load(ready.out, connection, ready.job)
+        table = ResultsTable(ready.intake, connection, known=known)
+        counts = table.write(Folder(target), lambda _statements: None)
         return counts.by_status[RowStatus.SUCCEEDED.value]
     finally:
         connection.close()

@@ -1,0 +1,137 @@
+"""The results of one batch of rows: put together from rows that are told column by column and rows told one by one."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+
+from runner.intake import RowBatch
+from runner.store.donemap import MapBuilder
+from runner.store.resultrows import Values
+from schemas.failures import RowStatus
+from schemas.results import RESULTS_SCHEMA
+
+Offsets = npt.NDArray[np.int64]
+
+
+@dataclass
+class Counts:
+    """What the table holds. by_status, by_error: results rows. rows: manifest rows; images: results rows in all.
+
+    removed: rows that were sent earlier and that the manifest no longer holds.
+    """
+
+    rows: int = 0
+    images: int = 0
+    by_status: Counter[str] = field(default_factory=Counter)
+    by_error: Counter[str] = field(default_factory=Counter)
+    removed: int = 0
+
+    def succeeded(self, images: int, rows: int) -> None:
+        """Count rows with nothing but successes."""
+        self.rows += rows
+        self.images += images
+        if images:
+            self.by_status[RowStatus.SUCCEEDED.value] += images
+
+    def add(self, values: Sequence[Values]) -> None:
+        """Count one manifest row's results rows."""
+        self.rows += 1
+        self.images += len(values)
+        for value in values:
+            self.by_status[value["status"]] += 1
+            if value.get("error_kind"):
+                self.by_error[value["error_kind"]] += 1
+
+
+@dataclass(frozen=True, slots=True)
+class KnownLines:
+    """Lines of rows that are told by the ledger alone, one each. offsets: places in the manifest's batch, which begins at
+    `start`."""
+
+    table: pa.Table
+    offsets: Offsets
+    items: Sequence[int]
+    start: int
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """The results of one batch: of its plain rows as a table, of the others as values, a list a row.
+
+    kept: places of edited rows for which an earlier version stands. known: lines of rows that are not in `batch`, which
+    holds what was read of the manifest's batch.
+    """
+
+    batch: RowBatch
+    items: Sequence[int]
+    plain: npt.NDArray[np.int64]
+    plain_table: pa.Table | None
+    others: Sequence[int]
+    values: Sequence[list[Values]]
+    kept: frozenset[int]
+    known: KnownLines | None = None
+
+    def count_into(self, counts: Counts) -> None:
+        """Count what is here."""
+        plain = len(self.plain) + (0 if self.known is None else len(self.known.offsets))
+        counts.succeeded(plain, plain)
+        for values in self.values:
+            counts.add(values)
+
+    def table(self) -> tuple[pa.Table, npt.NDArray[np.int64]]:
+        """The results rows in manifest order, and of which of the batch's rows each is."""
+        if not self.values and self.plain_table is not None:
+            return self.plain_table, self.plain
+        flat = [value for values in self.values for value in values]
+        columns = [
+            pa.array([value.get(field.name) for value in flat], field.type) for field in RESULTS_SCHEMA
+        ]
+        told = pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA)
+        repeats = np.repeat(
+            np.asarray(self.others, dtype=np.int64),
+            [len(values) for values in self.values] or [0] * len(self.others),
+        )
+        if self.plain_table is None:
+            return told, repeats
+        offsets = np.concatenate((self.plain, repeats))
+        order = np.argsort(offsets, kind="stable")
+        return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
+
+    def whole(self, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, Offsets]:
+        """The results rows with the manifest's other columns, and of which row each is: a place in `batch`, or, where
+        there are known lines, in the manifest's batch."""
+        own, offsets = self.table()
+        others = None
+        if self.known is not None:
+            own, offsets = self._with_known(self.known, own, offsets)
+            others = self.batch.batch.extras() if len(extra) else None
+        elif len(extra):
+            others = self.batch.extras()
+        columns = own.columns
+        if others is not None:
+            if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
+                others = others.take(pa.array(offsets))
+            columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
+        return pa.Table.from_arrays(columns, schema=schema).combine_chunks(), offsets
+
+    def _with_known(self, known: KnownLines, own: pa.Table, places: Offsets) -> tuple[pa.Table, Offsets]:
+        if not len(places):
+            return known.table, known.offsets
+        offsets = np.concatenate((known.offsets, np.asarray(self.batch.offsets, dtype=np.int64)[places]))
+        order = np.argsort(offsets, kind="stable")
+        return pa.concat_tables([known.table, own]).take(pa.array(order)), offsets[order]
+
+    def note(self, builder: MapBuilder) -> None:
+        """Tell the next map of what is done here: its plain rows. Another run reads the others again."""
+        if self.known is not None:
+            builder.know(self.known.offsets + self.known.start, self.known.items)
+        if len(self.plain):
+            places = self.plain.tolist()
+            positions = [self.batch.rows[i].position for i in places]
+            builder.add(positions, [self.items[i] for i in places], self.batch.keys[self.plain])
