@@ -34,14 +34,6 @@ class Selection:
 UNSETTLED = Selection()
 
 
-def retry_selection(*, parked: bool, kinds: frozenset[FailureKind]) -> Selection:
-    """What `retry` sends: failed rows; parked ones only when asked for, by `parked` or by the name of their failure."""
-    statuses = {RowStatus.PARKED} if parked else {RowStatus.FAILED, RowStatus.PENDING}
-    if kinds:
-        statuses = {RowStatus.FAILED, RowStatus.PARKED, RowStatus.PENDING}
-    return Selection(frozenset(statuses), kinds)
-
-
 @dataclass(frozen=True, slots=True)
 class Wanted:
     """What `retry` was asked to send. All that is given must hold of a row.

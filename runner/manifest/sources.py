@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import gzip
 import io
 import zlib
@@ -15,6 +16,7 @@ import pyarrow as pa
 
 from runner.manifest.records import ManifestError
 from runner.manifest.textlines import Readable
+from schemas.exit_codes import ExitCode
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
@@ -50,7 +52,9 @@ def reading(name: str) -> Iterator[None]:
         yield
     except (OSError, EOFError, zlib.error, pa.ArrowException, UnicodeDecodeError) as error:
         problem, fix = _explained(error)
-        raise ManifestError(f"{name} {problem}", fix=fix) from error
+        here = getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE)
+        code = ExitCode.LOCAL if here else ExitCode.USAGE
+        raise ManifestError(f"{name} {problem}", fix=fix, exit_code=code) from error
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from runner.changes import census
 from runner.folder import opened
 from runner.intake import Intake
 from runner.inventory import sha256_of
@@ -25,7 +26,6 @@ from runner.store.durable import sync_above
 from runner.store.views import ItemIndex
 from schemas.exit_codes import JobError
 from schemas.job import InputTable
-from schemas.row import Row
 
 _A_TIME = 500
 
@@ -94,19 +94,16 @@ def find(out: Path, connection: sqlite3.Connection, *, removed_of: Intake | None
 
 
 def _removed(connection: sqlite3.Connection, intake: Intake) -> list[int]:
-    """Items with images that no row of the manifest is now."""
-    index = ItemIndex(connection)
-    there: set[int] = set()
-    for batch in intake.batches():
-        there.update(index.items([row for row in batch.rows if isinstance(row, Row)]))
+    """Items with images that no row of the manifest is now, nor stands for as its earlier version."""
+    there = census(intake, connection, ItemIndex(connection)).present
     query = "SELECT DISTINCT item FROM attempts JOIN images USING (attempt)"
     every = [item for (item,) in connection.execute(query)]
-    if every and there.isdisjoint(every):
+    if every and not there[every].any():
         raise JobError(
             f"no image is of a row of {intake.manifest.label}: it looks like another manifest",
             fix="leave --removed out, or delete the folder by hand",
         )
-    return [item for item in every if item not in there]
+    return [item for item in every if not there[item]]
 
 
 def _reason_to_keep(out: Path, file: Superseded) -> str | None:

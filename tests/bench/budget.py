@@ -57,12 +57,13 @@ class Result:
 
 def _run(document: dict[str, Any], parked: bool) -> None:
     """One run of the job, in a process of its own."""
-    from jobs.selection import UNSETTLED, retry_selection
+    from jobs.selection import UNSETTLED, Selection
     from runner.api import run_job
+    from schemas.failures import RowStatus
     from schemas.job import Job
 
     os.environ.update(WITH_CANARY)
-    selection = retry_selection(parked=True, kinds=frozenset()) if parked else UNSETTLED
+    selection = Selection(frozenset({RowStatus.PARKED})) if parked else UNSETTLED
     run_job(Job.model_validate(document), selection=selection)
 
 

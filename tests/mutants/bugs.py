@@ -37,7 +37,7 @@ BUGS = (
     Bug(
         "no fsync of the folder after the rename",
         "runner/store/durable.py",
-        "            os.fsync(target)\n",
+        "        os.fsync(target)\n",
         "",
         (_ORDER,),
     ),

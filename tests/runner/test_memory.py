@@ -97,7 +97,7 @@ def test_one_that_was_given_up_while_it_waited_stands_in_nobodys_way() -> None:
 
 
 @given(
-    st.lists(st.lists(st.integers(0, 40), min_size=1, max_size=6), min_size=1, max_size=8),
+    st.lists(st.lists(st.integers(1, 40), min_size=1, max_size=6), min_size=1, max_size=8),
     st.integers(1, 100),
 )
 def test_everything_lands_and_only_one_answer_is_beyond_the_total(

@@ -194,7 +194,7 @@ def test_descriptors_of_folders_are_few_and_given_back(tmp_path: Path) -> None:
         folder.save(f"images/{number:04d}/x.png", (b"x",))
     assert descriptors() <= before + 4
     del folder
-    assert descriptors() == before
+    assert descriptors() <= before
 
 
 def test_a_planted_link_in_place_of_the_file_is_not_followed(folder: Folder, tmp_path: Path) -> None:
