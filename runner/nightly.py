@@ -71,13 +71,18 @@ async def run_nightly_async(
     summary: Summary | None = None
     try:
         with _job_lock(job, source):
-            await teller.begin()
-            seen = teller.observing(observer)
-            stopped, end = await _finish_earlier(job, on, end, seen, signals)
-            summary = await run_job_async(job, manifest=manifest, observer=seen, signals=signals, until=end)
-            if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
-                summary = replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
-            return summary
+            try:
+                await teller.begin()
+                seen = teller.observing(observer)
+                stopped, end = await _finish_earlier(job, on, end, seen, signals)
+                summary = await run_job_async(
+                    job, manifest=manifest, observer=seen, signals=signals, until=end
+                )
+                if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
+                    summary = replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
+                return summary
+            finally:
+                await teller.record(summary, sys.exception())
     finally:
         await teller.end(summary, sys.exception())
 
