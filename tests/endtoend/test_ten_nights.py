@@ -93,7 +93,10 @@ def the_budget_is_reached(story: Nights, service: Service) -> None:
     story.bring(NOVEMBER, "d30.csv", "n5-0", "n5-1")
     said = story.night("2026-11-30", 8, "--max-cost", str(CAP))
     assert said["by_status"] == {"succeeded": 9, "parked": 2, "pending": 4}
-    assert service.stats()["requests"] == 2
+    assert (said["next"], service.stats()["requests"]) == (
+        f"imagemill run runs/{NOVEMBER}/job.toml --max-cost …",
+        2,
+    )
     assert CAP - PRICE < said["cost_usd"] + said["maybe_billed"] * PRICE <= CAP
 
 
