@@ -76,7 +76,9 @@ async def run_job_async(
     ready = await asyncio.to_thread(prepare, job)
     async with AsyncExitStack() as stack:
         base_url = ready.endpoint.base_url
-        place = stack.enter_context(opened(ready.out, job, keeps_job=False))
+        place = await stack.enter_async_context(
+            lock.waited_for(lambda: opened(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock)
+        )
         index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
         examined = await asyncio.to_thread(examine, ready.intake, place, index)
         place.keep_job(job)

@@ -43,16 +43,19 @@ class OpenFolder:
 
 
 @contextmanager
-def opened(out: Path, job: Job, *, keeps_job: bool = True) -> Iterator[OpenFolder]:
+def opened(
+    out: Path, job: Job, *, keeps_job: bool = True, wait_s: float | None = None
+) -> Iterator[OpenFolder]:
     """Create or open OUT for one run. Raises JobError (exit 2, 6, 7 or 9) before anything was sent.
 
     keeps_job: write OUT/job.toml at once; otherwise `OpenFolder.keep_job` does, when the job may run.
+    wait_s: for another run's lock; None: as the job says.
     """
     try:
         folder = Folder(out)
     except OSError as error:
         raise _unwritable(out, error) from error
-    with lock.held(out, wait_s=job.run.wait_lock):
+    with lock.held(out, wait_s=job.run.wait_lock if wait_s is None else wait_s):
         connection = ledger.create_or_open(out, simulated=job.simulate)
         try:
             folder.clear_temporary()

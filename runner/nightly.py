@@ -70,7 +70,7 @@ async def run_nightly_async(
     teller = Teller.of(job, source)
     summary: Summary | None = None
     try:
-        with _job_lock(job, source):
+        async with lock.waited_for(lambda: _job_lock(job, source), job.run.wait_lock):
             try:
                 await teller.begin()
                 seen = teller.observing(observer)
@@ -93,7 +93,7 @@ def _job_lock(job: Job, source: str | None) -> Iterator[None]:
     if source is None or not named or not changes_with_the_day(job):
         yield
         return
-    with lock.job_held(state_folder() / "jobs", Path(source), wait_s=job.run.wait_lock):
+    with lock.job_held(state_folder() / "jobs", Path(source), wait_s=0):
         yield
 
 
