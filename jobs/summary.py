@@ -25,8 +25,12 @@ def next_command(
     *,
     simulated: bool,
     by_error: Mapping[str, int] | None = None,
+    cap: str = "--max-cost",
 ) -> str:
-    """The command that a user most likely wants now. A simulated folder stays so: the real run needs one of its own."""
+    """The command that a user most likely wants now. A simulated folder stays so: the real run needs one of its own.
+
+    cap: the option of the budget that was reached.
+    """
     folder, job = shlex.quote(out), shlex.quote(out + "/job.toml")
     again = f"imagemill run {job}"
     match exit_code:
@@ -39,7 +43,7 @@ def next_command(
                 by_status, folder, job, (by_error or {}).get(FailureKind.TASK_TIMEOUT.value, 0)
             )
         case ExitCode.BUDGET:
-            return f"{again} --max-cost …"
+            return f"{again} {cap} …"
         case ExitCode.ACCOUNT:
             return f"imagemill doctor {job}"
         case _:

@@ -83,7 +83,9 @@ async def run_job_async(
     ready = await asyncio.to_thread(prepare, job)
     async with AsyncExitStack() as stack:
         base_url = ready.endpoint.base_url
-        place = stack.enter_context(opened(ready.out, job, keeps_job=False))
+        place = await stack.enter_async_context(
+            lock.waited_for(lambda: opened(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock)
+        )
         index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
         examined = await asyncio.to_thread(examine, ready.intake, place, index)
         place.keep_job(job)
@@ -196,7 +198,9 @@ async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summ
     retrying.check_kind(retry)
     ready = retry.sends
     async with AsyncExitStack() as stack:
-        place = stack.enter_context(opened(ready.out, retry.job, wait_s=ready.job.run.wait_lock))
+        place = await stack.enter_async_context(
+            lock.waited_for(lambda: opened(ready.out, retry.job, wait_s=0), ready.job.run.wait_lock)
+        )
         store = stack.enter_context(retrying.text_store(place, retry.asked))
         index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
         examined = await asyncio.to_thread(examine, retry.own.intake, place, index)

@@ -77,6 +77,8 @@ def summarize(
     """A summary of the folder as the ledger and the table's counts tell it."""
     sums = totals(connection)
     order = [status.value for status in RowStatus]
+    most = job.budget.max_requests
+    cap = "--max-requests" if most is not None and sums.requests >= most else "--max-cost"
     return Summary(
         run_id=run_id,
         out=out,
@@ -91,7 +93,9 @@ def summarize(
         duration_s=round(duration_s, 3),
         exit_code=int(code),
         exit_reason=text,
-        next=next_command(code, counts.by_status, out, simulated=job.simulate, by_error=counts.by_error),
+        next=next_command(
+            code, counts.by_status, out, simulated=job.simulate, by_error=counts.by_error, cap=cap
+        ),
         removed=counts.removed,
     )
 

@@ -70,14 +70,19 @@ async def run_nightly_async(
     teller = Teller.of(job, source)
     summary: Summary | None = None
     try:
-        with _job_lock(job, source):
-            await teller.begin()
-            seen = teller.observing(observer)
-            stopped, end = await _finish_earlier(job, on, end, seen, signals)
-            summary = await run_job_async(job, manifest=manifest, observer=seen, signals=signals, until=end)
-            if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
-                summary = replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
-            return summary
+        async with lock.waited_for(lambda: _job_lock(job, source), job.run.wait_lock):
+            try:
+                await teller.begin()
+                seen = teller.observing(observer)
+                stopped, end = await _finish_earlier(job, on, end, seen, signals)
+                summary = await run_job_async(
+                    job, manifest=manifest, observer=seen, signals=signals, until=end
+                )
+                if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
+                    summary = replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
+                return summary
+            finally:
+                await teller.record(summary, sys.exception())
     finally:
         await teller.end(summary, sys.exception())
 
@@ -88,7 +93,7 @@ def _job_lock(job: Job, source: str | None) -> Iterator[None]:
     if source is None or not named or not changes_with_the_day(job):
         yield
         return
-    with lock.job_held(state_folder() / "jobs", Path(source), wait_s=job.run.wait_lock):
+    with lock.job_held(state_folder() / "jobs", Path(source), wait_s=0):
         yield
 
 

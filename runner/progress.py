@@ -81,7 +81,7 @@ def progress_line(progress: Progress) -> str:
 class _Notes:
     """Tells each of a run's notes once, however often a progress value repeats it."""
 
-    def __init__(self, tell: Callable[[str], None]) -> None:
+    def __init__(self, tell: Callable[[str], object]) -> None:
         self._tell = tell
         self._told: set[str] = set()
 
@@ -162,16 +162,24 @@ def _silent() -> Iterator[Observer]:
 
 
 @contextmanager
+def _noting(stream: TextIO) -> Iterator[Observer]:
+    yield _Notes(lambda line: stream.write(f"{line}\n"))
+
+
+@contextmanager
 def make_observer(
     mode: Mode, stream: TextIO, *, quiet: bool = False, clock: Clock = time.monotonic
 ) -> Iterator[Observer]:
     """An observer of `Progress` values, writing to `stream` until the context ends.
 
-    mode: `auto` is `rich` where `stream` is a terminal that can draw, otherwise `plain`. quiet: as mode `none`.
+    mode: `auto` is `rich` where `stream` is a terminal that can draw, otherwise `plain`; `none` is the run's notes alone.
+    quiet: nothing at all.
     clock: seconds, monotonic.
     """
-    if mode == "none" or quiet:
+    if quiet:
         shown = _silent()
+    elif mode == "none":
+        shown = _noting(stream)
     elif mode == "rich" or (mode == "auto" and stream.isatty() and os.environ.get("TERM") != "dumb"):
         shown = _rich(stream)
     else:

@@ -97,7 +97,9 @@ class Ping:
         url = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
         def ask() -> None:
-            request = urllib.request.Request(url, REDACTOR.text(text).encode(), {"User-Agent": "imagemill"})
+            request = urllib.request.Request(
+                url, REDACTOR.text(text, lines=True).encode(), {"User-Agent": "imagemill"}
+            )
             with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
                 answer.read(1)
 
@@ -155,6 +157,7 @@ class Teller:
     metrics: MetricsFile | None = None
     patience_s: float = PATIENCE_S
     _began: threading.Thread | None = None
+    _recorded: bool = False
 
     @classmethod
     def of(cls, job: Job, source: str | None) -> Teller:
@@ -184,16 +187,25 @@ class Teller:
         """What looks at the run."""
         return observer if self.metrics is None else self.metrics.observing(observer)
 
+    async def record(self, summary: Summary | None, error: BaseException | None) -> None:
+        """Write the metrics of a run that is over, while it has the job's lock: whoever waits for that writes them next.
+
+        summary: None when it ended by `error`, before or without one.
+        """
+        self._recorded = True
+        told = _told(summary, error)
+        if self.metrics is not None and told["exit_code"] != ExitCode.LOCKED:  # the file is the other run's
+            await asyncio.to_thread(self.metrics.end, told)
+
     async def end(self, summary: Summary | None, error: BaseException | None) -> None:
-        """The run is over. summary: None when it ended by `error`, before or without one."""
-        told = asdict(summary) if summary is not None else ended_by(error)
-        await asyncio.to_thread(self._end, told)
+        """The run is over: tell everybody else. summary, error: as `record` has them, which is done first if it was not."""
+        if not self._recorded:
+            await self.record(summary, error)
+        await asyncio.to_thread(self._end, _told(summary, error))
 
     def _end(self, told: Mapping[str, Any]) -> None:
         code = int(told["exit_code"])
-        if self.metrics is not None and code != ExitCode.LOCKED:  # the file is the other run's
-            self.metrics.end(told)
-        reason = REDACTOR.text(str(told["exit_reason"]))
+        reason = REDACTOR.text(str(told["exit_reason"]), lines=True)
         waiting: list[tuple[str, threading.Thread]] = []
         if self.notices is not None:
             title = f"imagemill {self.label}: exit code {code}"
@@ -204,6 +216,10 @@ class Teller:
             waiting.append(("run.ping_url", self.ping.tell("" if code == ExitCode.OK else str(code), reason)))
         for what, thread in waiting:
             _wait(thread, what, self.patience_s)
+
+
+def _told(summary: Summary | None, error: BaseException | None) -> dict[str, Any]:
+    return asdict(summary) if summary is not None else ended_by(error)
 
 
 def ended_by(error: BaseException | None) -> dict[str, Any]:

@@ -2,20 +2,25 @@
 
 from __future__ import annotations
 
+import asyncio
 import fcntl
 import os
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AbstractContextManager, ExitStack, asynccontextmanager, contextmanager
 from hashlib import blake2b
 from pathlib import Path
+from typing import TypeVar
 
 from filelock import FileLock, Timeout
 
 from schemas.exit_codes import ExitCode, JobError
 
+T = TypeVar("T")
+
 LOCK_NAME = ".lock"
 _LOOK_S = 0.3
 """Whoever asks `is_held` has a share of the lock for an instant; a runner does not take that for another runner."""
+_PAUSE_S = 0.1
 
 
 @contextmanager
@@ -49,6 +54,26 @@ def job_held(locks: Path, job_file: Path, *, wait_s: float) -> Iterator[None]:
     )
     with _taken(locks / f"{name}.lock", wait_s, refusal):
         yield
+
+
+@asynccontextmanager
+async def waited_for(take: Callable[[], AbstractContextManager[T]], wait_s: float) -> AsyncIterator[T]:
+    """Enter what `take` gives, for so long as another run has its lock again and again; Ctrl-C ends the wait.
+
+    take: to be entered without a wait of its own. Raises JobError (exit 6) after `wait_s` seconds, any other at once.
+    """
+    clock = asyncio.get_running_loop()
+    until = clock.time() + wait_s
+    with ExitStack() as stack:
+        while True:
+            try:
+                taken = stack.enter_context(take())
+                break
+            except JobError as error:
+                if error.exit_code is not ExitCode.LOCKED or clock.time() >= until:
+                    raise
+            await asyncio.sleep(_PAUSE_S)
+        yield taken
 
 
 def _no_lock(locks: Path, error: OSError) -> JobError:

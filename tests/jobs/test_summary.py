@@ -65,3 +65,9 @@ def test_after_a_rehearsal_the_real_run_is_planned_in_a_folder_of_its_own() -> N
 )
 def test_what_ended_early_goes_on_by_running_it_again(code: ExitCode) -> None:
     assert next_command(code, {}, "o", simulated=False) == "imagemill run o/job.toml"
+
+
+@pytest.mark.parametrize("cap", ["--max-cost", "--max-requests"])
+def test_after_a_budget_the_option_that_raises_it_is_offered(cap: str) -> None:
+    told = next_command(ExitCode.BUDGET, {"pending": 1}, "o", simulated=False, cap=cap)
+    assert told == f"imagemill run o/job.toml {cap} …"

@@ -74,7 +74,8 @@ def listed(nightly: NightlyJob) -> list[dict[str, Any]]:
 def test_what_a_night_leaves_the_next_one_finishes_first(nightly: NightlyJob) -> None:
     """G0, G3: a budget, a kill, a revoked key; every row of every night is accounted for, and nothing is bought twice."""
     first, second, third = NIGHTS
-    assert nightly.run(first, "--max-requests", "1").code == 8
+    capped = nightly.run(first, "--max-requests", "1")
+    assert (capped.code, capped.json["next"]) == (8, f"imagemill run runs/{first}/job.toml --max-requests …")
     assert nightly.statuses(first) == {"succeeded": 1, "pending": 3}
 
     killed = nightly.command.start(*nightly.arguments(second, "--max-requests", "99"), environ=WITH_CANARY)

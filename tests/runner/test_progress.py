@@ -154,5 +154,13 @@ def test_silence(mode: str, quiet: bool) -> None:
     assert stream.getvalue() == ""
 
 
+def test_without_progress_what_the_user_should_know_is_still_told_once() -> None:
+    stream = StringIO()
+    with make_observer("none", stream) as observe:
+        observe(replace(NOW, notes=("2 rows are kept",)))
+        observe(replace(NOW, notes=("2 rows are kept", "and \x1b[31m more")))
+    assert stream.getvalue() == "note: 2 rows are kept\nnote: and \\x1b[31m more\n"
+
+
 def test_what_it_costs_a_minute_and_in_all_is_told_once_it_is_known() -> None:
     assert "$12.04  $0.50/min  $50.00 in all  1 h 05 min left" in progress_line(SPENDING)

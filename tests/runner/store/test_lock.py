@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import signal
 import subprocess
 import sys
@@ -90,3 +91,40 @@ def test_a_planted_link_is_not_followed(tmp_path: Path) -> None:
     with pytest.raises((JobError, OSError)), lock.held(out, wait_s=0):
         pass
     assert victim.read_text() == "precious"
+
+
+def test_a_wait_can_be_cancelled_while_the_holder_goes_on(tmp_path: Path) -> None:
+    async def wait() -> None:
+        async with lock.waited_for(lambda: lock.held(tmp_path, wait_s=0), 3600.0):
+            pytest.fail("another process holds it")
+
+    async def impatient() -> None:
+        task = asyncio.create_task(wait())
+        await asyncio.sleep(0)
+        task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await task
+
+    with holder(tmp_path) as process:
+        asyncio.run(impatient())
+        assert process.poll() is None
+        process.communicate()
+
+
+def test_who_waits_gets_what_the_lock_guards_when_its_holder_ends(tmp_path: Path) -> None:
+    async def wait() -> None:
+        async with lock.waited_for(lambda: lock.held(tmp_path, wait_s=0), 60.0):
+            assert lock.is_held(tmp_path)
+
+    async def last_resort() -> None:
+        async with lock.waited_for(lambda: lock.held(tmp_path, wait_s=0), 0.0):
+            pytest.fail("another process holds it")
+
+    with holder(tmp_path) as process:
+        with pytest.raises(JobError) as error:
+            asyncio.run(last_resort())
+        assert error.value.exit_code is ExitCode.LOCKED
+        assert process.stdin is not None
+        process.stdin.close()
+        asyncio.run(wait())
+    assert not lock.is_held(tmp_path)
