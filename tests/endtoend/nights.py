@@ -43,7 +43,7 @@ metrics_file = "{metrics}"
 ping_url = "http://127.0.0.1:{office}/night"
 """
 _ATTEMPTS = (
-    "SELECT prompt, (SELECT count(*) FROM images WHERE images.attempt = a.attempt), coalesce(maybe_billed, 0) "
+    "SELECT items.prompt, (SELECT count(*) FROM images WHERE images.attempt = a.attempt), coalesce(maybe_billed, 0) "
     "FROM attempts a JOIN items USING (item) LEFT JOIN outcomes USING (attempt)"
 )
 
