@@ -71,19 +71,25 @@ Kill = tuple[str, int]
 Change = tuple[str, int, str, int]
 """What is done to the manifest, where, the word that its prompt begins with, and how many images or which version."""
 
+Named = tuple[set[int], bool, bool]
+"""Rows by their places in the manifest, whether successes are meant, and whether they get another prompt."""
+
 places = st.integers(0, 5)
 words = st.sampled_from(WORDS)
 moments = st.one_of(st.sampled_from(ENGINE), st.sampled_from((*OPENING, *RECOVERY, *CLOSING)))
-kills = st.one_of(st.none(), st.tuples(moments, st.sampled_from((1, 1, 2))))
+kills = st.one_of(st.none(), st.none(), st.tuples(moments, st.sampled_from((1, 1, 2))))
 parts = st.sampled_from((*PARTS, (), ()))
-policies = st.sampled_from(POLICIES)
+policies = st.sampled_from((*POLICIES, "keep"))
+edits = st.tuples(st.just("edit"), places, words, st.just(0))
 changes = st.one_of(
-    st.tuples(st.just("edit"), places, words, st.just(0)),
+    edits,
     st.tuples(st.just("append"), places, st.sampled_from((*WORDS, "")), st.integers(1, 2)),
     st.tuples(st.sampled_from(("edit back", "remove", "bring back", "reorder")), places, words, places),
 )
-maybe_changes = st.one_of(st.none(), changes)
+maybe_changes = st.one_of(edits, changes, st.none())
+named = st.tuples(st.sets(places, min_size=1, max_size=3), st.booleans(), st.booleans())
 wishes = st.one_of(
+    st.just(Wish()),
     st.builds(Wish, calm=st.booleans()),
     st.sampled_from(KINDS).map(lambda kind: Wish(("--error", kind), USUAL | {PARKED}, kind)),
     st.just(Wish(("--parked",), frozenset({PARKED}))),
@@ -161,25 +167,18 @@ class AnySequence(RuleBasedStateMachine):
             assert len(self.studio.service.asked) == asked
             assert frozen_files(self.out) == before
 
-    @precondition(lambda self: (self.out / "job.toml").exists())
-    @rule(wish=wishes, mapped=st.booleans(), kill=kills)
-    def retry(self, wish: Wish, mapped: bool, kill: Kill | None) -> None:
-        self._retry(wish, mapped, kill)
-
-    @precondition(lambda self: (self.out / "job.toml").exists())
-    @rule(ids=st.sets(places, min_size=1, max_size=2), again=st.booleans(), calm=st.booleans(), kill=kills)
-    def retry_rows(self, ids: set[int], again: bool, calm: bool, kill: Kill | None) -> None:
-        """By id, also rows that succeeded: then it is agreed to that they are paid for again."""
-        lines = self._view(None)
-        chosen = frozenset(lines[at % len(lines)].row_id for at in ids)
-        (self.folder / "rows.txt").write_text("\n".join(chosen))
-        named = ("--succeeded", "--yes") if again else ()
-        statuses = frozenset({SUCCEEDED}) if again else USUAL
-        wish = Wish((*named, "--rows", "rows.txt"), statuses, rows=chosen, calm=calm)
-        self._retry(wish, mapped=True, kill=kill)
+    @rule(wish=wishes, named=st.none() | named, mapped=st.booleans(), kill=kills)
+    def retry(self, wish: Wish, named: Named | None, mapped: bool, kill: Kill | None) -> None:
+        if named is not None:
+            wish = self._by_id(*named)
+        ledger, lines, policy = known(self.out), self._view(None), self._policy()
+        if kill is not None:
+            self._killed(self._retry_command(wish), kill, ledger, lines, policy, wish)
+        else:
+            self._retry(wish, mapped, ledger, lines, policy)
 
     @precondition(lambda self: self.acknowledged)
-    @rule(removed=st.booleans())
+    @rule(removed=st.sampled_from((True, True, False)))
     def prune(self, removed: bool) -> None:
         here = {line.key for line in self.lines}
         code = self._call("prune", "out", "--yes", *(("--removed",) if removed else ()))
@@ -206,11 +205,15 @@ class AnySequence(RuleBasedStateMachine):
         assert code == (0 if {row["status"] for row in table} == {SUCCEEDED} else 3)
         return True
 
-    def _retry(self, wish: Wish, mapped: bool, kill: Kill | None) -> None:
-        ledger, lines, policy = known(self.out), self._view(None), self._policy()
-        if kill is not None:
-            self._killed(self._retry_command(wish), kill, ledger, lines, policy, wish)
-            return
+    def _by_id(self, places: set[int], again: bool, calm: bool) -> Wish:
+        """A retry of rows by id, also of those that succeeded: then it is agreed to that they are paid for again."""
+        lines = self._view(None)
+        chosen = frozenset(lines[at % len(lines)].row_id for at in places)
+        (self.folder / "rows.txt").write_text("\n".join(chosen))
+        options = ("--succeeded", "--yes", "--rows", "rows.txt") if again else ("--rows", "rows.txt")
+        return Wish(options, frozenset({SUCCEEDED}) if again else USUAL, rows=chosen, calm=calm)
+
+    def _retry(self, wish: Wish, mapped: bool, ledger: Known, lines: Sequence[Line], policy: str) -> None:
         start = len(self.studio.service.asked)
         try:
             must = to_retry(lines, ledger, policy, wish)
@@ -403,7 +406,7 @@ def hold(examples: int, steps: int, **others: Any) -> None:
 
 
 def test_any_sequence_conserves_rows_and_buys_nothing_again_unnamed() -> None:
-    hold(8, 14, derandomize=True, phases=(Phase.generate,))
+    hold(16, 10, derandomize=True, phases=(Phase.generate,))
 
 
 @pytest.mark.campaign
