@@ -42,6 +42,7 @@ from tests.crash.forkserver import ForkServer, Run
 from tests.crash.points import CLOSING, ENGINE, OPENING, RECOVERY
 from tests.faults.drive import frozen_files
 from tests.runner.sequences import (
+    CALM,
     FAILED,
     PARKED,
     PENDING,
@@ -180,11 +181,13 @@ class AnySequence(RuleBasedStateMachine):
     @precondition(lambda self: self.acknowledged)
     @rule(removed=st.sampled_from((True, True, False)))
     def prune(self, removed: bool) -> None:
-        here = {line.key for line in self.lines}
         code = self._call("prune", "out", "--yes", *(("--removed",) if removed else ()))
         assert code in ((0, 2) if removed else (0,))
         if removed and code == 0:
-            self.prunable |= {(row_id, prompt) for row_id, prompt, _ in self.acknowledged} - here
+            made = {(row_id, prompt) for row_id, prompt, _ in self.acknowledged}
+            here = {line.key for line in self.lines}
+            without = {row_id for row_id, prompt in here - made}
+            self.prunable |= {key for key in made - here if key[0] not in without}
         self._check_shown_files()
         self._check_recorded_files()
 
@@ -280,7 +283,7 @@ class AnySequence(RuleBasedStateMachine):
         return (*fixed, "--attempts", "1", "--concurrency", "2", "-q", "--on-change", policy, *part)
 
     def _retry_command(self, wish: Wish) -> tuple[str, ...]:
-        calm = ("--set", "prompt={prompt} calm") if wish.calm else ()
+        calm = ("--set", f"prompt={{prompt}}{CALM}") if wish.calm else ()
         return ("retry", "out", "-q", *wish.options, *calm)
 
     # What must hold
@@ -295,7 +298,7 @@ class AnySequence(RuleBasedStateMachine):
     def _check_unnamed(self, sent: Sends, lines: Sequence[Line], ledger: Known, wish: Wish | None) -> None:
         """G3, G5: no image that was acknowledged or parked before is asked for again, unless by name."""
         named = wish.statuses if wish else USUAL
-        prompts = {prompt.removesuffix(" calm") for prompt, _ in sent}
+        prompts = {prompt.removesuffix(CALM) for prompt, _ in sent}
         for line in lines:
             version = ledger.versions.get(line.key)
             if line.prompt in prompts and version is not None:
@@ -406,7 +409,7 @@ def hold(examples: int, steps: int, **others: Any) -> None:
 
 
 def test_any_sequence_conserves_rows_and_buys_nothing_again_unnamed() -> None:
-    hold(16, 10, derandomize=True, phases=(Phase.generate,))
+    hold(24, 10, derandomize=True, phases=(Phase.generate,))
 
 
 @pytest.mark.campaign
