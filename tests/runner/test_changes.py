@@ -15,9 +15,10 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner
-from jobs.selection import retry_selection
+from jobs.selection import Wanted
 from runner import api
 from runner.job_files import load_job
+from runner.reprocess.asking import Asked
 from runner.store import donemap, ledger
 from schemas.exit_codes import JobError
 from schemas.job import Job
@@ -198,7 +199,7 @@ def test_an_edited_row_without_an_image_is_sent_and_one_that_is_parked_is_not(ni
     assert "y   prompt: 'c lost' -> 'c found'" in nights.stops(path)
     nights.run(path, on_change="keep")
     assert (nights.results()["y"]["status"], nights.results()["y"]["prompt"]) == ("parked", "c found")
-    parked = retry_selection(parked=True, kinds=frozenset())
+    parked = Asked(Wanted(parked=True))
     assert api.retry_folder(nights.out, parked).by_status == {"succeeded": 1, "parked": 1}
     assert nights.new() == {}
     nights.run(path, on_change="regenerate")
@@ -234,7 +235,7 @@ def test_retry_stops_over_edited_rows_too(nights: Nights) -> None:
     nights.new()
     nights.write(edited(first, y="d 2"))
     with pytest.raises(JobError, match="1 row was edited"):
-        api.retry_folder(nights.out, retry_selection(parked=False, kinds=frozenset()))
+        api.retry_folder(nights.out, Asked())
     assert nights.new() == {}
 
 
