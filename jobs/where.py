@@ -116,6 +116,9 @@ class AnyOf:
 Tree = Compare | OneOf | Holds | IsNull | Match | Truth | Not | All | AnyOf
 
 
+_QUOTE_HINT = "; the name of a column that is no plain word stands in backquotes: `my column`"
+
+
 def parse(text: str) -> Tree:
     """The tree of an expression. Raises WhereError."""
     if not text.strip():
@@ -135,7 +138,7 @@ def parse(text: str) -> Tree:
 
 
 def _told(text: str, offset: int | None) -> str:
-    hint = "; write == to compare" if re.search(r"(?<![=!<>])=(?!=)", text) else ""
+    hint = "; write == to compare" if re.search(r"(?<![=!<>])=(?!=)", text) else _QUOTE_HINT
     if re.search(r"\b(AND|OR|NOT|IN|LIKE)\b", text):
         hint = "; write and, or, not, in in small letters, and like(column, 'a%')"
     return f"cannot be read at character {offset or len(text)}{hint}"
@@ -201,6 +204,8 @@ class _Reader:
         if _is_column(left):
             other = self.column(right) if _is_column(right) else self.value(right)
             return Compare(self.column(left), sign, other)
+        if not _is_column(right):
+            raise _fault(left, f"should be the name of a column{_QUOTE_HINT}")
         return Compare(self.column(right), _TURNED.get(sign, sign), self.value(left))
 
     def membership(self, left: ast.expr, right: ast.expr) -> Tree:

@@ -214,8 +214,8 @@ class Census:
             f"{refusal(self.refused)} (in {out}):"
             + "".join(f"\n  {line}" for line in listed(lines, self.refused))
             + hints,
-            fix="add --on-change regenerate to make and pay for them again, or --on-change keep to keep the images that "
-            "they have (in a job file: run.on_change); nothing was sent",
+            fix="run with --on-change regenerate to make and pay for them again, or --on-change keep to keep the images "
+            "that they have (in a job file: run.on_change); nothing was sent",
         )
 
     def _note_new(self, rows: Iterator[Row | RowProblem] | Sequence[Row | RowProblem]) -> None:

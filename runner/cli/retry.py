@@ -73,7 +73,7 @@ def _asked(values: Mapping[str, Any]) -> Asked:
     changes, settings = overrides(
         [assignment(text, "--set") for text in values["set"]],
         [assignment(text, "--param") for text in values["param"]],
-        {key: value for key, value in given.items() if value not in (None, ())},
+        {key: value for key, value in given.items() if value not in (None, (), [])},
     )
     told = {name: values[name] for name in _TOLD if values[name]}
     return Asked(wanted, changes, settings, values["yes"], told)

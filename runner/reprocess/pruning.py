@@ -15,7 +15,6 @@ from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.changes import census
 from runner.folder import opened
 from runner.intake import Intake
 from runner.inventory import sha256_of
@@ -26,6 +25,7 @@ from runner.store.durable import sync_above
 from runner.store.views import ItemIndex
 from schemas.exit_codes import JobError
 from schemas.job import InputTable
+from schemas.row import Row
 
 _A_TIME = 500
 
@@ -94,16 +94,26 @@ def find(out: Path, connection: sqlite3.Connection, *, removed_of: Intake | None
 
 
 def _removed(connection: sqlite3.Connection, intake: Intake) -> list[int]:
-    """Items with images that no row of the manifest is now, nor stands for as its earlier version."""
-    there = census(intake, connection, ItemIndex(connection)).present
-    query = "SELECT DISTINCT item FROM attempts JOIN images USING (attempt)"
-    every = [item for (item,) in connection.execute(query)]
-    if every and not there[every].any():
+    """Items with images that are no row of the manifest now, nor an earlier version of one that has no image itself."""
+    query = "SELECT DISTINCT item, row_id FROM attempts JOIN images USING (attempt) JOIN items USING (item)"
+    every = dict(connection.execute(query).fetchall())
+    index = ItemIndex(connection)
+    own: set[int] = set()
+    without: set[str] = set()
+    for batch in intake.batches():
+        rows = [row for row in batch.rows if isinstance(row, Row)]
+        for row, item in zip(rows, index.items(rows), strict=True):
+            if item in every:
+                own.add(item)
+            else:
+                without.add(row.row_id)
+    gone = [item for item, row_id in every.items() if item not in own and row_id not in without]
+    if every and len(gone) == len(every):
         raise JobError(
             f"no image is of a row of {intake.manifest.label}: it looks like another manifest",
             fix="leave --removed out, or delete the folder by hand",
         )
-    return [item for item in every if not there[item]]
+    return gone
 
 
 def _reason_to_keep(out: Path, file: Superseded) -> str | None:

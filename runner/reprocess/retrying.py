@@ -9,6 +9,7 @@ from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 
+from runner.changes import census
 from runner.closing import look
 from runner.folder import OpenFolder
 from runner.job_files import read_out_job
@@ -146,6 +147,7 @@ def forecast(out: Path, asked: Asked) -> tuple[Plan, Survey]:
     retry = prepared(out, asked, sends=False)
     check_kind(retry)
     with ledger.reading(out) as connection, views.one_view(connection):
+        census(retry.own.intake, connection, views.ItemIndex(connection)).refuse(out)
         live = connection.execute("SELECT max(run) FROM runs").fetchone()[0] if lock.is_held(out) else None
         found = retry.surveyor(connection, live_run=live).survey()
     refuse(found, replace(asked, yes=True))

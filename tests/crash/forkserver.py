@@ -38,6 +38,7 @@ _IMPORTED = (
     *("pandas", "pyarrow.compute", "pyarrow.parquet", "rich.traceback", "structlog"),
     *("runner.api", "runner.job_files", "runner.logs", "runner.progress"),
     *("runner.cli.facts", "runner.cli.main", "runner.cli.output", "runner.cli.run", "runner.cli.status"),
+    *("runner.cli.retry", "runner.reprocess.retrying"),
 )
 
 

@@ -67,6 +67,8 @@ def test_what_an_expression_means(text: str, tree: object) -> None:
         ("a ==", "cannot be read at character"),
         ("a.b == 'x'", "should be the name of a column"),
         ("a[0] == 'x'", "should be the name of a column"),
+        ("a.b == 2", "`a.b` at character 1: should be the name of a column"),
+        ("class == 'x'", "stands in backquotes"),
         ("open('x')", "none of the functions contains, startswith"),
         ("a.strip()", "none of the functions"),
         ("like(a)", "takes a column and a text"),

@@ -24,6 +24,7 @@ _ENGINE = "tests/runner/test_engine.py"
 _TRANSPORT = "tests/runner/test_transport.py"
 _IMAGES = "tests/runner/store/test_images.py"
 _CANARY = "tests/test_canary.py"
+_SEQUENCES = "tests/runner/test_any_sequence.py"
 
 BUGS = (
     Bug(
@@ -73,6 +74,28 @@ BUGS = (
         '    if not is_held or on_change == "regenerate":\n',
         '    if not is_held or on_change != "keep":\n',
         ("tests/jobs/test_changes.py",),
+    ),
+    Bug(
+        "parked rows are sent again by a plain retry",
+        "runner/reprocess/survey.py",
+        '            may = parked & _among(told.table, "error_kind", allowed) if each is RowStatus.PARKED else match\n',
+        "            may = match\n",
+        (_SEQUENCES,),
+    ),
+    Bug(
+        "a success is hidden by a later failure",
+        "jobs/state.py",
+        "    images = tuple(newest.get(i) or _lacking(attempts, i) for i in range(n))\n",
+        "    hidden = last.status is RowStatus.FAILED\n"
+        "    images = tuple((not hidden and newest.get(i)) or _lacking(attempts, i) for i in range(n))\n",
+        (_SEQUENCES,),
+    ),
+    Bug(
+        "a retry asks for images that are there",
+        "runner/reprocess/survey.py",
+        "        asked = [each for each in every if each in again or (lacks and not succeeded[each])]\n",
+        "        asked = list(every)\n",
+        (_SEQUENCES,),
     ),
     Bug(
         "truncated PNG accepted",

@@ -56,7 +56,7 @@ def test_an_edited_manifest_is_shown_as_a_version_control_does(imagemill: Any, t
         == "error: 13 rows were edited since an image was made or may have been paid for (in runs/p):"
     )
     assert lines[1] == "  sku-1   prompt: 'fox 1' -> 'fox 1 at dawn'"
-    assert (lines[11], lines[12][:32]) == ("  … and 3 more", "fix: add --on-change regenerate ")
+    assert (lines[11], lines[12][:37]) == ("  … and 3 more", "fix: run with --on-change regenerate ")
     kept = imagemill("run", "p.csv", *SIMULATED, "-q", "--on-change", "keep", "--json").json
     assert (kept["requests_sent"], kept["removed"], kept["exit_code"]) == (19, 1, 0)
     status = imagemill("status", "runs/p").out

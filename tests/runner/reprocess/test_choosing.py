@@ -310,3 +310,18 @@ def test_the_map_of_what_is_done_hides_no_success_that_is_named(
         assert folder.requests() == SENT + number
     assert folder.retry("--error", "moderation", "--dry-run").json["done"] == 2
     assert folder.retry("--error", "moderation").json["requests_sent"] == SENT + 3
+
+
+def test_a_retry_and_its_dry_run_refuse_an_edited_manifest_alike(folder: Folder) -> None:
+    manifest = folder.command.cwd / "prompts.csv"
+    manifest.write_text(manifest.read_text().replace("a fox", "a red fox"))
+    for options in ((), ("--dry-run",)):
+        refused = folder.retry(*options)
+        assert (refused.code, "run with --on-change" in refused.err) == (2, True)
+    assert folder.requests() == SENT
+
+
+def test_the_ledger_keeps_nothing_of_a_retry_that_was_not_said(folder: Folder) -> None:
+    folder.retry("--parked")
+    (told,) = folder.ledger("SELECT command FROM runs ORDER BY run DESC LIMIT 1")[0]
+    assert json.loads(told) == {"command": "retry", "select": {"parked": True}}

@@ -88,18 +88,36 @@ def test_images_of_rows_that_are_gone_go_by_name_only(command: CommandLine, out:
     assert pruning.look(out, removed=True).files == pruning.look(out, removed=False).files
     (out.parent / "prompts.csv").write_text("id,prompt\na,a fox\n")
     assert pruning.look(out, removed=False).bytes < pruning.look(out, removed=True).bytes
+    assert command("run", "out/job.toml", "--on-change", "regenerate", "-q").code == 0
     assert command("prune", "out", "--removed", "--yes").code == 0
-    assert images(out) == {"a-3-0.png"}
+    assert images(out) == {"a-3-0.png", "b-5-0.png"}
     (out.parent / "prompts.csv").write_text("id,prompt\na,a fox\nb,an owl\nc,a hare\n")
     run = command("run", "out/job.toml", "--json", "-q")
-    assert (run.code, run.json["requests_sent"]) == (0, 5)
+    assert (run.code, run.json["requests_sent"]) == (0, 6)
     rows = command.results("out")
     assert [(row["status"], row["file_name"] is None, "pruned" in row["flags"]) for row in rows] == [
         ("succeeded", False, False),
         ("succeeded", True, True),
         ("succeeded", True, True),
     ]
-    assert command("retry", "out", "--flag", "pruned", "--yes", "--json").json["requests_sent"] == 7
+    assert command("retry", "out", "--flag", "pruned", "--yes", "--json").json["requests_sent"] == 8
+    assert command("verify", "out").code == 0
+
+
+@pytest.mark.parametrize("on_change", ["keep", "stop"])
+def test_the_image_of_an_edited_row_that_has_no_other_stays(
+    command: CommandLine, out: Path, on_change: str
+) -> None:
+    """It stands for the row, or may yet be told to."""
+    (out.parent / "prompts.csv").write_text("id,prompt\na,a red fox\nb,an owl\nc,a hare\n")
+    assert command("run", "out/job.toml", "--on-change", on_change, "-q").code == (
+        2 if on_change == "stop" else 0
+    )
+    assert command("prune", "out", "--removed", "--yes").code == 0
+    assert images(out) == NEW
+    run = command("run", "out/job.toml", "--on-change", "keep", "--json", "-q")
+    assert (run.code, run.json["requests_sent"]) == (0, 5)
+    assert command.results("out")[0]["file_name"] == "images/0000/a-3-0.png"
     assert command("verify", "out").code == 0
 
 
