@@ -83,10 +83,7 @@ def test_a_kill_between_record_and_removal_is_finished_later(command: CommandLin
 
 
 def test_images_of_rows_that_are_gone_go_by_name_only(command: CommandLine, out: Path) -> None:
-    edited = "id,prompt\na,a fox\nb,an owl in snow\nc,a hare\n"
-    (out.parent / "prompts.csv").write_text(edited)
-    assert pruning.look(out, removed=True).files == pruning.look(out, removed=False).files
-    (out.parent / "prompts.csv").write_text("id,prompt\na,a fox\n")
+    (out.parent / "prompts.csv").write_text("id,prompt\na,a fox\nb,an owl in snow\n")
     assert pruning.look(out, removed=False).bytes < pruning.look(out, removed=True).bytes
     assert command("run", "out/job.toml", "--on-change", "regenerate", "-q").code == 0
     assert command("prune", "out", "--removed", "--yes").code == 0
