@@ -33,6 +33,16 @@ _MAX_ID_CHARS = 500
 _LOOKS_LIKE_URL = re.compile(r"(?:https?://|data:|/)\S", re.IGNORECASE)
 
 
+def parsed(body: Body) -> tuple[Any, str | None]:
+    """The parsed document, or None and what is wrong with it."""
+    if not body.size:
+        return None, "the answer is empty"
+    try:
+        return body.document(), None
+    except ValueError as error:
+        return None, f"the answer is not JSON: {str(error)[:200]}"
+
+
 def dig(document: Any, path: str) -> Any:
     """The value at a path such as `data[0].task_id`; None where there is none."""
     for name, index in _PART.findall(path):

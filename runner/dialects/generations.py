@@ -8,7 +8,6 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from jobs.evidence import broken, refused
-from runner.body import Body
 from runner.dialects import answers, documents
 from runner.dialects.conversation import Checkpoint, Conversation, Received, Rejected, Send
 from runner.dialects.renaming import renamed
@@ -58,7 +57,7 @@ def converse(request: ImageRequest, speaker: Speaker) -> Conversation:
             return Rejected(Failure(FailureKind.LOCAL, answer.detail))
         return Rejected(broken(answer.how, answer.detail, http_status=answer.status))
     assert isinstance(answer, Answer)
-    document, problem = _document(answer.body)
+    document, problem = documents.parsed(answer.body)
     reported = answers.reported(document, answer.headers)
     whole = 200 <= answer.status < 300
     found = answers.items(document, answer.body) if whole else None
@@ -106,16 +105,6 @@ def _refusal(answer: Answer, document: Any, reported: Reported, speaker: Speaker
 
 def _any_image(found: list[answers.Item] | None) -> bool:
     return any(item.url is not None or item.data is not None for item in found or ())
-
-
-def _document(body: Body) -> tuple[Any, str | None]:
-    """The parsed document, or None and what is wrong with it."""
-    if not body.size:
-        return None, "the answer is empty"
-    try:
-        return body.document(), None
-    except ValueError as error:
-        return None, f"the answer is not JSON: {str(error)[:200]}"
 
 
 def _is_error(document: Any) -> bool:

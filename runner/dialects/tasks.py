@@ -124,7 +124,7 @@ def _read(
     answer: Answer, task: Task, n: int, dialect: TaskDialect, asked: _Asked, patience: Patience
 ) -> Generator[Step, StepResult, _Read]:
     """What one poll's answer means: the end or None, what it says, and the pause that it asks for."""
-    document = _document(answer)
+    document, _ = documents.parsed(answer.body)
     error = read_error(document, answer.body.text())
     hint = wait_hint(answer.headers, error.message if answer.status == 429 else "", now=patience.now())
     if answer.status in (404, 405, 410) or _says_unknown(document, error.code):
@@ -171,13 +171,6 @@ def receive(item: answers.Item) -> Generator[Step, StepResult, ReceivedImage]:
         return ReceivedImage(None, fetched, item.revised_prompt)
     assert isinstance(fetched, tuple)
     return ReceivedImage(fetched, None, item.revised_prompt)
-
-
-def _document(answer: Answer) -> Any:
-    try:
-        return answer.body.document() if answer.body.size else None
-    except ValueError:
-        return None
 
 
 def _says_unknown(document: Any, code: str | None) -> bool:
