@@ -7,7 +7,7 @@ import itertools
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-BYTES_IN_FLIGHT = 128 * 2**20
+BYTES_IN_FLIGHT = 80 * 2**20
 OLDEST = 2
 """So many answers go on arriving when the budget is used up, so that a slow one does not hold up all the others."""
 

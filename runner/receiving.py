@@ -1,4 +1,4 @@
-"""The rest of a large body, straight from the socket into the lifter: one buffer for all connections, and no copies.
+"""The rest of a large body, straight from the socket into what takes it: one buffer for all connections, and no copies.
 
 aiohttp has sent the request and read the answer's headers, over whatever proxy or TLS there is. From then on a body of
 known length needs no parser, so its transport gets another protocol. The connection is closed afterwards.
@@ -11,12 +11,40 @@ from typing import Any
 
 import aiohttp
 
-from runner.body import WINDOW_MARGIN, BodyTooLarge, Lifter
+from runner.body import WINDOW_MARGIN, Body, BodyTooLarge, Lifter
 from runner.memory import Held
 
 WINDOW_BYTES = 2**18
 LEAST_BYTES = 2**16
 """Less than this is left to aiohttp: it is here already, or nearly."""
+
+
+class Gatherer:
+    """Fed like a `Lifter`, with a body that is not looked into."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises BodyTooLarge beyond the cap."""
+        self.size += len(chunk)
+        if self.size > self._max_bytes:
+            raise BodyTooLarge(f"more than {self._max_bytes:,} bytes")
+        self._pieces.append(chunk)
+
+    def feed_window(self, window: bytearray, start: int, end: int) -> None:
+        """The same for `window[start:end]`."""
+        self.feed(bytes(memoryview(window)[start:end]))
+
+    def finish(self) -> Body:
+        """The whole body, after its last byte."""
+        return Body(b"", (), (), self.size, tuple(self._pieces))
+
+
+Sink = Lifter | Gatherer
+"""What a body's chunks are fed to."""
 
 
 class Window:
@@ -30,17 +58,17 @@ class Window:
 class Rest(asyncio.BufferedProtocol):
     """Takes over a connection until so many bytes have come. before: its protocol, told when the connection is lost."""
 
-    def __init__(self, window: Window, lifter: Lifter, size: int, before: asyncio.BaseProtocol) -> None:
+    def __init__(self, window: Window, sink: Sink, size: int, before: asyncio.BaseProtocol) -> None:
         self._loop = asyncio.get_running_loop()
         self._window = window
-        self._lifter = lifter
+        self._sink = sink
         self._left = size
         self._before = before
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._last = self._loop.time()
 
     async def received(self, idle_s: float) -> None:
-        """Wait for the last byte. Raises what `Lifter.feed` does, TimeoutError after `idle_s` seconds of silence, and
+        """Wait for the last byte. Raises what `Sink.feed` does, TimeoutError after `idle_s` seconds of silence, and
         ClientPayloadError when the connection ends first."""
         watch = self._loop.call_later(idle_s, self._look, idle_s)
         self._watch = watch
@@ -68,7 +96,7 @@ class Rest(asyncio.BufferedProtocol):
         self._last = self._loop.time()
         self._left -= nbytes
         try:
-            self._lifter.feed_window(self._window.buffer, WINDOW_MARGIN, WINDOW_MARGIN + nbytes)
+            self._sink.feed_window(self._window.buffer, WINDOW_MARGIN, WINDOW_MARGIN + nbytes)
         except BodyTooLarge as error:
             self._fail(error)
         if not self._left and not self._done.done():
@@ -110,12 +138,12 @@ class Receiver:
     async def receive(
         self,
         response: aiohttp.ClientResponse,
-        lifter: Lifter,
+        sink: Sink,
         held: Held,
         max_bytes: int,
         deadline: asyncio.Timeout,
     ) -> None:
-        """Feed the lifter the whole body of a response that fits.
+        """Feed the sink the whole body of a response that fits.
 
         Its memory is asked for in one, before it is read; the deadline does not run while that waits. Raises
         BodyTooLarge before anything is read, TimeoutError, and ClientError for a connection that ends first.
@@ -126,11 +154,11 @@ class Receiver:
         if length > max_bytes:
             raise BodyTooLarge(f"more than {max_bytes:,} bytes")
         while chunk := response.content.read_nowait():
-            lifter.feed(chunk)
+            sink.feed(chunk)
         if response.content.is_eof():
             return
         transport = connection.transport
-        rest = Rest(self._window, lifter, length - lifter.size, connection.protocol)
+        rest = Rest(self._window, sink, length - sink.size, connection.protocol)
         transport.set_protocol(rest)
         if not held.take_now(length):
             transport.pause_reading()

@@ -26,7 +26,7 @@ from runner import sessions
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Held
-from runner.receiving import Receiver, fits
+from runner.receiving import Gatherer, Receiver, fits
 
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60.0
@@ -247,31 +247,22 @@ class Transport:
         self, response: aiohttp.ClientResponse, room: Room, deadline: asyncio.Timeout, *, lift: bool
     ) -> Body:
         good = 200 <= response.status < 300
-        lifter = Lifter(room.max_bytes)
-        if lift and good and fits(response):
-            await self._receiver.receive(response, lifter, room.held, room.max_bytes, deadline)
-            return lifter.finish()
-        pieces: list[bytes] = []
+        sink = Lifter(room.max_bytes) if lift else Gatherer(room.max_bytes)
+        if good and fits(response):
+            await self._receiver.receive(response, sink, room.held, room.max_bytes, deadline)
+            return sink.finish()
         stream, clock = response.content, asyncio.get_running_loop().time
         end = deadline.when() or math.inf
         while True:
             deadline.reschedule(min(end, clock() + self._deadlines.idle_s))
             chunk = await stream.readany()
-            if not chunk or (not good and lifter.size + len(chunk) > ERROR_BODY_BYTES):
+            if not chunk or (not good and sink.size + len(chunk) > ERROR_BODY_BYTES):
                 break
             if not room.held.take_now(len(chunk)):
                 deadline.reschedule(None)  # our own memory is full; this is not the service's time
                 end += await room.held.take(len(chunk))
-            if lift:
-                lifter.feed(chunk)
-                continue
-            lifter.size += len(chunk)
-            if lifter.size > room.max_bytes:
-                raise BodyTooLarge(f"more than {room.max_bytes:,} bytes")
-            pieces.append(chunk)
-        if lift:
-            return lifter.finish()
-        return Body(b"", (), (), lifter.size, tuple(pieces))
+            sink.feed(chunk)
+        return sink.finish()
 
 
 def _as_written(text: str) -> URL:
