@@ -91,14 +91,23 @@ class Comparison:
     """
 
     def __init__(
-        self, items: int, ids: Callable[[], KnownIds], done: npt.NDArray[np.bool_] | None = None
+        self,
+        items: int,
+        ids: Callable[[], KnownIds],
+        done: npt.NDArray[np.bool_] | None = None,
+        recent: KnownIds | None = None,
     ) -> None:
-        """items: numbers in the ledger are below this. done: items of rows that are not looked at, by number."""
+        """items: numbers in the ledger are below this. done: items of rows that are not looked at, by number.
+
+        recent: the ids that are enough to find earlier versions among; None: all of them are needed.
+        """
         self.present = np.zeros(items, dtype=np.bool_)
         if done is not None:
             self.present[: len(done)] = done[:items]
         self._read = ids
         self._ids: KnownIds | None = None
+        self._recent = recent
+        self._asked: list[Keys] = []
 
     def unknown(self, items: Items) -> npt.NDArray[np.int64]:
         """Offsets of rows that are no item of the ledger; the items of the others are in the manifest."""
@@ -107,7 +116,13 @@ class Comparison:
 
     def earlier(self, keys: Keys) -> Items:
         """The newest version of each of these ids; the manifest holds these ids."""
-        found = self._known().newest(keys)
+        if self._recent is None:
+            return self._newest(self._known(), keys)
+        self._asked.append(keys)
+        return self._newest(self._recent, keys)
+
+    def _newest(self, ids: KnownIds, keys: Keys) -> Items:
+        found = ids.newest(keys)
         self.present[found[found != NONE]] = True
         return found
 
@@ -115,6 +130,8 @@ class Comparison:
         """Newest items of the ids that were not met, once the whole manifest was looked at."""
         if self.present.all():
             return np.empty(0, dtype=np.int64)
+        for keys in self._asked:
+            self._newest(self._known(), keys)
         return self._known().gone(self.present)
 
     def _known(self) -> KnownIds:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -25,13 +25,13 @@ from jobs.changes import (
     warnings,
 )
 from runner.intake import Intake
+from runner.standing import Settled, Standing, replaced
 from runner.store.attempts import ABSENT
 from runner.store.donemap import DoneMap, reads_all
 from runner.store.ledger import next_number
 from runner.store.views import ItemIndex
 from schemas.changes import SHOWN, Changes, EditedRow
 from schemas.exit_codes import JobError
-from schemas.request import ImageRequest
 from schemas.row import Row, RowProblem
 
 EDITED = "edited"
@@ -45,12 +45,7 @@ _VERSIONS = (
 )
 
 
-class Settled(NamedTuple):
-    """A batch's rows with the items that tell of them. kept: offsets of rows for which an earlier version stands."""
-
-    rows: Sequence[Row | RowProblem]
-    items: list[int]
-    kept: frozenset[int] = frozenset()
+_TOUCHED = "SELECT item, row_id FROM items WHERE item IN (SELECT item FROM attempts WHERE attempt >= ?)"
 
 
 class _Version(NamedTuple):
@@ -61,70 +56,6 @@ class _Version(NamedTuple):
     prompt: str
     params: Mapping[str, Any]
     n: int
-
-
-class Standing:
-    """Rows for which an item stands that is not their own: fingerprint -> item. 26 bytes a row."""
-
-    def __init__(self, found: Sequence[tuple[bytes, int, int, bool]] = ()) -> None:
-        """found: fingerprint, item, images that the item asks for, and whether the item is an edited row's old version."""
-        self._parts: list[tuple[npt.NDArray[Any], ...]] = []
-        self._sorted: tuple[npt.NDArray[Any], ...] | None = None
-        self.add(found)
-
-    def __len__(self) -> int:
-        return sum(len(part[1]) for part in self._parts)
-
-    def add(self, found: Sequence[tuple[bytes, int, int, bool]]) -> None:
-        """Remember more rows."""
-        if found:
-            prints, items, numbers, kept = zip(*found, strict=True)
-            halves = np.frombuffer(b"".join(prints), dtype="<u8").reshape(-1, 2)
-            arrays = (
-                halves,
-                np.array(items, np.int64),
-                np.array(numbers, np.uint8),
-                np.array(kept, np.bool_),
-            )
-            self._parts.append(arrays)
-            self._sorted = None
-
-    def settle(self, rows: Sequence[Row | RowProblem], items: list[int]) -> Settled:
-        """The rows with the items that stand for them."""
-        absent = [i for i, item in enumerate(items) if item == ABSENT and isinstance(rows[i], Row)]
-        if not absent or not self._parts:
-            return Settled(rows, items)
-        halves, numbers, images, kept = self._ordered()
-        wanted = np.frombuffer(b"".join(rows[i].fingerprint for i in absent), dtype="<u8").reshape(-1, 2)  # type: ignore[union-attr]
-        at = np.minimum(np.searchsorted(halves[:, 0], wanted[:, 0]), len(halves) - 1)
-        hit = (halves[at] == wanted).all(axis=1)
-        found = [
-            (absent[i], int(numbers[at[i]]), int(images[at[i]]), bool(kept[at[i]]))
-            for i in np.flatnonzero(hit).tolist()
-        ]
-        return _replaced(rows, items, found)
-
-    def _ordered(self) -> tuple[npt.NDArray[Any], ...]:
-        if self._sorted is None:
-            joined = tuple(np.concatenate(columns) for columns in zip(*self._parts, strict=True))
-            order = np.argsort(joined[0][:, 0], kind="stable")
-            self._parts = [tuple(column[order] for column in joined)]
-            self._sorted = self._parts[0]
-        return self._sorted
-
-
-def _replaced(
-    rows: Sequence[Row | RowProblem], items: list[int], found: Sequence[tuple[int, int, int, bool]]
-) -> Settled:
-    """found: offset, item, images that it asks for, whether it is an old version."""
-    rows, items = list(rows), list(items)
-    for offset, item, n, _ in found:
-        items[offset] = item
-        row = rows[offset]
-        if isinstance(row, Row) and row.request.n != n:
-            others = tuple((name, value) for name, value in row.request.params if name != "n")
-            rows[offset] = replace(row, request=ImageRequest(row.request.prompt, (*others, ("n", n))))
-    return Settled(rows, items, frozenset(offset for offset, _, _, kept in found if kept))
 
 
 @dataclass
@@ -146,7 +77,10 @@ class Census:
         self._policy: OnChange = self.intake.job.run.on_change
         count = next_number(self.connection, "items", "item")
         self.empty = not count
-        self._comparison = Comparison(count, self._ids, None if self.done is None else self.done.items)
+        if self.done is None:
+            self._comparison = Comparison(count, self._ids)
+        else:
+            self._comparison = Comparison(count, self._ids, self.done.items, self._ids(self.done.attempts))
         self._unchanged = 0 if self.done is None else self.done.rows
         self._new = self._edited = self._held = 0
         self._edited_rows: list[EditedRow] = []
@@ -183,7 +117,7 @@ class Census:
             elif (end := self._fate(row, version)) in (Fate.SAME, Fate.KEPT):
                 found.append((i, version.item, version.n, end is Fate.KEPT))
         self.standing.add([(rows[i].fingerprint, *rest) for i, *rest in found])
-        return _replaced(rows, items, found) if found else Settled(rows, items)
+        return replaced(rows, items, found) if found else Settled(rows, items)
 
     def changes(self) -> Changes:
         """What was found, once the pass has ended."""
@@ -242,8 +176,14 @@ class Census:
             self._edited_rows.append(EditedRow(row.row_id, is_held, changed))
         return end
 
-    def _ids(self) -> KnownIds:
-        found = self.connection.execute("SELECT item, row_id FROM items")
+    def _ids(self, since: int = 0) -> KnownIds:
+        """since: of items that an attempt from this number on was for.
+
+        When a map was made no row had an earlier version that is worth keeping; one can only have come by such an attempt.
+        """
+        found = self.connection.execute(
+            "SELECT item, row_id FROM items" if not since else _TOUCHED, (since,) * bool(since)
+        )
         items, keys = [], []
         while rows := found.fetchmany(_FETCH):
             items.append(np.fromiter((item for item, _ in rows), np.int64, len(rows)))

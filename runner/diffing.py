@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 
 from jobs.changes import warnings
-from runner.changes import Standing, census
+from runner.changes import census
 from runner.folder import OpenFolder
 from runner.intake import Intake
 from runner.settings_change import settings_warnings
+from runner.standing import Standing
 from runner.store.ledger import next_number
 from runner.store.views import ItemIndex
 

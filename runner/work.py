@@ -11,8 +11,8 @@ from typing import Protocol
 
 from jobs.retry import History
 from jobs.selection import UNSETTLED, Selection
-from runner.changes import Standing
 from runner.intake import Intake, RowBatch
+from runner.standing import Standing
 from runner.store.attempts import ABSENT
 from runner.store.donemap import DoneMap
 from runner.store.tasks import OpenTask
