@@ -43,11 +43,19 @@ class Told:
     removed: set[int]
 
 
-def compared(ledger: list[tuple[int, int]], manifest: dict[int, int]) -> Told:
-    """ledger: id and content of each item, in the order of sending. edited: id -> item of the earlier version."""
+def compared(
+    ledger: list[tuple[int, int]], manifest: dict[int, int], *, recent_from: int | None = None
+) -> Told:
+    """ledger: id and content of each item, in the order of sending. edited: id -> item of the earlier version.
+
+    recent_from: earlier versions are looked for among the items from this one on.
+    """
     keys = np.array([each for each, _ in ledger], dtype=np.uint64)
     items = {row: item for item, row in enumerate(ledger)}
-    comparison = Comparison(len(ledger), lambda: KnownIds(np.arange(len(ledger)), keys))
+    recent = None
+    if recent_from is not None:
+        recent = KnownIds(np.arange(recent_from, len(ledger)), keys[recent_from:])
+    comparison = Comparison(len(ledger), lambda: KnownIds(np.arange(len(ledger)), keys), recent=recent)
     told = Told(set(), {}, set(), set())
     rows = list(manifest.items())
     for batch in (rows[start : start + 3] for start in range(0, len(rows), 3)):
@@ -75,6 +83,16 @@ def test_every_row_and_every_item_is_of_one_class(earlier: list[dict[int, int]],
     assert told.removed == ids - {*now}
     newest = {row_id: item for item, (row_id, _) in enumerate(ledger)}
     assert all(item == newest[row_id] for row_id, item in told.edited.items())
+
+
+@given(st.lists(MANIFESTS, max_size=4), MANIFESTS, st.integers(0, 20))
+def test_rows_are_removed_whatever_is_looked_at_for_earlier_versions(
+    earlier: list[dict[int, int]], now: dict[int, int], first: int
+) -> None:
+    ledger = list(dict.fromkeys(row for manifest in earlier for row in manifest.items()))
+    every, few = compared(ledger, now), compared(ledger, now, recent_from=min(first, len(ledger)))
+    assert (few.removed, few.unchanged) == (every.removed, every.unchanged)
+    assert {*few.edited.items()} == {(i, item) for i, item in every.edited.items() if item >= first}
 
 
 @given(st.lists(st.tuples(MANIFESTS, POLICIES), max_size=6), st.data())
