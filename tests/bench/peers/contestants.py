@@ -127,7 +127,7 @@ def _result(looks: Looks, stats: dict[str, Any], task: Task) -> Result:
 
 def _grown_mb(looks: Looks, first_s: float, last_s: float) -> float:
     """By how much the most memory after the first minute is above that of the minute, until the last answer."""
-    minute_s = first_s + min(60.0, (last_s - first_s) / 4)
+    minute_s = first_s + min(60.0, (last_s - first_s) / 2)
     return looks.most_mb(minute_s, last_s) - looks.most_mb(first_s, minute_s)
 
 
