@@ -20,7 +20,7 @@ from runner.store.durable import Folder
 from runner.store.ledger import record_now
 from runner.store.resultparts import Counts
 from runner.store.results import ResultsTable
-from runner.store.totals import totals
+from runner.store.totals import totals, undecided
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -122,4 +122,6 @@ def look(intake: Intake, job: Job, out: str, connection: sqlite3.Connection, *, 
     else:
         text, duration_s = str(reason), (finished_ms - started_ms) / 1000
     shown = ExitCode(code) if code is not None else ExitCode.OK if live else ExitCode.INTERNAL
-    return summarize(connection, job, out, run_id, counts, shown, text, duration_s)
+    summary = summarize(connection, job, out, run_id, counts, shown, text, duration_s)
+    left = 0 if live else undecided(connection, 0 if done is None else done.attempts)
+    return dataclasses.replace(summary, maybe_billed=summary.maybe_billed + left)

@@ -41,6 +41,16 @@ class Totals:
         )
 
 
+def undecided(connection: sqlite3.Connection, since: int = 0) -> int:
+    """Requests from `since` on that a dead run left without an outcome, tasks apart: each may have been paid for."""
+    row = connection.execute(
+        "SELECT count(*) FROM attempts LEFT JOIN outcomes USING (attempt) LEFT JOIN tasks USING (attempt) "
+        "WHERE attempt >= ? AND outcomes.attempt IS NULL AND tasks.attempt IS NULL",
+        (since,),
+    ).fetchone()
+    return int(row[0])
+
+
 def totals(connection: sqlite3.Connection, since: int = 0, until: int = _EVER) -> Totals:
     """Sums over the attempts from `since` on and before `until`. One without an outcome is maybe billed once settled."""
     requests, unsent, maybe, cost, spent, resent = connection.execute(

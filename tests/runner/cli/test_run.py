@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sqlite3
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -37,6 +38,20 @@ def test_plan_then_run_then_status(imagemill: Any, manifest: str, tmp_path: Path
     assert status.code == 0
     kept = ("rows", "images", "by_status", "by_error", "requests_sent", "images_saved", "exit_code", "next")
     assert [status.json[name] for name in kept] == [summary[name] for name in kept]
+
+
+def test_status_after_a_kill_tells_what_may_have_been_paid_for(
+    imagemill: Any, manifest: str, tmp_path: Path
+) -> None:
+    assert imagemill("run", manifest, *SIMULATED, "-q", "--out", "out").code == 3
+    before = imagemill("status", "out", "--json").json
+    with sqlite3.connect(tmp_path / "out" / "ledger.sqlite") as connection:  # as a kill would have left it
+        connection.execute("DELETE FROM outcomes WHERE status = 'succeeded'")
+        connection.execute("DELETE FROM images")
+        connection.execute("DELETE FROM run_ends")
+    killed = imagemill("status", "out", "--json").json
+    assert killed["by_status"] == {"failed": 1, "parked": 1, "invalid": 1}
+    assert killed["maybe_billed"] == before["maybe_billed"] + 1
 
 
 def test_people_read_facts_on_stdout_and_progress_on_stderr(imagemill: Any, manifest: str) -> None:
