@@ -48,14 +48,14 @@ def disk(mount: Mount) -> Callable[[int], Path]:
     return lambda size: mount("disk", "-t", "tmpfs", "-o", f"size={size}m", "tmpfs")
 
 
-def fill(disk: Path) -> Path:
-    """Take nearly all space that is left; remove the file that it returns to give it back."""
+def fill(disk: Path, leave: int = 0) -> Path:
+    """Take the space that is left, but for so many bytes; remove the file that it returns to give it back."""
     filler = disk / "filler"
     with filler.open("wb") as file:
         for _ in range(100):  # at one stroke: space that a run gives back afterwards is for the run
             free = os.statvfs(disk)
             with suppress(OSError):
-                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - _LEFT_BYTES)
+                os.posix_fallocate(file.fileno(), 0, free.f_bavail * free.f_frsize - leave)
                 return filler
     pytest.fail("the disk cannot be filled")
 
@@ -68,7 +68,7 @@ def test_a_disk_that_fills_up_stops_the_sending_and_what_was_received_lands(
     with served_job(command, "--latency", "0.4", rows=60, out="disk/out") as job:
         process = job.start("--concurrency", "6")
         job.reach(10)
-        filler = fill(place)
+        filler = fill(place, leave=_LEFT_BYTES)
         summary = last_object(process)
         requests = len(job.sent())
         assert (process.returncode, summary["exit_code"]) == (9, 9)
