@@ -13,11 +13,12 @@ from jobs.selection import UNSETTLED, Selection
 from runner import planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
-from runner.diffing import examine
+from runner.diffing import examine, told_of
 from runner.embedded import simulator
 from runner.ending import Ending
 from runner.folder import OpenFolder, opened
 from runner.job_files import read_out_job
+from runner.memory import give_back
 from runner.prepared import Prepared, keep_frame, prepare
 from runner.reprocess import retrying
 from runner.reprocess.asking import Asked
@@ -112,7 +113,7 @@ async def _run(
     run = ledger.next_number(place.connection, "runs", "run")
     place.connection.execute(
         "INSERT INTO runs VALUES (?,?,?,?,?,?)",
-        (run, ready.run_id, int(time.time() * 1000), VERSION, base_url, command),
+        (run, ready.run_id, int(time.time() * 1000), VERSION, base_url, told_of(command, place.done)),
     )
     ending = Ending()
     with ExitStack() as handlers:
@@ -131,6 +132,7 @@ async def _run(
             finally:
                 problem = await _end(helpers)
         watch.concluding = True
+        give_back()
         duration = asyncio.get_running_loop().time() - started
         hurried = ending.hard.is_set() and engine.source.tally.rows > HURRIED_ROWS
         known = watch.counts() if hurried else None

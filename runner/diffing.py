@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import sqlite3
 from dataclasses import dataclass, field
 
 from jobs.changes import warnings
@@ -10,6 +12,7 @@ from runner.folder import OpenFolder
 from runner.intake import Intake
 from runner.settings_change import settings_warnings
 from runner.standing import Standing
+from runner.store.donemap import DoneMap
 from runner.store.ledger import next_number
 from runner.store.views import ItemIndex
 
@@ -22,16 +25,30 @@ class Examined:
     warnings: tuple[str, ...] = ()
 
 
+def told_of(command: str, done: DoneMap | None) -> str:
+    """What the ledger keeps of a run: its command (JSON), and with a map the manifest that it is of."""
+    return command if done is None else json.dumps({**json.loads(command), "manifest": done.manifest})
+
+
+def nothing_else_sent(connection: sqlite3.Connection, done: DoneMap) -> bool:
+    """Whether all that was sent since the map was made was of its manifest, so that no row can have been edited."""
+    told = connection.execute(
+        "SELECT DISTINCT command FROM runs WHERE run IN (SELECT run FROM attempts WHERE attempt >= ?)",
+        (done.attempts,),
+    ).fetchall()
+    return all(command and json.loads(command).get("manifest") == done.manifest for (command,) in told)
+
+
 def examine(intake: Intake, place: OpenFolder, index: ItemIndex) -> Examined:
     """Look for edited rows; the whole manifest is read, but for one that is known to be unchanged.
 
-    That is one of which there is a map, made when no row was edited and since when nothing was sent.
+    That is one of which there is a map, made when no row was edited and since when nothing was sent of another.
     Raises JobError (exit 2) where `run.on_change` is `stop` and there are edited rows that it is about.
     """
     connection = place.connection
     if not next_number(connection, "items", "item"):
         return Examined()
-    if place.done is not None and place.done.attempts == next_number(connection, "attempts", "attempt"):
+    if place.done is not None and nothing_else_sent(connection, place.done):
         return Examined(warnings=tuple(settings_warnings(intake, connection, place.out, place.done.items)))
     found = census(intake, connection, index, place.done)
     found.refuse(place.out)

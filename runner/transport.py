@@ -248,7 +248,7 @@ class Transport:
     ) -> Body:
         good = 200 <= response.status < 300
         sink = Lifter(room.max_bytes) if lift else Gatherer(room.max_bytes)
-        if good and fits(response):
+        if lift and good and fits(response):
             await self._receiver.receive(response, sink, room.held, room.max_bytes, deadline)
             return sink.finish()
         stream, clock = response.content, asyncio.get_running_loop().time

@@ -45,7 +45,8 @@ class DoneMap:
     """rows, images: how much is done. positions, items: True where done.
 
     attempts: all below this number are settled, and `totals` sums them up. stamp: the manifest's when the map was read.
-    packed: steps from item number to item number, in manifest order.
+    packed: steps from item number to item number, in manifest order. manifest: tells its bytes, and how they are read,
+    from others.
     """
 
     rows: int
@@ -56,6 +57,7 @@ class DoneMap:
     totals: Totals
     stamp: Stamp | None = None
     packed: bytes = b""
+    manifest: str = ""
 
     def numbers(self) -> npt.NDArray[np.int64]:
         """The item numbers of the rows that are done, in manifest order."""
@@ -150,9 +152,8 @@ def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
         if header["digest"] != hashlib.sha256(rest).hexdigest() or sum(sizes) != len(rest):
             return None
         reached = connection.execute("SELECT coalesce(max(attempt) + 1, 0) FROM attempts").fetchone()[0]
-        if reached < header["attempts"] or any(
-            header[name] != value for name, value in _identity(job, connection).items()
-        ):
+        identity = _identity(job, connection)
+        if reached < header["attempts"] or any(header[name] != value for name, value in identity.items()):
             return None
         positions, items = (
             np.unpackbits(np.frombuffer(part, dtype=np.uint8)).astype(np.bool_)
@@ -167,6 +168,7 @@ def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
             Totals(**header["totals"]),
             stamp,
             rest[sizes[0] + sizes[1] :],
+            hashlib.sha256(json.dumps([identity["columns"], identity["manifest"]]).encode()).hexdigest(),
         )
     except (OSError, ValueError, KeyError, TypeError):
         return None

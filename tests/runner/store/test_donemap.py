@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from runner.diffing import nothing_else_sent, told_of
 from runner.folder import OpenFolder, earlier_totals
 from runner.intake import Intake, request_defaults
 from runner.manifest.opening import open_manifest
@@ -228,6 +230,25 @@ def test_a_map_made_with_an_earlier_map_is_the_one_made_without(mapped: Mapped) 
     renewed = mapped.load()
     assert renewed is not None
     assert renewed.rows == done.rows + 1
+
+
+def test_only_what_was_sent_of_another_manifest_since_can_have_edited_a_row(mapped: Mapped) -> None:
+    done = mapped.load()
+    assert done is not None
+    connection = mapped.place.connection
+    since = done.attempts
+    assert nothing_else_sent(connection, replace(done, attempts=10_000))
+    mapped.place.next_run()
+    mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"))
+    for command, same in (
+        (told_of('{"command": "run"}', done), True),
+        (told_of('{"command": "run"}', None), False),
+        (told_of('{"command": "run"}', replace(done, manifest="another")), False),
+    ):
+        connection.execute("UPDATE runs SET command = ?", (command,))
+        assert nothing_else_sent(connection, done) is same
+        assert json.loads(command)["command"] == "run"
+    assert since <= connection.execute("SELECT max(attempt) FROM attempts").fetchone()[0]
 
 
 def test_a_map_is_not_of_a_manifest_that_was_written_to_since(mapped: Mapped) -> None:
