@@ -94,7 +94,9 @@ class Disk:
             self._name(op.paths[1], node)
             self._name(op.paths[0], None)
         elif op.call in ("unlink", "unlinkat", "rmdir"):
-            self._name(op.paths[0], None)
+            folder, name = self._parent(op.paths[0])
+            if name in folder.seen:  # not there: a kill hid the end of the call that made it
+                self._name(op.paths[0], None)
         return len(self.unsynced) > before
 
     def _write(self, op: Op) -> None:
