@@ -38,7 +38,9 @@ class Cut(asyncio.Event):
         self._watched: set[asyncio.Timeout] = set()
 
     def set(self) -> None:
-        """End what is watched, now."""
+        """End what is watched, now. Once is enough: what is ending already cannot be told again."""
+        if self.is_set():
+            return
         super().set()
         for limit in self._watched:
             limit.reschedule(0.0)
