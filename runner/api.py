@@ -13,6 +13,7 @@ from jobs.selection import UNSETTLED, Selection
 from runner import planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
+from runner.descriptors import allow_all
 from runner.diffing import examine, told_of
 from runner.embedded import simulator
 from runner.ending import Ending
@@ -120,7 +121,7 @@ async def _run(
         async with assembled(ready, place, source, base_url, run, ending) as (engine, writer):
             watch = Watch(engine, ending, started, ready.job.run.drain)
             if signals:
-                _spare_the_collector()
+                _take_the_process()
                 handlers.enter_context(watch.signals())
             helpers = _helpers(ready, place, watch, observer, run, writer)
             if (over := until.reason) is None:
@@ -142,8 +143,9 @@ async def _run(
     return summary
 
 
-def _spare_the_collector() -> None:
-    """In a process of our own: what is loaded stays, and the garbage collector need not look through it again."""
+def _take_the_process() -> None:
+    """In a process of our own: connections as many as the system allows, and no garbage looked for in what is loaded."""
+    allow_all()
     gc.collect()
     gc.freeze()
     gc.set_threshold(10_000, 20, 20)

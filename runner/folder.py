@@ -10,6 +10,7 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from runner.descriptors import Spare
 from runner.job_text import job_toml
 from runner.store import donemap, layout, ledger, lock
 from runner.store.adopt import adopt
@@ -94,10 +95,11 @@ def _unwritable(out: Path, error: OSError) -> JobError:
 
 
 class Ballast:
-    """Disk space set aside at the start, so that what is in flight can still land when the disk is suddenly full."""
+    """Disk space and descriptors set aside at the start, so that what is in flight can still land when they run out."""
 
     def __init__(self, folder: Folder) -> None:
-        """Takes the space if there is plenty of it; does without otherwise."""
+        """Takes the space if there is plenty of it; does without otherwise. Raises JobError without descriptors."""
+        self._spare = Spare()
         self._path = folder.root / TEMPORARY / "ballast"
         stat = os.statvfs(folder.root)
         if stat.f_bavail * stat.f_frsize < 20 * _BALLAST_BYTES:
@@ -112,7 +114,8 @@ class Ballast:
         self.drop()
 
     def drop(self) -> None:
-        """Give the space back."""
+        """Give it all back."""
+        self._spare.drop()
         self._path.unlink(missing_ok=True)
 
 

@@ -6,7 +6,6 @@ import argparse
 import asyncio
 import contextlib
 import os
-import resource
 import signal
 import sys
 import threading
@@ -15,6 +14,7 @@ from pathlib import Path
 
 from aiohttp import web
 
+from runner.descriptors import allow_all
 from runner.simulator.config import SimulatorConfig, configure
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults import kinds_table
@@ -59,7 +59,7 @@ def serve(config: SimulatorConfig, port: int = 0, *, parent_stdin: bool = False)
     server listens.
     Raises JobError where the port is in use.
     """
-    _allow_connections()
+    allow_all()
     with contextlib.suppress(KeyboardInterrupt):
         asyncio.run(_serve(config, port, parent_stdin))
     return ExitCode.OK
@@ -104,12 +104,6 @@ def _until_eof(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
     while os.read(0, 65_536):
         continue
     loop.call_soon_threadsafe(stop.set)
-
-
-def _allow_connections() -> None:
-    """Raise the soft limit of open files to the hard one: every connection takes a descriptor."""
-    _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
 def _positive(text: str) -> float:

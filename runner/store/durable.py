@@ -48,8 +48,9 @@ class Folder:
         self.root = root
         _make_root(root)
         self._making = threading.Lock()
+        self._opening = threading.Lock()
         self._made: set[str] = set()
-        self._opened = threading.local()
+        self._opened: dict[str, _Handle] = {}
         self.make(TEMPORARY, private=True)
 
     def make(self, name: str, *, private: bool = False) -> None:
@@ -83,36 +84,36 @@ class Folder:
         temporary = f"{leaf[:80]}.{secrets.token_hex(6)}"
         source = self._at(TEMPORARY)
         try:
-            file = os.open(temporary, _FILE_FLAGS, 0o600 if private else 0o644, dir_fd=source)
+            file = os.open(temporary, _FILE_FLAGS, 0o600 if private else 0o644, dir_fd=source.descriptor)
             try:
                 yield file
                 os.fsync(file)
             finally:
                 os.close(file)
-            self._publish(source, temporary, parent, leaf, replace)
+            self._publish(source.descriptor, temporary, parent, leaf, replace)
         except BaseException:
             with suppress(FileNotFoundError):  # it has its final name, but that could not be synced
-                os.unlink(temporary, dir_fd=source)
+                os.unlink(temporary, dir_fd=source.descriptor)
             raise
 
     def _publish(self, source: int, temporary: str, parent: str, leaf: str, replace: bool) -> None:
         target = self._at(parent)
-        if not replace and _exists(leaf, target):
+        if not replace and _exists(leaf, target.descriptor):
             raise FileExistsError(errno.EEXIST, "a file stands in the way", f"{parent}/{leaf}")
-        os.rename(temporary, leaf, src_dir_fd=source, dst_dir_fd=target)
-        os.fsync(target)
+        os.rename(temporary, leaf, src_dir_fd=source, dst_dir_fd=target.descriptor)
+        os.fsync(target.descriptor)
 
-    def _at(self, name: str) -> int:
-        """A descriptor of the folder `name` below OUT; this thread's, kept until it asks for two others."""
-        kept: dict[str, _Handle] = self._opened.__dict__
-        handle = kept.get(name)
-        if handle is None or not handle.stands():
-            kept.pop(name, None)
-            handle = _Handle(self._open_below(PurePosixPath(name)))
-            while len(kept) >= _KEPT_FOLDERS:
-                del kept[next(each for each in kept if each != TEMPORARY)]
-            kept[name] = handle
-        return handle.descriptor
+    def _at(self, name: str) -> _Handle:
+        """The folder `name` below OUT; kept until two others are asked for, open as long as somebody has it."""
+        handle = self._opened.get(name)
+        if handle is not None and handle.stands():
+            return handle
+        with self._opening:
+            self._opened.pop(name, None)
+            while len(self._opened) >= _KEPT_FOLDERS:
+                del self._opened[next(each for each in self._opened if each != TEMPORARY)]
+            handle = self._opened[name] = _Handle(self._open_below(PurePosixPath(name)))
+        return handle
 
     def _open_below(self, path: PurePosixPath) -> int:
         folder = _open_folder(self.root)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.descriptors import SPARE
 from runner.folder import Ballast, Headroom, opened
 from runner.store import lock
 from runner.store.durable import TEMPORARY, Folder
@@ -89,6 +90,15 @@ def test_the_ballast_is_space_that_is_given_back(tmp_path: Path) -> None:
         assert held in (0, 32 * 2**20)
         ballast.drop()
         assert list((tmp_path / TEMPORARY).iterdir()) == []
+        ballast.drop()
+
+
+def test_the_ballast_is_descriptors_that_are_given_back(tmp_path: Path) -> None:
+    folder, before = Folder(tmp_path), len(os.listdir("/proc/self/fd"))
+    with Ballast(folder) as ballast:
+        assert len(os.listdir("/proc/self/fd")) == before + SPARE
+        ballast.drop()
+        assert len(os.listdir("/proc/self/fd")) == before
         ballast.drop()
 
 

@@ -130,7 +130,7 @@ def test_a_disk_without_room_is_noticed_before_anything_is_sent(
         assert "the disk is nearly full" in ended.json["exit_reason"]
 
 
-@pytest.mark.parametrize("descriptors", [16, 24, 40])
+@pytest.mark.parametrize("descriptors", [12, 16, 20, 22, 24, 26, 28, 40])
 def test_too_few_descriptors_end_the_run_and_lose_nothing(command: CommandLine, descriptors: int) -> None:
     with served_job(command, "--latency", "0.3", rows=60) as job:
         ended = job.limited(f"-n {descriptors}", "--concurrency", "50")
@@ -140,6 +140,11 @@ def test_too_few_descriptors_end_the_run_and_lose_nothing(command: CommandLine, 
         again = job.run("--concurrency", "50")
         assert (again.code, again.json["maybe_billed"]) == (0, 0)
         assert job.is_bought_once()
+
+
+def test_a_soft_limit_of_descriptors_is_raised(command: CommandLine) -> None:
+    with served_job(command, "--latency", "0.3", rows=60) as job:
+        assert job.limited("-Sn 40", "--concurrency", "50").code == 0
 
 
 def test_a_file_size_limit_is_no_worse_than_a_full_disk(command: CommandLine) -> None:
