@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from jobs.selection import UNSETTLED, Selection
-from runner import planning
+from runner import loops, planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
 from runner.descriptors import allow_all
@@ -60,7 +60,7 @@ def run_job(
 ) -> Summary:
     """Run a job to its end; see `run_job_async`."""
     run = run_job_async(job, manifest=manifest, selection=selection, observer=observer, signals=signals)
-    return asyncio.run(run)
+    return loops.run(run)
 
 
 async def run_job_async(
@@ -195,7 +195,7 @@ def retry_folder(
     With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
     it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
     """
-    return asyncio.run(_retry(retrying.prepared(out, asked), observer, signals))
+    return loops.run(_retry(retrying.prepared(out, asked), observer, signals))
 
 
 async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summary:

@@ -25,6 +25,7 @@ from runner.parts import EngineParts
 from runner.persistence import SAVING_THREADS, Persistence
 from runner.prepared import Prepared
 from runner.redaction import REDACTOR
+from runner.saving import SavingProcess
 from runner.speaking import POLLS_A_SECOND, key_header, speaker
 from runner.store import ledger, views
 from runner.store.images import ImageStore
@@ -54,10 +55,10 @@ async def assembled(
         Ballast(place.folder) as ballast,
         ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
     ):
-        async with transport, ledger.Writer(place.connection) as writer:
-            persistence = Persistence(pool, writer, ending, ballast)
-            images = ImageStore(place.folder, job.output.max_pixels)
-            landing = Landing(place.folder, images, persistence.save, REDACTOR)
+        images = ImageStore(place.folder, job.output.max_pixels)
+        async with transport, ledger.Writer(place.connection) as writer, SavingProcess(images) as outside:
+            persistence = Persistence(images, outside, pool, writer, ending, ballast)
+            landing = Landing(place.folder, persistence, REDACTOR)
             line = AttemptLine(
                 transport,
                 pacer,

@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass
-from functools import partial
+from dataclasses import dataclass, replace
 from itertools import chain
 from typing import Protocol, TypeVar
 
-from jobs.naming import quarantine_name
+from jobs.naming import quarantine_name, slug
+from runner.body import Pieces
 from runner.dialects.conversation import Received, ReceivedImage, Rejected
 from runner.redaction import Redactor
 from runner.store.durable import Folder, keep
-from runner.store.images import ImageStore, NotAnImage
+from runner.store.images import Asked, Label, NotAnImage
 from schemas.failures import Failure, FailureKind
 from schemas.outcome import Failed, MissingImage, Outcome, SavedImage, Success
 from schemas.row import Row
@@ -24,17 +24,20 @@ _BEYOND = 1000
 
 
 class Persist(Protocol):
-    """Runs a blocking save until it succeeds; gives up only when the run is cut short, with the save's OSError."""
+    """Saves, and again until that succeeds; gives up only when the run is cut short, with the save's OSError."""
 
-    def __call__(self, save: Callable[[], T], /) -> Awaitable[T]: ...
+    def save(self, save: Callable[[], T], /) -> Awaitable[T]:
+        """Run a blocking save."""
+
+    def image(self, pieces: Pieces, asked: Asked, label: Label) -> Awaitable[SavedImage]:
+        """Save an image. Raises NotAnImage."""
 
 
 @dataclass(frozen=True, slots=True)
 class Landing:
-    """Where answers land. persist: runs a blocking save in a thread, and again while this machine's disk refuses."""
+    """Where answers land."""
 
     folder: Folder
-    images: ImageStore
     persist: Persist
     redactor: Redactor
 
@@ -89,9 +92,10 @@ class Landing:
         if item.data is None:
             failure = item.failure or Failure(FailureKind.BAD_CONTENT, "no image in this entry")
             return MissingImage(index, failure.kind, failure.message, revised)
-        save = partial(self.images.save, item.data, row.request, row.row_id, attempt, index, revised)
+        label = Label(attempt, index, slug(row.row_id))
         try:
-            return await self.persist(save)
+            saved = await self.persist.image(item.data, Asked.of(row.request), label)
+            return replace(saved, revised_prompt=revised)
         except NotAnImage as problem:
             return MissingImage(index, FailureKind.BAD_CONTENT, self.redactor.text(str(problem)), revised)
 
@@ -118,7 +122,7 @@ class Landing:
         def save() -> str:
             return keep(self.folder, name, lambda: self.redactor.key_pieces(kept), private=True)
 
-        return await self.persist(save)
+        return await self.persist.save(save)
 
 
 def _index(place: int, indexes: tuple[int, ...] | None) -> int:

@@ -5,13 +5,19 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
+from functools import partial
 from typing import TypeVar
 
+from runner.body import Pieces
 from runner.ending import Ending
 from runner.folder import Ballast
+from runner.saving import Gone, SavingProcess
+from runner.store.images import Asked, ImageStore, Label
 from runner.store.ledger import Statement, Writer
 from schemas.exit_codes import ExitCode
+from schemas.outcome import SavedImage
 
 SAVING_THREADS = 4
 """More of them sync faster on a slow disk, and fight for the interpreter's lock on any."""
@@ -28,6 +34,8 @@ class Persistence:
     the drain time, to land in. Raises the last OSError when the run is cut.
     """
 
+    images: ImageStore
+    outside: SavingProcess
     pool: ThreadPoolExecutor
     writer: Writer
     ending: Ending
@@ -38,6 +46,19 @@ class Persistence:
         while True:
             try:
                 return await asyncio.get_running_loop().run_in_executor(self.pool, save)
+            except OSError as error:
+                await self._refused(error)
+
+    async def image(self, pieces: Pieces, asked: Asked, label: Label) -> SavedImage:
+        """Save an image: in the process for it while there is one, in a thread otherwise. Raises NotAnImage."""
+        while True:
+            try:
+                if self.outside.takes(pieces):
+                    with suppress(Gone):
+                        return await self.outside.save(pieces, asked, label)
+                with self.outside.elsewhere():
+                    save = partial(self.images.save, pieces, asked, label)
+                    return await asyncio.get_running_loop().run_in_executor(self.pool, save)
             except OSError as error:
                 await self._refused(error)
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from jobs.naming import EXTENSIONS, image_name
 from runner.store import records
 from runner.store.durable import sync_above
-from runner.store.images import NotAnImage, differences, look
+from runner.store.images import Asked, NotAnImage, differences, look
 from runner.store.ledger import record_now
 from schemas.outcome import SavedImage, Success
 from schemas.request import ImageRequest
@@ -80,5 +80,5 @@ def _read(path: Path, name: str, index: int, request: ImageRequest, max_pixels: 
         len(data),
         hashlib.sha256(data).hexdigest(),
         None,
-        differences(looked, request),
+        differences(looked, Asked.of(request)),
     )

@@ -6,6 +6,7 @@ Every write below OUT goes through `Folder`. Paths are relative, made by us, and
 from __future__ import annotations
 
 import errno
+import fcntl
 import hashlib
 import os
 import secrets
@@ -125,10 +126,21 @@ class Folder:
             folder = child
         return folder
 
+    @contextmanager
+    def in_use(self) -> Iterator[None]:
+        """For the block, by a process that writes here for the holder of the lock: `clear_temporary` waits for its end."""
+        handle = _Handle(self._open_below(PurePosixPath(TEMPORARY)))
+        with suppress(OSError):  # a file system without locks of folders
+            fcntl.flock(handle.descriptor, fcntl.LOCK_SH)
+        yield
+        del handle
+
     def clear_temporary(self) -> int:
         """Remove what a dead run left unfinished; the number of files. Call only while holding the lock."""
         folder = self._open_below(PurePosixPath(TEMPORARY))
         try:
+            with suppress(OSError):  # a dead run's helper is about to end, if it has not yet
+                fcntl.flock(folder, fcntl.LOCK_EX)
             with os.scandir(folder) as entries:
                 left = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
             for name in left:

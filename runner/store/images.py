@@ -7,14 +7,14 @@ import io
 import re
 import struct
 import warnings
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 from PIL import Image, UnidentifiedImageError
 
 from jobs.naming import image_name
-from runner.body import Pieces
 from runner.store import pngs
-from runner.store.durable import Folder, keep
+from runner.store.durable import Buffer, Folder, keep
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 
@@ -42,7 +42,7 @@ class Looked:
     flags: tuple[str, ...] = ()
 
 
-def look(pieces: Pieces, *, asked_format: str | None, max_pixels: int) -> Looked:
+def look(pieces: Sequence[Buffer], *, asked_format: str | None, max_pixels: int) -> Looked:
     """Read the image to its end. Raises NotAnImage for anything but a whole image of a format we can check.
 
     A PNG's checksums tell whether it is whole, at a tenth of what decoding it takes; the others are decoded.
@@ -111,13 +111,36 @@ def _gif_colours(flags: int) -> int:
     return 3 << (flags % 8 + 1) if flags & 0x80 else 0
 
 
-def differences(looked: Looked, request: ImageRequest) -> tuple[str, ...]:
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """What an image was asked for as; None where nothing was said. size: as in the request."""
+
+    output_format: str | None
+    size: str | None
+
+    @staticmethod
+    def of(request: ImageRequest) -> Asked:
+        """What the request says."""
+        asked_format, size = request.get("output_format"), request.get("size")
+        return Asked(None if asked_format is None else str(asked_format), None if size is None else str(size))
+
+
+@dataclass(frozen=True, slots=True)
+class Label:
+    """What an image's file is named after. slug: the row's id, shortened."""
+
+    attempt: int
+    index: int
+    slug: str
+
+
+def differences(looked: Looked, asked: Asked) -> tuple[str, ...]:
     """Flags for what is not as asked."""
     flags = list(looked.flags)
-    asked = request.get("output_format")
-    if asked is not None and {"jpg": "jpeg"}.get(str(asked), str(asked)) != looked.format:
+    kind = asked.output_format
+    if kind is not None and {"jpg": "jpeg"}.get(kind, kind) != looked.format:
         flags.append("format_mismatch")
-    size = re.fullmatch(r"(\d+)x(\d+)", str(request.get("size", "")))
+    size = re.fullmatch(r"(\d+)x(\d+)", asked.size or "")
     if size and looked.width is not None and (int(size[1]), int(size[2])) != (looked.width, looked.height):
         flags.append("size_mismatch")
     return tuple(flags)
@@ -130,32 +153,24 @@ class ImageStore:
     folder: Folder
     max_pixels: int
 
-    def save(
-        self,
-        pieces: Pieces,
-        request: ImageRequest,
-        row_id: str,
-        attempt: int,
-        index: int,
-        revised_prompt: str | None,
-    ) -> SavedImage:
+    def save(self, pieces: Sequence[Buffer], asked: Asked, label: Label) -> SavedImage:
         """Check, write, sync and publish one image. Raises NotAnImage, or OSError when the disk refuses."""
         size = sum(map(len, pieces))
-        if size <= _JOINED_BYTES:
+        if size <= _JOINED_BYTES and len(pieces) > 1:
             pieces = (b"".join(pieces),)
-        looked = look(pieces, asked_format=request.get("output_format"), max_pixels=self.max_pixels)
+        looked = look(pieces, asked_format=asked.output_format, max_pixels=self.max_pixels)
         digest = hashlib.sha256()
         for piece in pieces:
             digest.update(piece)
-        name = keep(self.folder, image_name(attempt, index, row_id, looked.format), lambda: pieces)
+        name = image_name(label.attempt, label.index, label.slug, looked.format)
+        name = keep(self.folder, name, lambda: pieces)
         return SavedImage(
-            index,
+            label.index,
             name,
             looked.format,
             looked.width,
             looked.height,
             size,
             digest.hexdigest(),
-            revised_prompt,
-            differences(looked, request),
+            flags=differences(looked, asked),
         )

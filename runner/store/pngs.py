@@ -22,7 +22,7 @@ class BrokenPng(Exception):
 class _Reader:
     """Goes through the pieces once."""
 
-    def __init__(self, pieces: Sequence[bytes]) -> None:
+    def __init__(self, pieces: Sequence[bytes | bytearray | memoryview]) -> None:
         self._pieces = [memoryview(piece) for piece in pieces if piece]
         self._number = 0
         self._at = 0
@@ -44,9 +44,9 @@ class _Reader:
         return found
 
 
-def size(start: bytes) -> tuple[int, int] | None:
+def size(start: bytes | bytearray | memoryview) -> tuple[int, int] | None:
     """Width and height in pixels, from the first 33 bytes; None when they are no header of a PNG."""
-    if len(start) < _HEADER_END or not start.startswith(SIGNATURE):
+    if len(start) < _HEADER_END or start[: len(SIGNATURE)] != SIGNATURE:
         return None
     length, kind, width, height, depth, colour, *rest = _HEADER.unpack_from(start, len(SIGNATURE))
     known = depth in _DEPTHS.get(colour, ()) and rest[0] == 0 and rest[1] == 0 and rest[2] in (0, 1)
@@ -55,7 +55,7 @@ def size(start: bytes) -> tuple[int, int] | None:
     return width, height
 
 
-def check(pieces: Sequence[bytes]) -> bool:
+def check(pieces: Sequence[bytes | bytearray | memoryview]) -> bool:
     """Whether bytes follow after the end. Raises BrokenPng for a file that is not whole."""
     reader = _Reader(pieces)
     if reader.take(len(SIGNATURE)) != SIGNATURE:

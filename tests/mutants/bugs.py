@@ -30,15 +30,14 @@ BUGS = (
     Bug(
         "outcome recorded before the image is saved",
         "runner/store/images.py",
-        "        name = keep(self.folder, image_name(attempt, index, row_id, looked.format), lambda: pieces)\n",
-        "        name = image_name(attempt, index, row_id, looked.format)\n"
+        "        name = keep(self.folder, name, lambda: pieces)\n",
         "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: pieces)).start()\n",
         (_ORDER, _ENGINE),
     ),
     Bug(
         "no fsync of the folder after the rename",
         "runner/store/durable.py",
-        "        os.fsync(target)\n",
+        "        os.fsync(target.descriptor)\n",
         "",
         (_ORDER,),
     ),

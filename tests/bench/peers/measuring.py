@@ -26,6 +26,7 @@ class Looks:
     """A finished process. Times are on the monotonic clock.
 
     spent: (time, CPU seconds so far), many times a second. peak_mb: most resident memory. resident_mb: beside `spent`.
+    All are of the process and those that it started, added up.
     """
 
     began_s: float
@@ -47,6 +48,11 @@ class Looks:
         """Most resident memory seen between two moments; 0 where nothing was seen."""
         seen = zip(self.spent, self.resident_mb, strict=True)
         return max((mb for (at, _cpu), mb in seen if after_s <= at < until_s), default=0.0)
+
+
+def _family(pid: int) -> list[int]:
+    """The process and those that its main thread started."""
+    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
 
 
 def _spent_s(pid: int) -> float:
@@ -84,10 +90,11 @@ def watched(
                 break
             now = time.monotonic()
             try:
-                sample, (mb, most) = _spent_s(process.pid), _memory_mb(process.pid)
-                spent.append((now, sample))
-                resident.append(mb)
-                peak = max(peak, most)
+                family = _family(process.pid)
+                memory = [_memory_mb(pid) for pid in family]
+                spent.append((now, sum(map(_spent_s, family))))
+                resident.append(sum(mb for mb, _most in memory))
+                peak = max(peak, sum(most for _mb, most in memory))
             except OSError:  # it ended just now
                 pass
             if now - began > limit_s or enough():

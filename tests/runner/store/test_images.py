@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runner.store.durable import Folder
-from runner.store.images import ImageStore, Looked, NotAnImage, differences, look
+from runner.store.images import Asked, ImageStore, Label, Looked, NotAnImage, differences, look
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 from tests.faults.pictures import (
@@ -185,9 +185,9 @@ def test_another_format_than_svg_is_kept_where_svg_was_asked_for() -> None:
     assert looked(picture("fox"), "svg").format == "png"
 
 
-def request(**fields: object) -> ImageRequest:
+def asked(**fields: object) -> Asked:
     """A request with these fields."""
-    return ImageRequest("a fox", tuple(fields.items()))
+    return Asked.of(ImageRequest("a fox", tuple(fields.items())))
 
 
 @pytest.mark.parametrize(
@@ -205,37 +205,37 @@ def request(**fields: object) -> ImageRequest:
     ],
 )
 def test_what_is_not_as_asked_is_flagged(fields: dict[str, object], flags: tuple[str, ...]) -> None:
-    assert differences(Looked("png", 64, 48), request(**fields)) == flags
+    assert differences(Looked("png", 64, 48), asked(**fields)) == flags
 
 
 def test_jpg_and_jpeg_are_one_format_and_svg_has_no_size_to_differ() -> None:
-    assert differences(Looked("jpeg", 8, 8), request(output_format="jpg")) == ()
-    assert differences(Looked("svg", None, None), request(output_format="svg", size="8x8")) == ()
+    assert differences(Looked("jpeg", 8, 8), asked(output_format="jpg")) == ()
+    assert differences(Looked("svg", None, None), asked(output_format="svg", size="8x8")) == ()
 
 
 @pytest.mark.parametrize("form", FORMS)
 def test_a_saved_image_is_on_disk_byte_for_byte_with_its_digest(tmp_path: Path, form: str) -> None:
     data = picture("fox", form=form)
     store = ImageStore(Folder(tmp_path), CAP)
-    saved = store.save((data,), request(size="64x48", output_format="png"), "Fox 1", 1234, 2, "a red fox")
+    saved = store.save((data,), asked(size="64x48", output_format="png"), Label(1234, 2, "fox-1"))
     ending = {"PNG": "png", "JPEG": "jpg", "WEBP": "webp", "GIF": "gif"}[form]
     digest = hashlib.sha256(data).hexdigest()
     flags = () if form == "PNG" else ("format_mismatch",)
     name = f"images/0001/fox-1-1234-2.{ending}"
-    assert saved == SavedImage(2, name, form.lower(), 64, 48, len(data), digest, "a red fox", flags)
+    assert saved == SavedImage(2, name, form.lower(), 64, 48, len(data), digest, None, flags)
     assert (tmp_path / name).read_bytes() == data
 
 
 def test_nothing_is_on_disk_for_what_is_no_image(tmp_path: Path) -> None:
     with pytest.raises(NotAnImage):
-        ImageStore(Folder(tmp_path), CAP).save((HTML,), request(), "x", 1, 0, None)
+        ImageStore(Folder(tmp_path), CAP).save((HTML,), asked(), Label(1, 0, "x"))
     assert [path for path in tmp_path.rglob("*") if path.is_file()] == []
 
 
 def test_a_file_of_somebody_elses_is_left_alone_and_the_image_gets_a_name_like_it(tmp_path: Path) -> None:
     folder = Folder(tmp_path)
     folder.save("images/0000/x-1-0.png", (b"somebody else's",))
-    saved = ImageStore(folder, CAP).save((picture("fox"),), request(), "x", 1, 0, None)
+    saved = ImageStore(folder, CAP).save((picture("fox"),), asked(), Label(1, 0, "x"))
     assert (tmp_path / "images/0000/x-1-0.png").read_bytes() == b"somebody else's"
     assert saved.file_name.startswith("images/0000/x-1-0-")
     assert (tmp_path / saved.file_name).read_bytes() == picture("fox")

@@ -1,0 +1,189 @@
+"""Images saved by a process of their own, once they come faster than this one's threads can save them.
+
+Hashing, checking and writing let other threads run, but each of their dozen steps waits for its turn of the
+interpreter's lock behind the event loop. A second process has a lock of its own. It is started when saves begin to queue,
+so that a usual run never has it, and whenever it cannot be had, or dies, the threads save what it did not.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import mmap
+import os
+import pickle
+import socket
+import subprocess
+import sys
+from collections import deque
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+from runner.body import Pieces
+from runner.store.images import Asked, ImageStore, Label
+from runner.store.saver import LARGEST_MESSAGE, READY
+from schemas.outcome import SavedImage
+
+QUEUED = 12
+"""Saves under way in threads at which the process is started."""
+_SLOTS = 8
+_SLOT_BYTES = 2**24
+"""A larger image is saved by a thread."""
+_PATIENCE_S = 30.0
+_ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
+_CODE = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from runner.store.saver import main; main(sys.argv[2:])"
+
+
+class Gone(Exception):
+    """The process ended before it saved the image."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Save:
+    pieces: Pieces
+    asked: Asked
+    label: Label
+    saved: asyncio.Future[SavedImage]
+
+
+class SavingProcess:
+    """At most one process. Use as an async context manager inside the running event loop."""
+
+    def __init__(self, images: ImageStore) -> None:
+        self._images = images
+        self._elsewhere = 0
+        self._tried = False
+        self._ready = False
+        self._line: socket.socket | None = None
+        self._waiting: deque[_Save] = deque()
+        self._under_way: dict[int, _Save] = {}
+        self._free = list(range(_SLOTS))
+        self._held = ExitStack()
+
+    async def __aenter__(self) -> SavingProcess:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        self._give_up()
+        await asyncio.to_thread(self._held.close)
+
+    def takes(self, pieces: Pieces) -> bool:
+        """Whether it is there to save an image of this size."""
+        return self._ready and sum(map(len, pieces)) <= _SLOT_BYTES
+
+    @contextmanager
+    def elsewhere(self) -> Iterator[None]:
+        """For the block, an image is saved without it; many at a time are a reason to start it."""
+        self._elsewhere += 1
+        if self._elsewhere > QUEUED and not self._tried:
+            self._start()
+        try:
+            yield
+        finally:
+            self._elsewhere -= 1
+
+    def save(self, pieces: Pieces, asked: Asked, label: Label) -> asyncio.Future[SavedImage]:
+        """The image, when it is durable. The future raises NotAnImage, OSError, or Gone."""
+        save = _Save(pieces, asked, label, asyncio.get_running_loop().create_future())
+        self._waiting.append(save)
+        self._hand_over()
+        return save.saved
+
+    def _start(self) -> None:
+        """Not from another thread: the process dies with the thread that started it."""
+        self._tried = True
+        try:
+            self._line, self._shared = self._launch()
+        except (OSError, AttributeError, ValueError):  # too few of something, or no Linux: threads do
+            return
+        asyncio.get_running_loop().add_reader(self._line, self._heard)
+
+    def _launch(self) -> tuple[socket.socket, mmap.mmap]:
+        memory = os.memfd_create("imagemill")
+        with ExitStack() as passed:
+            passed.callback(os.close, memory)
+            os.ftruncate(memory, _SLOTS * _SLOT_BYTES)
+            shared = mmap.mmap(memory, 0)
+            line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            passed.enter_context(far)
+            ends = (far.fileno(), memory)
+            rest = (*ends, self._images.folder.root.absolute(), self._images.max_pixels, os.getpid())
+            process = subprocess.Popen(
+                [sys.executable, "-I", "-c", _CODE, json.dumps(sys.path), *map(str, rest)],
+                pass_fds=ends,
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+                env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
+            )
+        self._held.callback(_ended, process)
+        self._held.enter_context(line)
+        line.setblocking(False)
+        return line, shared
+
+    def _hand_over(self) -> None:
+        """Give it as many images as it has room for."""
+        while (line := self._line) is not None and self._waiting and self._free:
+            save = self._waiting.popleft()
+            if save.saved.done():
+                continue
+            slot = self._free.pop()
+            start = end = slot * _SLOT_BYTES
+            for piece in save.pieces:
+                self._shared[end : end + len(piece)] = piece
+                end += len(piece)
+            self._under_way[slot] = save
+            try:
+                line.send(pickle.dumps((slot, start, end - start, save.asked, save.label)))
+            except OSError:
+                self._give_up()
+
+    def _heard(self) -> None:
+        while (line := self._line) is not None:
+            try:
+                message = line.recv(LARGEST_MESSAGE)
+            except BlockingIOError:
+                break
+            except OSError:
+                message = b""
+            if not message:
+                self._give_up()
+                return
+            if message == READY:
+                self._ready = True
+                continue
+            slot, result = pickle.loads(message)
+            save = self._under_way.pop(slot)
+            self._free.append(slot)
+            _settle(save.saved, result)
+        self._hand_over()
+
+    def _give_up(self) -> None:
+        """It is gone, or to go: what it has not saved is for others."""
+        if self._line is not None:
+            asyncio.get_running_loop().remove_reader(self._line)
+            self._line.close()
+        self._line, self._ready = None, False
+        for save in (*self._under_way.values(), *self._waiting):
+            _settle(save.saved, Gone())
+        self._under_way.clear()
+        self._waiting.clear()
+
+
+def _settle(saved: asyncio.Future[SavedImage], result: SavedImage | Exception) -> None:
+    if saved.done():
+        return
+    if isinstance(result, Exception):
+        saved.set_exception(result)
+    else:
+        saved.set_result(result)
+
+
+def _ended(process: subprocess.Popen[bytes]) -> None:
+    """Wait for its end, which the closed socket brings about."""
+    try:
+        process.wait(_PATIENCE_S)
+    except subprocess.TimeoutExpired:
+        process.kill()
+        process.wait()

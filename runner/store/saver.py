@@ -1,0 +1,73 @@
+"""The process that saves images for a run: it has an interpreter of its own, and lives no longer than the run does.
+
+Messages come and go over a socket that keeps them apart, the images' bytes lie in memory that both processes see.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import mmap
+import os
+import pickle
+import signal
+import socket
+import threading
+from collections.abc import Sequence
+from contextlib import suppress
+from pathlib import Path
+
+from runner.store.durable import Folder
+from runner.store.images import Asked, ImageStore, Label, NotAnImage
+from schemas.outcome import SavedImage
+
+READY = b"ready"
+LARGEST_MESSAGE = 2**16
+_THREADS = 3
+_PR_SET_PDEATHSIG = 1
+
+Order = tuple[int, int, int, Asked, Label]
+"""Number, where the bytes begin, how many they are, and what is known of the image."""
+Result = tuple[int, SavedImage | NotAnImage | OSError]
+
+
+def main(arguments: Sequence[str]) -> None:
+    """Serve until the other end of the socket is closed. arguments: socket, memory, folder, pixels at most, parent."""
+    descriptor, memory, root, max_pixels, parent = arguments
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_IGN)
+    _die_with(int(parent))
+    images = ImageStore(Folder(Path(root)), int(max_pixels))
+    shared = mmap.mmap(int(memory), 0, access=mmap.ACCESS_READ)
+    with images.folder.in_use(), socket.socket(fileno=int(descriptor)) as line:
+        line.send(READY)
+        threads = [threading.Thread(target=_serve, args=(line, shared, images)) for _ in range(_THREADS)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+
+
+def _die_with(parent: int) -> None:
+    """Be killed when the parent dies, however it dies."""
+    with suppress(OSError, AttributeError):
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
+    if os.getppid() != parent:
+        raise SystemExit(1)
+
+
+def _serve(line: socket.socket, shared: mmap.mmap, images: ImageStore) -> None:
+    """Each thread takes the next order; the socket hands out whole ones."""
+    with suppress(OSError):  # nobody listens any more
+        while message := line.recv(LARGEST_MESSAGE):
+            number, start, size, asked, label = pickle.loads(message)
+            image = memoryview(shared)[start : start + size]
+            line.send(pickle.dumps((number, _saved(images, image, asked, label))))
+
+
+def _saved(
+    images: ImageStore, image: memoryview, asked: Asked, label: Label
+) -> SavedImage | NotAnImage | OSError:
+    try:
+        return images.save((image,), asked, label)
+    except (NotAnImage, OSError) as problem:
+        return problem.with_traceback(None)
