@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.selection import UNSETTLED, Selection
 from runner import planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
@@ -54,28 +53,24 @@ def run_job(
     job: Job,
     *,
     manifest: pd.DataFrame | None = None,
-    selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
 ) -> Summary:
     """Run a job to its end; see `run_job_async`."""
-    run = run_job_async(job, manifest=manifest, selection=selection, observer=observer, signals=signals)
-    return asyncio.run(run)
+    return asyncio.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
 
 
 async def run_job_async(
     job: Job,
     *,
     manifest: pd.DataFrame | None = None,
-    selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
     until: Until | None = None,
 ) -> Summary:
     """Send what is still to send, and leave images, ledger, results table and summary in the job's folder.
 
-    manifest: rows to use instead of `job.manifest`; kept in the folder. selection: which rows to send (`retry` names
-    others than the unsettled). observer: called a few times a second.
+    manifest: rows to use instead of `job.manifest`; kept in the folder. observer: called a few times a second.
     signals: take over SIGINT and SIGTERM (command line only). until: when the command that this run is a part of must end.
     Raises JobError when the run cannot start.
     """
@@ -93,7 +88,7 @@ async def run_job_async(
         place.keep_job(job)
         known = await asyncio.to_thread(open_tasks, place.connection)
         tasks, held = within_reach(known, base_url, elsewhere=False)
-        source = Source(ready.intake, index, selection, tasks, place.done, examined.standing, held=held)
+        source = Source(ready.intake, index, tasks, place.done, examined.standing, held=held)
         source.warnings.update(dict.fromkeys(examined.warnings))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))

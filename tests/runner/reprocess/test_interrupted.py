@@ -92,3 +92,16 @@ def test_a_task_of_another_service_is_asked_for_there_and_nowhere_else(
     (row,) = command.results("out")
     assert (row["prompt"], row["sent_prompt"]) == ("a rude owl [[refuse]]", "a polite owl")
     assert (row["endpoint"], row["attempts"]) == (other.base_url, 2)
+
+
+def test_a_task_that_took_too_long_is_given_up_only_by_its_name(command: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_text("prompt\na slow fox\n")
+    with Service(command, "--latency", "2", "--dialect", "evolink") as service:
+        fixed = ("--base-url", service.base_url, "--size", "64x64", "--out", "out", "--json")
+        slow = ("--set", "endpoint.task_timeout=0.1", "--set", "endpoint.poll_every=0.05")
+        left = command("run", "prompts.csv", *fixed, *slow, environ=WITH_CANARY)
+        assert (left.code, left.json["by_error"]) == (3, {"task_timeout": 1})
+        again = ("retry", "out", "--set", "endpoint.task_timeout=60", "--json")
+        named = command(*again, "--error", "task_timeout", environ=WITH_CANARY)
+        assert (named.code, named.json["by_status"]) == (0, {"succeeded": 1})
+        assert service.stats()["tasks"]["submitted"] == 2
