@@ -20,6 +20,7 @@ from runner.store import donemap
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.faults.drive import frozen_files
+from tests.servedjob import ServedJob
 
 SCENARIO = """
 latency = { median = 0.0 }
@@ -103,8 +104,7 @@ def finished(tmp_path: Path) -> Iterator[Folder]:
     (tmp_path / "faults.toml").write_text(SCENARIO)
     with Service(command, "--scenario", str(tmp_path / "faults.toml")) as service:
         made = Folder(command, service)
-        fixed = ("run", "prompts.csv", "--base-url", service.base_url, "--size", "64x64", "--out", "out")
-        assert made.imagemill(*fixed).code == 3
+        assert made.imagemill(*ServedJob(command, service, SENT).arguments()).code == 3
         assert made.requests() == SENT
         yield made
 
