@@ -381,7 +381,7 @@ def test_exit_codes_and_what_is_printed(command: CommandLine, out: Path) -> None
         f"checked   {ROWS + 2} files and tables",
         f"problem   {FOX}: missing",
         "repaired  results.parquet: missing",
-        "verdict   1 problems left",
+        "verdict   1 problem left",
     ]
     assert command("verify", "nowhere").code == 2
 

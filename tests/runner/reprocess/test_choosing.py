@@ -128,11 +128,11 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     [
         (("--where", "mood == 'cold'"), ["owl"], ""),
         (("--where", "mood == 'warm'"), ["note"], ""),
-        (("--where", "mood == 'cold' and quality != 'low'"), [], "1 parked rows match"),
+        (("--where", "mood == 'cold' and quality != 'low'"), [], "1 parked row matches"),
         (("--where", "status == 'parked'"), ["day"], ""),
         (("--where", "error_kind in ('disconnected', 'moderation') and mood == 'cold'"), ["day", "owl"], ""),
-        (("--where", "quality == 'high'"), [], "1 rows that succeeded match"),
-        (("--where", "row_id == 'bad'"), [], "1 rows are invalid"),
+        (("--where", "quality == 'high'"), [], "1 row that succeeded matches"),
+        (("--where", "row_id == 'bad'"), [], "1 row is invalid"),
         (("--parked", "--where", "quality is null"), ["day"], ""),
         (("--pending",), [], "no row is as asked for"),
         (("--since", "2h"), ["note", "owl"], ""),
@@ -279,7 +279,7 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         (("--rows", "nowhere.txt"), "cannot be read", ""),
         (("--rows", "faults.toml"), "ids are no rows here: ", "row_id in results.parquet"),
         (("--succeeded", "--yes"), "needs to be told which", "--where"),
-        (("--succeeded", "--where", "quality == 'high'"), "1 images that are there", "add --yes"),
+        (("--succeeded", "--where", "quality == 'high'"), "1 image that is there", "add --yes"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_sent(
