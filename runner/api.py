@@ -22,8 +22,8 @@ from runner.memory import give_back
 from runner.prepared import Prepared, keep_frame, prepare
 from runner.reprocess import retrying
 from runner.reprocess.asking import Asked
-from runner.reprocess.retrying import Retry
 from runner.reprocess.survey import Survey
+from runner.signals import ending_early, in_thread
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
 from runner.store.tasks import open_tasks, within_reach
@@ -75,18 +75,18 @@ async def run_job_async(
     Raises JobError when the run cannot start.
     """
     until = until or run_until(job.run)
-    if manifest is not None:
-        job = await asyncio.to_thread(keep_frame, job, manifest)
-    ready = await asyncio.to_thread(prepare, job)
-    async with AsyncExitStack() as stack:
+    async with ending_early(wanted=signals), AsyncExitStack() as stack:
+        if manifest is not None:
+            job = await asyncio.to_thread(keep_frame, job, manifest)
+        ready = await asyncio.to_thread(prepare, job)
         base_url = ready.endpoint.base_url
         place = await stack.enter_async_context(
             lock.waited_for(lambda: opened(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock)
         )
-        index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
-        examined = await asyncio.to_thread(examine, ready.intake, place, index)
+        index = await in_thread(ItemIndex, place.connection, place.done)
+        examined = await in_thread(examine, ready.intake, place, index)
         place.keep_job(job)
-        known = await asyncio.to_thread(open_tasks, place.connection)
+        known = await in_thread(open_tasks, place.connection)
         tasks, held = within_reach(known, base_url, elsewhere=False)
         source = Source(ready.intake, index, tasks, place.done, examined.standing, held=held)
         source.warnings.update(dict.fromkeys(examined.warnings))
@@ -190,31 +190,32 @@ def retry_folder(
     With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
     it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
     """
-    return asyncio.run(_retry(retrying.prepared(out, asked), observer, signals))
+    return asyncio.run(_retry(out, asked, observer, signals))
 
 
-async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summary:
-    retrying.check_kind(retry)
-    ready = retry.sends
-    async with AsyncExitStack() as stack:
+async def _retry(out: Path, asked: Asked, observer: Observer | None, signals: bool) -> Summary:
+    async with ending_early(wanted=signals), AsyncExitStack() as stack:
+        retry = await asyncio.to_thread(retrying.prepared, out, asked)
+        retrying.check_kind(retry)
+        ready = retry.sends
         place = await stack.enter_async_context(
             lock.waited_for(lambda: opened(ready.out, retry.job, wait_s=0), ready.job.run.wait_lock)
         )
         store = stack.enter_context(retrying.text_store(place, retry.asked))
-        index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
-        examined = await asyncio.to_thread(examine, retry.own.intake, place, index)
+        index = await in_thread(ItemIndex, place.connection, place.done)
+        examined = await in_thread(examine, retry.own.intake, place, index)
         surveyor = retry.surveyor(place.connection, store=store)
-        found = await asyncio.to_thread(surveyor.survey, place.done)
+        found = await in_thread(surveyor.survey, place.done)
         retrying.refuse(found, retry.asked)
-        known = await asyncio.to_thread(open_tasks, place.connection)
+        known = await in_thread(open_tasks, place.connection)
         going_on = [task for task in known if task.item not in found.picks.abandoned]
         base_url = ready.endpoint.base_url
         tasks, held = within_reach(going_on, base_url, elsewhere=retry.elsewhere)
         if not len(found.picks) and not tasks:
-            return await asyncio.to_thread(retrying.idle, retry, place, found)
+            return await in_thread(retrying.idle, retry, place, found)
         done = place.done
         if found.picks.successes and done is not None:
-            done, index = None, await asyncio.to_thread(ItemIndex, place.connection)
+            done, index = None, await in_thread(ItemIndex, place.connection)
         source = Source(
             ready.intake,
             index,
