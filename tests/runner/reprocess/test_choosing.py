@@ -259,6 +259,7 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         (("--set", "qualty=low"), "did you mean 'quality'?", "--param qualty"),
         (("--set", "n=3"), "n cannot be changed by a retry", "in the manifest"),
         (("--set", "input.limit=3"), "the folder's own manifest", "use run"),
+        (("--set", "run.on_change=keep"), "as the folder's job says", "--on-change"),
         (("--set", "limits.rpm=0"), "must be a number above 0", "lists every key"),
         (
             ("--set", "prompt="),
