@@ -51,7 +51,8 @@ class Breaker:
         """Why to stop when there is more to send; None while the canary lives, or has not been sent whole."""
         if self.canary is None or (failed := self._failed_first.total()) < self.canary:
             return None
-        return f"canary: {failed} of {failed} requests failed ({_told(self._failed_first)})"
+        requests = "request" if failed == 1 else "requests"
+        return f"canary: {failed} of {failed} {requests} failed ({_told(self._failed_first)})"
 
     @property
     def tripped(self) -> str | None:

@@ -17,24 +17,6 @@ from schemas.row import Row, RowProblem
 
 
 @dataclass(frozen=True, slots=True)
-class Selection:
-    """Which rows of the ledger are sent. The default is what `run` sends: what is pending, and nothing else.
-
-    statuses: rows in one of these. kinds: of them only those whose last failure is one of these; empty: any.
-    """
-
-    statuses: frozenset[RowStatus] = frozenset({RowStatus.PENDING})
-    kinds: frozenset[FailureKind] = frozenset()
-
-    def takes(self, status: RowStatus, kind: FailureKind | None) -> bool:
-        """Whether a row in this state is sent."""
-        return status in self.statuses and (not self.kinds or kind in self.kinds)
-
-
-UNSETTLED = Selection()
-
-
-@dataclass(frozen=True, slots=True)
 class Wanted:
     """What `retry` was asked to send. All that is given must hold of a row.
 

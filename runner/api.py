@@ -9,7 +9,6 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from jobs.selection import UNSETTLED, Selection
 from runner import loops, planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
@@ -23,8 +22,8 @@ from runner.memory import give_back
 from runner.prepared import Prepared, keep_frame, prepare
 from runner.reprocess import retrying
 from runner.reprocess.asking import Asked
-from runner.reprocess.retrying import Retry
 from runner.reprocess.survey import Survey
+from runner.signals import ending_early, in_thread
 from runner.store import ledger, lock
 from runner.store.results import ResultsTable
 from runner.store.tasks import open_tasks, within_reach
@@ -54,46 +53,42 @@ def run_job(
     job: Job,
     *,
     manifest: pd.DataFrame | None = None,
-    selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
 ) -> Summary:
     """Run a job to its end; see `run_job_async`."""
-    run = run_job_async(job, manifest=manifest, selection=selection, observer=observer, signals=signals)
-    return loops.run(run)
+    return loops.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
 
 
 async def run_job_async(
     job: Job,
     *,
     manifest: pd.DataFrame | None = None,
-    selection: Selection = UNSETTLED,
     observer: Observer | None = None,
     signals: bool = False,
     until: Until | None = None,
 ) -> Summary:
     """Send what is still to send, and leave images, ledger, results table and summary in the job's folder.
 
-    manifest: rows to use instead of `job.manifest`; kept in the folder. selection: which rows to send (`retry` names
-    others than the unsettled). observer: called a few times a second.
+    manifest: rows to use instead of `job.manifest`; kept in the folder. observer: called a few times a second.
     signals: take over SIGINT and SIGTERM (command line only). until: when the command that this run is a part of must end.
     Raises JobError when the run cannot start.
     """
     until = until or run_until(job.run)
-    if manifest is not None:
-        job = await asyncio.to_thread(keep_frame, job, manifest)
-    ready = await asyncio.to_thread(prepare, job)
-    async with AsyncExitStack() as stack:
+    async with ending_early(wanted=signals), AsyncExitStack() as stack:
+        if manifest is not None:
+            job = await asyncio.to_thread(keep_frame, job, manifest)
+        ready = await asyncio.to_thread(prepare, job)
         base_url = ready.endpoint.base_url
         place = await stack.enter_async_context(
             lock.waited_for(lambda: opened(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock)
         )
-        index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
-        examined = await asyncio.to_thread(examine, ready.intake, place, index)
+        index = await in_thread(ItemIndex, place.connection, place.done)
+        examined = await in_thread(examine, ready.intake, place, index)
         place.keep_job(job)
-        known = await asyncio.to_thread(open_tasks, place.connection)
+        known = await in_thread(open_tasks, place.connection)
         tasks, held = within_reach(known, base_url, elsewhere=False)
-        source = Source(ready.intake, index, selection, tasks, place.done, examined.standing, held=held)
+        source = Source(ready.intake, index, tasks, place.done, examined.standing, held=held)
         source.warnings.update(dict.fromkeys(examined.warnings))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
@@ -195,31 +190,32 @@ def retry_folder(
     With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
     it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
     """
-    return loops.run(_retry(retrying.prepared(out, asked), observer, signals))
+    return loops.run(_retry(out, asked, observer, signals))
 
 
-async def _retry(retry: Retry, observer: Observer | None, signals: bool) -> Summary:
-    retrying.check_kind(retry)
-    ready = retry.sends
-    async with AsyncExitStack() as stack:
+async def _retry(out: Path, asked: Asked, observer: Observer | None, signals: bool) -> Summary:
+    async with ending_early(wanted=signals), AsyncExitStack() as stack:
+        retry = await asyncio.to_thread(retrying.prepared, out, asked)
+        retrying.check_kind(retry)
+        ready = retry.sends
         place = await stack.enter_async_context(
             lock.waited_for(lambda: opened(ready.out, retry.job, wait_s=0), ready.job.run.wait_lock)
         )
         store = stack.enter_context(retrying.text_store(place, retry.asked))
-        index = await asyncio.to_thread(ItemIndex, place.connection, place.done)
-        examined = await asyncio.to_thread(examine, retry.own.intake, place, index)
+        index = await in_thread(ItemIndex, place.connection, place.done)
+        examined = await in_thread(examine, retry.own.intake, place, index)
         surveyor = retry.surveyor(place.connection, store=store)
-        found = await asyncio.to_thread(surveyor.survey, place.done)
+        found = await in_thread(surveyor.survey, place.done)
         retrying.refuse(found, retry.asked)
-        known = await asyncio.to_thread(open_tasks, place.connection)
+        known = await in_thread(open_tasks, place.connection)
         going_on = [task for task in known if task.item not in found.picks.abandoned]
         base_url = ready.endpoint.base_url
         tasks, held = within_reach(going_on, base_url, elsewhere=retry.elsewhere)
         if not len(found.picks) and not tasks:
-            return await asyncio.to_thread(retrying.idle, retry, place, found)
+            return await in_thread(retrying.idle, retry, place, found)
         done = place.done
         if found.picks.successes and done is not None:
-            done, index = None, await asyncio.to_thread(ItemIndex, place.connection)
+            done, index = None, await in_thread(ItemIndex, place.connection)
         source = Source(
             ready.intake,
             index,

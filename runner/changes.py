@@ -25,6 +25,7 @@ from jobs.changes import (
     warnings,
 )
 from runner.intake import Intake
+from runner.progress import count_text
 from runner.standing import Settled, Standing, replaced
 from runner.store.attempts import ABSENT
 from runner.store.donemap import DoneMap, reads_all
@@ -216,8 +217,8 @@ def change_warnings(changes: Changes, *, refused: int, whole: bool) -> Iterator[
 
 def refusal(count: int) -> str:
     """What is wrong, for a message."""
-    what = "row was" if count == 1 else "rows were"
-    return f"{count:,} {what} edited since an image was made or may have been paid for"
+    was = count_text(count, "row was", "rows were")
+    return f"{was} edited since an image was made or may have been paid for"
 
 
 def census(

@@ -17,6 +17,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from runner.job_text import out_folder
+from runner.progress import count_text
 from runner.secrets import ResolvedEndpoint, find_key, resolve_endpoint
 from runner.speaking import key_header
 from schemas.exit_codes import ExitCode, JobError
@@ -163,7 +164,8 @@ def disk(job: Job, cwd: Path) -> Check:
         return Check("manifest", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
     free = shutil.disk_usage(_existing(_out(job, cwd))).free
     need = images * BYTES_AN_IMAGE
-    detail = f"{free / 1e9:,.1f} GB free, about {need / 1e9:,.1f} GB needed for {images:,} images"
+    wanted = count_text(images, "image")
+    detail = f"{free / 1e9:,.1f} GB free, about {need / 1e9:,.1f} GB needed for {wanted}"
     if need > free:
         return Check("disk", Level.FAIL, detail, ExitCode.LOCAL)
     return Check("disk", Level.OK if need * 2 <= free else Level.WARN, detail)

@@ -12,6 +12,7 @@ from runner.body import Body, Lifter
 from runner.checks import Check, Level
 from runner.dialects import answers, documents
 from runner.dialects.tasks import poll_places
+from runner.progress import count_text
 from schemas.dialects import TaskDialect
 from schemas.exit_codes import ExitCode, JobError
 from schemas.failures import Billed, Failure
@@ -28,9 +29,8 @@ def explain(path: Path, dialect: TaskDialect) -> Iterator[Check]:
         kept = "kept in quarantine/, the row failed as bad_content"
         yield Check("document", Level.FAIL, f"not JSON ({str(error)[:100]}): {kept}", ExitCode.USAGE)
         return
-    yield Check(
-        "document", Level.OK, f"JSON, {body.size:,} bytes, {len(body.images)} images in base64 within"
-    )
+    images = count_text(len(body.images), "image")
+    yield Check("document", Level.OK, f"JSON, {body.size:,} bytes, {images} in base64 within")
     yield _dialect(dialect)
     words = documents.words(document, dialect)
     if words:

@@ -10,7 +10,7 @@ import asyncio
 import logging
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -21,6 +21,7 @@ from runner.earlier import OnDay, changes_with_the_day, left_over
 from runner.ending import Reason
 from runner.job_text import is_url
 from runner.shared_limits import state_folder
+from runner.signals import ending_early
 from runner.store import lock
 from runner.telling import Teller
 from runner.until import Until, until
@@ -71,7 +72,10 @@ async def run_nightly_async(
     teller = Teller.of(job, source)
     summary: Summary | None = None
     try:
-        async with lock.waited_for(lambda: _job_lock(job, source), job.run.wait_lock):
+        async with AsyncExitStack() as stack:
+            async with ending_early(wanted=signals):
+                one = lock.waited_for(lambda: _job_lock(job, source), job.run.wait_lock)
+                await stack.enter_async_context(one)
             try:
                 await teller.begin()
                 seen = teller.observing(observer)
@@ -102,7 +106,8 @@ async def _finish_earlier(
     job: Job, on: OnDay, end: Until, observer: Observer | None, signals: bool
 ) -> tuple[Reason | None, Until]:
     """Go on with what earlier nights left. Returns what stopped that, and the end that tonight's own run has."""
-    earlier = await asyncio.to_thread(lambda: list(left_over(job, on)))
+    async with ending_early(wanted=signals):
+        earlier = await asyncio.to_thread(lambda: list(left_over(job, on)))
     for left in earlier:
         if end.reason is not None:
             return None, end
@@ -110,11 +115,17 @@ async def _finish_earlier(
         try:
             summary = await run_job_async(left.job, observer=observer, signals=signals, until=end)
         except JobError as error:
+            if error.exit_code in _SIGNALLED:
+                return _stopped(end, left.out, error.exit_code, error.message)
             _LOG.warning("%s is left as it is: %s", left.out, error.message)
             continue
         _LOG.info("%s: exit code %d, %s", left.out, summary.exit_code, summary.exit_reason)
         if summary.exit_code in _IN_THE_WAY:
-            code = ExitCode(summary.exit_code)
-            stopped = Reason(code, f"{left.out}: {summary.exit_reason}")
-            return stopped, replace(end, stopped=stopped) if code in _SIGNALLED else end
+            return _stopped(end, left.out, ExitCode(summary.exit_code), summary.exit_reason)
     return None, end
+
+
+def _stopped(end: Until, out: Path, code: ExitCode, text: str) -> tuple[Reason, Until]:
+    """How the work on an earlier night's folder ended; a signal is also the end of tonight's own run."""
+    stopped = Reason(code, f"{out}: {text}")
+    return stopped, replace(end, stopped=stopped) if code in _SIGNALLED else end

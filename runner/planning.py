@@ -10,6 +10,7 @@ from jobs.cost import Estimate, estimate
 from jobs.windows import WindowLog, margin_s
 from runner.changes import Census, change_warnings
 from runner.prepared import Prepared
+from runner.progress import count_text
 from runner.settings_change import settings_warnings
 from runner.store import donemap, layout, ledger, views
 from runner.store.attempts import ABSENT
@@ -230,17 +231,22 @@ def _typical_s(job: Job) -> float:
 
 
 def _warnings(work: _Work, ready: Prepared) -> list[str]:
-    warnings = [f"{text} ({times:,} rows)" for text, times in work.warnings.items()]
+    warnings = [f"{text} ({count_text(times, 'row')})" for text, times in work.warnings.items()]
     if work.polled:
+        tasks = count_text(work.polled, "row is a task", "rows are tasks")
+        them = "it" if work.polled == 1 else "them"
         warnings.append(
-            f"{work.polled:,} rows are tasks that the service has not ended: run asks for them and sends nothing again"
+            f"{tasks} that the service has not ended: run asks for {them} and sends nothing again"
         )
     if work.failed:
-        warnings.append(f"{work.failed:,} rows failed for good earlier and are not sent again by run")
+        failed = count_text(
+            work.failed, "row failed for good earlier and is", "rows failed for good earlier and are"
+        )
+        warnings.append(f"{failed} not sent again by run")
     if work.invalid:
         warnings += work.problems
         if work.invalid > len(work.problems):
-            warnings.append(f"… and {work.invalid - len(work.problems):,} more invalid rows")
+            warnings.append(f"… and {count_text(work.invalid - len(work.problems), 'more invalid row')}")
     if not ready.job.simulate and work.low and work.high / work.low > 2:
         warnings.append("quality is auto or not set: the service chooses, and high costs up to 35 times low")
     return warnings

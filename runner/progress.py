@@ -43,6 +43,11 @@ def money_text(usd: float) -> str:
     return f"${usd:,.2f}" if usd == 0 or usd >= 0.1 else f"${usd:.4f}"
 
 
+def count_text(count: int, one: str, many: str = "") -> str:
+    """`1 image`, `1,200 images`. many: what stands behind other numbers, where it is not `one` with an s."""
+    return f"{count:,} {one if count == 1 else many or one + 's'}"
+
+
 def _done_text(progress: Progress) -> str:
     total = f"{progress.total_images:,}" + ("" if progress.total_known else "+")
     return f"{progress.done_images:,}/{total} images"
@@ -57,7 +62,7 @@ def _details(progress: Progress) -> str:
     parts = (
         (progress.failed_images, f"{progress.failed_images:,} failed"),
         (progress.parked_images, f"{progress.parked_images:,} parked"),
-        (progress.invalid_rows, f"{progress.invalid_rows:,} invalid rows"),
+        (progress.invalid_rows, count_text(progress.invalid_rows, "invalid row")),
         (progress.in_flight, f"{progress.in_flight:,} in flight"),
         (progress.images_per_minute, f"{progress.images_per_minute:,.1f} images/min"),
         (progress.cost_usd is not None, money_text(progress.cost_usd or 0.0)),

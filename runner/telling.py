@@ -194,7 +194,7 @@ class Teller:
         """
         self._recorded = True
         told = _told(summary, error)
-        if self.metrics is not None and told["exit_code"] != ExitCode.LOCKED:  # the file is the other run's
+        if self.metrics is not None and not _is_locked_out(error):  # the file is the other run's
             await asyncio.to_thread(self.metrics.end, told)
 
     async def end(self, summary: Summary | None, error: BaseException | None) -> None:
@@ -216,6 +216,12 @@ class Teller:
             waiting.append(("run.ping_url", self.ping.tell("" if code == ExitCode.OK else str(code), reason)))
         for what, thread in waiting:
             _wait(thread, what, self.patience_s)
+
+
+def _is_locked_out(error: BaseException | None) -> bool:
+    """Whether it ended without the lock, or while it waited for it."""
+    causes = (error, error.__cause__ if error is not None else None)
+    return any(isinstance(each, JobError) and each.exit_code is ExitCode.LOCKED for each in causes)
 
 
 def _told(summary: Summary | None, error: BaseException | None) -> dict[str, Any]:

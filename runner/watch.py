@@ -7,14 +7,14 @@ import os
 import signal
 from collections import Counter
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
 from runner.ending import Ending
 from runner.engine import Engine
+from runner.signals import SIGNALS, in_thread
 from runner.store.resultparts import Counts
 from runner.until import Until
-from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
 from schemas.summary import Progress
 
@@ -23,10 +23,6 @@ Observer = Callable[[Progress], None]
 LOOKS_A_SECOND = 4
 FIRST_TABLE_S = 45.0
 TABLE_EVERY_S = 300.0
-_SIGNALS = {
-    signal.SIGINT: (ExitCode.INTERRUPTED, "interrupted (Ctrl-C)"),
-    signal.SIGTERM: (ExitCode.TERMINATED, "terminated"),
-}
 
 
 @dataclass
@@ -69,14 +65,14 @@ class Watch:
             if seen:
                 self.ending.cut()
             seen.append(number)
-            self.ending.stop(*_SIGNALS[number])
+            self.ending.stop(*SIGNALS[number])
 
-        for number in _SIGNALS:
+        for number in SIGNALS:
             loop.add_signal_handler(number, handle, number)
         try:
             yield
         finally:
-            for number in _SIGNALS:
+            for number in SIGNALS:
                 loop.remove_signal_handler(number)
 
     async def observe(self, observer: Observer) -> None:
@@ -150,12 +146,6 @@ class Watch:
 
 
 async def _whole(write: Callable[[], object]) -> None:
-    """Run a write in a thread; being cancelled waits for its end. A disk that refuses is the run's business, not its."""
-    writing = asyncio.create_task(asyncio.to_thread(write))
-    try:
-        await asyncio.shield(writing)
-    except OSError:
-        return
-    except asyncio.CancelledError:
-        await asyncio.wait((writing,))
-        raise
+    """Run a write in a thread, to its end. A disk that refuses is the run's business, not its."""
+    with suppress(OSError):
+        await in_thread(write)

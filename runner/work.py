@@ -1,4 +1,4 @@
-"""What is still to do: rows of the manifest that are selected (those not settled), and retries that wait."""
+"""What is still to do: rows of the manifest that are not settled, or that a retry chose, and attempts that wait."""
 
 from __future__ import annotations
 
@@ -10,14 +10,13 @@ from dataclasses import dataclass, replace
 from typing import Protocol
 
 from jobs.retry import History
-from jobs.selection import UNSETTLED, Selection
 from runner.intake import Intake, RowBatch
 from runner.standing import Standing
 from runner.store.attempts import ABSENT
 from runner.store.donemap import DoneMap
 from runner.store.tasks import OpenTask
 from runner.store.views import Gap, ItemIndex
-from schemas.failures import FailureKind, RowStatus
+from schemas.failures import RowStatus
 from schemas.request import ImageRequest
 from schemas.row import Row, RowProblem
 
@@ -61,13 +60,10 @@ class Tally:
 
 
 class Source:
-    """Tasks of earlier runs, then rows of the manifest that are selected; reads ahead by one batch in a thread.
+    """Tasks of earlier runs, then rows of the manifest that are pending; reads ahead by one batch in a thread.
 
-    again: chooses the rows instead of the selection. held: items that are neither sent nor polled here.
-
-    done: rows to pass over; index must know of it too.
-    tasks: polled whatever the selection, but for those that have taken too long when it names
-    `task_timeout`: their rows are sent anew.
+    tasks: polled, whichever rows are sent. done: rows to pass over; index must know of it too. again: chooses the rows
+    instead of their status. held: items that are neither sent nor polled here.
     standing: items of earlier versions that stand for edited rows, which are not sent.
     """
 
@@ -75,22 +71,15 @@ class Source:
         self,
         intake: Intake,
         index: ItemIndex,
-        selection: Selection = UNSETTLED,
         tasks: Sequence[OpenTask] = (),
         done: DoneMap | None = None,
         standing: Standing | None = None,
         again: Again | None = None,
         held: frozenset[int] = frozenset(),
     ) -> None:
-        self._selection = selection
         self._standing = standing or Standing()
         self._again = again
-        anew = FailureKind.TASK_TIMEOUT in selection.kinds
-        waiting = [
-            Work(task.row, task.item, FIRST, task.indexes, task)
-            for task in tasks
-            if not (anew and task.waited)
-        ]
+        waiting = [Work(task.row, task.item, FIRST, task.indexes, task) for task in tasks]
         self._polled = {work.item for work in waiting} | held
         self._batches: Iterator[RowBatch] = intake.batches(done)
         self._index = index
@@ -165,22 +154,14 @@ class Source:
         return works, tally
 
     def _chosen(self, batch: RowBatch, place: int, row: Row, item: int, status: RowStatus) -> Work | None:
+        """What is sent of this row; None when nothing is."""
         if self._again is not None:
             return self._again.work(batch, place, row, item)
-        return self._selected(row, item, status)
-
-    def _selected(self, row: Row, item: int, status: RowStatus) -> Work | None:
-        """What is sent of this row; None when nothing is."""
         gap = self._index.gaps.get(item)
-        if gap is not None:
-            return (
-                Work(part(row, gap.indexes), item, FIRST, gap.indexes)
-                if self._selection.takes(gap.status, gap.kind)
-                else None
-            )
-        kind = FailureKind.TASK_TIMEOUT if item in self._index.polled else self._index.kind(item)
-        if not self._selection.takes(status, kind):
+        if (status if gap is None else gap.status) is not RowStatus.PENDING:
             return None
+        if gap is not None:
+            return Work(part(row, gap.indexes), item, FIRST, gap.indexes)
         return Work(row, None if item == ABSENT else item)
 
 

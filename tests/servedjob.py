@@ -39,6 +39,10 @@ class ServedJob:
         """Start without waiting."""
         return self.command.start(*self.arguments(*options), environ=WITH_CANARY)
 
+    def retry(self, *options: str) -> Ended:
+        """`retry` of the folder, to the end."""
+        return self.command("retry", self.out, "--json", "-q", *options, environ=WITH_CANARY)
+
     def limited(self, limit: str, *options: str) -> Ended:
         """Run to the end under a shell's `ulimit`."""
         done = subprocess.run(

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from runner.cli.changes import change_lines
 from runner.cli.output import Facts
-from runner.progress import duration_text, money_text
+from runner.progress import count_text, duration_text, money_text
 from schemas.failures import RowStatus
 from schemas.summary import CostRange, Plan, Summary
 
@@ -16,20 +16,16 @@ def _counted(counts: dict[str, int]) -> str:
     return ", ".join(f"{name} {count:,}" for name, count in sorted(counts.items(), key=lambda item: -item[1]))
 
 
-def _plural(count: int, noun: str) -> str:
-    return f"{count:,} {noun}" if count == 1 else f"{count:,} {noun}s"
-
-
 def _summary_lines(summary: Summary, simulated: bool) -> Iterator[tuple[str, str]]:
     out = Path(summary.out)
-    yield "rows", f"{summary.rows:,} ({_plural(summary.images, 'image')} asked for)"
+    yield "rows", f"{summary.rows:,} ({count_text(summary.images, 'image')} asked for)"
     for status in RowStatus:
         if status is RowStatus.SUCCEEDED or summary.by_status.get(status):
             yield str(status), f"{summary.by_status.get(status, 0):,}"
     if summary.by_error:
         yield "errors", _counted(summary.by_error)
     paid = (
-        f", {_plural(summary.maybe_billed, 'request')} maybe billed without an image"
+        f", {count_text(summary.maybe_billed, 'request')} maybe billed without an image"
         if summary.maybe_billed
         else ""
     )
@@ -46,9 +42,11 @@ def _summary_lines(summary: Summary, simulated: bool) -> Iterator[tuple[str, str
 
 
 def _removed_text(count: int) -> str:
-    if count == 1:
-        return "1 row of earlier manifests is no longer in it; its images are kept"
-    return f"{count:,} rows of earlier manifests are no longer in it; their images are kept"
+    return count_text(
+        count,
+        "row of earlier manifests is no longer in it; its images are kept",
+        "rows of earlier manifests are no longer in it; their images are kept",
+    )
 
 
 def _spent_text(cost_usd: float | None, simulated: bool) -> str:
@@ -75,10 +73,10 @@ def _plan_lines(plan: Plan) -> Iterator[tuple[str, str]]:
     yield "rows", f"{plan.rows:,}"
     if plan.changes is not None:
         yield from change_lines(plan.changes)
-    yield "to make", f"{_plural(plan.images, 'image')} in {_plural(plan.requests, 'request')}"
+    yield "to make", f"{count_text(plan.images, 'image')} in {count_text(plan.requests, 'request')}"
     for label, count in (("done", plan.done), ("invalid", plan.invalid), ("parked", plan.parked)):
         if count:
-            yield label, _plural(count, "row")
+            yield label, count_text(count, "row")
     yield "cost", _cost_text(plan.cost_usd)
     if plan.requests == 0:
         yield "time", "nothing to send"

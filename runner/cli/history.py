@@ -86,6 +86,7 @@ def _row_facts(row: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 def _show(found: dict[str, Any], *, named: bool) -> None:
     from runner.cli.output import print_facts, print_table
+    from runner.progress import count_text
 
     if named:
         for row in found["rows"]:
@@ -105,7 +106,8 @@ def _show(found: dict[str, Any], *, named: bool) -> None:
     )
     more = len(found["rows"]) - len(shown) + found["more_rows"]
     if more:
-        click.echo(f"… and {more:,} more rows that were sent more than once")
+        others = count_text(more, "more row that was", "more rows that were")
+        click.echo(f"… and {others} sent more than once")
 
 
 def _history(**values: Any) -> int:

@@ -34,25 +34,29 @@ def _report(found: Pruning, *, done: bool) -> dict[str, Any]:
 
 def _show(found: Pruning, *, done: bool) -> None:
     from runner.cli.output import print_facts
+    from runner.progress import count_text
 
-    facts = [("removed" if done else "would remove", f"{len(found.files):,} images, {_size(found.bytes)}")]
+    images = f"{count_text(len(found.files), 'image')}, {_size(found.bytes)}"
+    facts = [("removed" if done else "would remove", images)]
     if not done:
         facts += [("file", file.path) for file in found.files[:_SHOWN]]
         if len(found.files) > _SHOWN:
             facts.append(("…", f"{len(found.files) - _SHOWN:,} more; --json lists all"))
     if found.leftover:
-        facts.append(("leftover", f"{len(found.leftover):,} files of an earlier prune that was killed"))
+        files = count_text(len(found.leftover), "file")
+        facts.append(("leftover", f"{files} of an earlier prune that was killed"))
     facts += [("kept", f"{path}: {reason}") for path, reason in list(found.kept.items())[:_SHOWN]]
     print_facts(facts)
 
 
 def _agreed(found: Pruning) -> bool:
+    from runner.progress import count_text
     from schemas.exit_codes import JobError
 
-    told = f"{len(found.files):,} superseded images ({_size(found.bytes)}) would be removed"
+    told = f"{count_text(len(found.files), 'superseded image')} ({_size(found.bytes)}) would be removed"
     if not sys.stdin.isatty():
         raise JobError(f"{told}; nothing was removed", fix="add --yes, or --dry-run to look first")
-    return click.confirm(f"{told}. Remove them?", err=True)
+    return click.confirm(f"{told}. Remove {'it' if len(found.files) == 1 else 'them'}?", err=True)
 
 
 def _prune(**values: Any) -> int:

@@ -17,7 +17,9 @@ _SHOWN = 100
 
 
 def _facts(found: Verification) -> list[tuple[str, str]]:
-    facts = [("checked", f"{found.checked:,} files and tables")]
+    from runner.progress import count_text
+
+    facts = [("checked", count_text(found.checked, "file or table", "files and tables"))]
     for problem in found.problems[:_SHOWN]:
         facts.append(("repaired" if problem.repaired else "problem", f"{problem.path}: {problem.problem}"))
     if len(found.problems) > _SHOWN:
@@ -27,10 +29,12 @@ def _facts(found: Verification) -> list[tuple[str, str]]:
 
 
 def _verdict(found: Verification) -> str:
+    from runner.progress import count_text
+
     if not found.problems:
         return "everything is as the ledger says"
     if found.damaged:
-        return f"{sum(not problem.repaired for problem in found.problems):,} problems left"
+        return f"{count_text(sum(not problem.repaired for problem in found.problems), 'problem')} left"
     return "all problems repaired"
 
 

@@ -130,6 +130,11 @@ def _job_key(key: str) -> str:
         raise JobError(
             f"--set {key}: a retry takes the folder's own manifest and output", fix="leave it out, or use run"
         )
+    if key == "run.on_change":
+        raise JobError(
+            f"--set {key}: a retry does with edited rows as the folder's job says",
+            fix="run it with --on-change first, which the folder's job keeps",
+        )
     if not dot:
         near = get_close_matches(key, (PROMPT, *FIELDS), 1)
         hint = f", did you mean {near[0]!r}?" if near else ""

@@ -9,6 +9,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from runner.progress import count_text
 from runner.store import ledger, lock, views
 from runner.store.results import RESULTS_NAME
 from schemas.exit_codes import JobError
@@ -93,7 +94,8 @@ def _row_id(out: Path, line: int) -> str:
             f"{out / RESULTS_NAME} cannot be read: {error}", fix="name the row by its id"
         ) from None
     if line >= len(ids):
-        raise JobError(f"results.parquet has {len(ids):,} lines, from #0 to #{len(ids) - 1}")
+        lines = count_text(len(ids), "line")
+        raise JobError(f"results.parquet has {lines}, from #0 to #{len(ids) - 1}")
     return str(ids[line].as_py())
 
 

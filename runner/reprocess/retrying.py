@@ -15,7 +15,7 @@ from runner.folder import OpenFolder
 from runner.job_files import read_out_job
 from runner.planning import Forecast
 from runner.prepared import Prepared, prepare
-from runner.progress import money_text
+from runner.progress import count_text, money_text
 from runner.reprocess.asking import Asked
 from runner.reprocess.remaking import Remaker, TextStore
 from runner.reprocess.survey import Survey, Surveyor
@@ -108,15 +108,20 @@ def refuse(found: Survey, asked: Asked) -> None:
         total = found.wrong + len(found.picks)
         raise JobError(
             "\n  ".join(
-                [f"{found.wrong:,} of {total:,} rows cannot be sent like this", *found.problems, *more]
+                [
+                    f"{found.wrong:,} of {count_text(total, 'row')} cannot be sent like this",
+                    *found.problems,
+                    *more,
+                ]
             ),
             fix="change what is overridden, or leave these rows out (--where); nothing was sent",
         )
     if found.again and not asked.yes:
         cost = found.forecast.plan(rows=0, done=0, parked=0, invalid=0).cost_usd.high
         price = "" if cost is None else f" (with the others at most {money_text(cost)})"
+        there = count_text(found.again, "image that is there", "images that are there")
         raise JobError(
-            f"{found.again:,} images that are there would be made and paid for again{price}; nothing was sent",
+            f"{there} would be made and paid for again{price}; nothing was sent",
             fix="add --yes to send them, or --dry-run to look first",
         )
 
@@ -129,16 +134,34 @@ def idle(retry: Retry, place: OpenFolder, found: Survey) -> Summary:
     return replace(summary, exit_code=0, exit_reason=f"nothing to send: {why_nothing(found)}")
 
 
+_LEFT = {
+    "parked": (
+        "parked row matches, which may have been paid for already; add --parked",
+        "parked rows match, which may have been paid for already; add --parked",
+    ),
+    "succeeded": (
+        "row that succeeded matches; add --succeeded --yes to pay for it again",
+        "rows that succeeded match; add --succeeded --yes to pay for them again",
+    ),
+    "polled": (
+        "row is a task that is being made; run asks for it",
+        "rows are tasks that are being made; run asks for them",
+    ),
+    "edited": (
+        "row was edited since and keeps its earlier image (run.on_change = keep)",
+        "rows were edited since and keep their earlier image (run.on_change = keep)",
+    ),
+    "invalid": (
+        "row is invalid; mend the manifest and run it",
+        "rows are invalid; mend the manifest and run it",
+    ),
+}
+"""State of rows that are left -> what is said of one of them, and of more."""
+
+
 def why_nothing(found: Survey) -> str:
     """Why no row is sent."""
-    reasons = (
-        ("parked", "parked rows match, which may have been paid for already; add --parked"),
-        ("succeeded", "rows that succeeded match; add --succeeded --yes to pay for them again"),
-        ("polled", "rows are tasks that are being made; run asks for them"),
-        ("edited", "rows were edited since and keep their earlier image (run.on_change = keep)"),
-        ("invalid", "rows are invalid; mend the manifest and run it"),
-    )
-    told = [f"{found.left[state]:,} {text}" for state, text in reasons if found.left[state]]
+    told = [count_text(found.left[state], *texts) for state, texts in _LEFT.items() if found.left[state]]
     return "; ".join(told) or "no row is as asked for"
 
 
@@ -157,9 +180,8 @@ def forecast(out: Path, asked: Asked) -> tuple[Plan, Survey]:
     )
     notes = []
     if found.again:
-        notes.append(
-            f"{found.again:,} of the images are there already and would be paid for again: needs --yes"
-        )
+        there = count_text(found.again, "of the images is", "of the images are")
+        notes.append(f"{there} there already and would be paid for again: needs --yes")
     if not len(found.picks) or found.left["parked"]:
         notes.append(f"not sent: {why_nothing(found)}")
     return replace(plan, warnings=(*plan.warnings, *notes)), found

@@ -19,6 +19,7 @@ from jobs.selection import Wanted
 from jobs.templates import unknown
 from jobs.where import Column, Holds
 from runner.planning import Forecast
+from runner.progress import count_text
 from runner.reprocess import conditions
 from runner.reprocess.conditions import Mask, listed
 from runner.reprocess.picks import Picks
@@ -170,8 +171,9 @@ class Surveyor:
         if missing and self.wanted.row_ids is not None:
             shown = ", ".join(repr(name) for name in missing[:_SHOWN_IDS])
             more = f" and {len(missing) - _SHOWN_IDS:,} more" if len(missing) > _SHOWN_IDS else ""
+            ids = count_text(len(self.wanted.row_ids), "id is no row", "ids are no rows")
             raise JobError(
-                f"--rows: {len(missing):,} of {len(self.wanted.row_ids):,} ids are no rows here: {shown}{more}",
+                f"--rows: {len(missing):,} of {ids} here: {shown}{more}",
                 fix="the ids are those of the column row_id in results.parquet",
             )
 

@@ -60,7 +60,8 @@ def job_held(locks: Path, job_file: Path, *, wait_s: float) -> Iterator[None]:
 async def waited_for(take: Callable[[], AbstractContextManager[T]], wait_s: float) -> AsyncIterator[T]:
     """Enter what `take` gives, for so long as another run has its lock again and again; Ctrl-C ends the wait.
 
-    take: to be entered without a wait of its own. Raises JobError (exit 6) after `wait_s` seconds, any other at once.
+    take: to be entered without a wait of its own. Raises JobError (exit 6) after `wait_s` seconds, any other at once;
+    that error is also the cause of a cancellation that ends the wait.
     """
     clock = asyncio.get_running_loop()
     until = clock.time() + wait_s
@@ -72,7 +73,11 @@ async def waited_for(take: Callable[[], AbstractContextManager[T]], wait_s: floa
             except JobError as error:
                 if error.exit_code is not ExitCode.LOCKED or clock.time() >= until:
                     raise
-            await asyncio.sleep(_PAUSE_S)
+                locked = error
+            try:
+                await asyncio.sleep(_PAUSE_S)
+            except asyncio.CancelledError as cancelled:
+                raise cancelled from locked
         yield taken
 
 

@@ -17,12 +17,11 @@ from jobs.state import fold
 from runner.store.attempts import ABSENT, AttemptReader
 from runner.store.donemap import DoneMap
 from runner.store.tasks import waiting_items
-from schemas.failures import FailureKind, RowStatus
+from schemas.failures import RowStatus
 from schemas.row import Row, RowProblem
 
 _CODES = {RowStatus.PENDING: 0, RowStatus.SUCCEEDED: 1, RowStatus.FAILED: 2, RowStatus.PARKED: 3}
 _STATUSES = {code: status for status, code in _CODES.items()}
-_KINDS = tuple(FailureKind)
 _FETCH = 20_000
 _RECENT = 1_000_000
 """More requests than this do not go out in one window."""
@@ -43,17 +42,16 @@ def one_view(connection: sqlite3.Connection) -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """Images that a partly successful row lacks. status, kind: of the first of them. indexes: which they are."""
+    """Images that a partly successful row lacks. status: of the first of them. indexes: which they are."""
 
     status: RowStatus
-    kind: FailureKind | None
     indexes: tuple[int, ...]
 
 
 class ItemIndex:
-    """Every row that the ledger knows: fingerprint -> item number, the row's status, and its last failure.
+    """Every row that the ledger knows: fingerprint -> item number, and the row's status.
 
-    16 bytes of fingerprint, 8 of number, 1 of status and 1 of failure a row, however long prompts and ids are.
+    16 bytes of fingerprint, 8 of number and 1 of status a row, however long prompts and ids are.
     gaps: item number -> what a partly successful row lacks. polled: items whose newest request is a task not yet ended.
     """
 
@@ -65,7 +63,7 @@ class ItemIndex:
     def _read(self, connection: sqlite3.Connection, done: DoneMap | None) -> None:
         count = connection.execute("SELECT coalesce(max(item) + 1, 0) FROM items").fetchone()[0]
         left = None if done is None else _without(done.items, count)
-        self._status, self._kind = _states(connection, count, left)
+        self._status = _states(connection, count, left)
         self.polled = waiting_items(connection)
         self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
         self.gaps = _gaps(connection)
@@ -101,14 +99,9 @@ class ItemIndex:
         """The rows' statuses; `PENDING` for a row that the ledger does not know."""
         return [_STATUSES[int(self._status[item])] if item != ABSENT else RowStatus.PENDING for item in items]
 
-    def kind(self, item: int) -> FailureKind | None:
-        """The kind of a row's last failure; None for one that the ledger does not know or that succeeded."""
-        code = int(self._kind[item]) if item != ABSENT else 0
-        return _KINDS[code - 1] if code else None
-
 
 _PRINTS = "SELECT fingerprint FROM items {} ORDER BY item"
-_STORIES = "SELECT item, status, kind FROM attempts LEFT JOIN outcomes USING (attempt) {} ORDER BY attempt"
+_STORIES = "SELECT item, status FROM attempts LEFT JOIN outcomes USING (attempt) {} ORDER BY attempt"
 
 
 def _without(done: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.int64]:
@@ -137,21 +130,19 @@ def _halves(found: Iterator[Any]) -> npt.NDArray[np.uint64]:
 
 def _states(
     connection: sqlite3.Connection, count: int, left: npt.NDArray[np.int64] | None
-) -> tuple[npt.NDArray[np.uint8], npt.NDArray[np.uint8]]:
-    """Status and failure codes by item: a success stays, otherwise the newest outcome counts; none at all means parked.
+) -> npt.NDArray[np.uint8]:
+    """Status codes by item: a success stays, otherwise the newest outcome counts; none at all means parked.
 
     left: the items to look at; the others have succeeded.
     """
     succeeded, pending = _CODES[RowStatus.SUCCEEDED], _CODES[RowStatus.PENDING]
     status = np.full(count, pending if left is None else succeeded, dtype=np.uint8)
-    kinds = np.zeros(count, dtype=np.uint8)
     if left is not None:
         status[left] = pending
-    for item, name, kind in _rows(connection, _STORIES, left):
+    for item, name in _rows(connection, _STORIES, left):
         if status[item] != succeeded:
             status[item] = _CODES[RowStatus(name)] if name else _CODES[RowStatus.PARKED]
-            kinds[item] = _KINDS.index(FailureKind(kind)) + 1 if kind else 0
-    return status, kinds
+    return status
 
 
 def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
@@ -169,7 +160,7 @@ def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
             states = fold(attempts, max(attempt.n for attempt in attempts)).images
             absent = [i for i, state in enumerate(states) if state.status is not RowStatus.SUCCEEDED]
             if absent:
-                gaps[item] = Gap(states[absent[0]].status, states[absent[0]].kind, tuple(absent))
+                gaps[item] = Gap(states[absent[0]].status, tuple(absent))
     return gaps
 
 

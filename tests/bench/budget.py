@@ -56,15 +56,18 @@ class Result:
 
 
 def _run(document: dict[str, Any], parked: bool) -> None:
-    """One run of the job, in a process of its own."""
-    from jobs.selection import UNSETTLED, Selection
-    from runner.api import run_job
-    from schemas.failures import RowStatus
+    """One run of the job, or a retry of its parked rows, in a process of its own."""
+    from jobs.selection import Wanted
+    from runner.api import retry_folder, run_job
+    from runner.reprocess.asking import Asked
     from schemas.job import Job
 
     os.environ.update(WITH_CANARY)
-    selection = Selection(frozenset({RowStatus.PARKED})) if parked else UNSETTLED
-    run_job(Job.model_validate(document), selection=selection)
+    if not parked:
+        run_job(Job.model_validate(document))
+        return
+    settings = {f"run.{name}": value for name, value in document["run"].items()}
+    retry_folder(Path(document["out"]), Asked(Wanted(parked=True), settings=settings))
 
 
 def forks() -> ForkServerContext:
@@ -127,7 +130,7 @@ def run_job_often(seed: int, service: ChargingService, context: ForkServerContex
                 run = {"max_duration": chance.uniform(0.01, 0.3), "drain": 0.0}
             else:
                 run = {"max_duration": 8.0, "drain": 1.0}
-            parked = number > 0 and chance.random() < 0.3
+            parked = number > 0 and chance.random() < 0.3 and (Path(temporary) / "out/job.toml").exists()
             process = context.Process(target=_run, args=(document | {"run": run}, parked))
             process.start()
             process.join(chance.uniform(0.05, 0.6) if how == "kill" else 60)

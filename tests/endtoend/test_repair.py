@@ -8,6 +8,7 @@ from typing import Any
 
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service, decoded
+from tests.servedjob import ServedJob
 
 SCENARIO = """
 latency = { median = 0.0 }
@@ -50,8 +51,8 @@ def test_three_retries_leave_nothing_failed_and_nothing_untold(command: CommandL
             assert ended.code == code, ended.err
             return ended.json
 
-        fixed = ("--base-url", service.base_url, "--size", "64x64", "--timeout", "2", "--out", "out")
-        first = imagemill("run", "prompts.csv", *fixed, code=3)
+        run = ServedJob(command, service, ROWS).arguments("--timeout", "2")
+        first = imagemill(*run, code=3)
         assert first["by_status"] == {"succeeded": ROWS - 15, "failed": 10, "parked": 5}
         wrong = {row["row_id"]: row for row in command.results("out") if "size_mismatch" in row["flags"]}
         assert set(wrong) == {f"r{row}" for row in ODD}
@@ -65,7 +66,7 @@ def test_three_retries_leave_nothing_failed_and_nothing_untold(command: CommandL
         assert "2 images that are there" in imagemill(*sizes, code=2)["exit_reason"]
         last = imagemill(*sizes, "--yes")
         assert (last["by_status"], last["requests_sent"]) == ({"succeeded": ROWS}, ROWS + 17)
-        assert imagemill("run", "prompts.csv", *fixed)["requests_sent"] == ROWS + 17
+        assert imagemill(*run)["requests_sent"] == ROWS + 17
         stats = service.stats()
 
         found = imagemill("history", "out")

@@ -17,6 +17,7 @@ import runner
 from schemas.exit_codes import JobError
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
+from tests.runner.heldkey import HeldKey
 from tests.servedjob import HANG_S, last_object, served_job
 from tests.waiting import until
 
@@ -132,6 +133,23 @@ def test_a_signal_while_an_earlier_night_is_finished_leaves_tonight_to_the_next(
     assert nightly.run(third).code == 0
     assert nightly.statuses(second) == {"parked": 2, "succeeded": 2}
     assert set(nightly.sent().values()) == {1}
+
+
+def test_a_signal_before_an_earlier_night_is_gone_on_with_is_the_end_of_tonight_too(
+    nightly: NightlyJob,
+) -> None:
+    first, _, third = NIGHTS
+    assert nightly.run(first, "--max-requests", "1").code == 8
+    key = HeldKey(nightly.command.cwd)
+    going = nightly.command.start(*nightly.arguments(third, *key.options))
+    until(key.is_asked_for)
+    going.send_signal(signal.SIGTERM)
+    key.give()
+    summary = last_object(going)
+    assert (going.returncode, summary["exit_code"], summary["out"]) == (143, 143, f"runs/{third}")
+    assert summary["exit_reason"] == f"runs/{first}: terminated"
+    assert nightly.statuses(third) == {"pending": ROWS}
+    assert sum(nightly.sent().values()) == 1
 
 
 def test_tasks_of_an_earlier_night_are_asked_for_again(command: CommandLine) -> None:

@@ -8,7 +8,7 @@ from io import StringIO
 
 import pytest
 
-from runner.progress import duration_text, make_observer, money_text, progress_line
+from runner.progress import count_text, duration_text, make_observer, money_text, progress_line
 from schemas.summary import Progress
 
 NOW = Progress(
@@ -63,6 +63,11 @@ class Terminal(StringIO):
 )
 def test_durations(seconds: float, text: str) -> None:
     assert duration_text(seconds) == text
+
+
+def test_one_is_told_as_one() -> None:
+    assert [count_text(count, "image") for count in (0, 1, 1200)] == ["0 images", "1 image", "1,200 images"]
+    assert [count_text(count, "row is", "rows are") for count in (1, 2)] == ["1 row is", "2 rows are"]
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from tests.canary import WITH_CANARY
-from tests.commandline import CommandLine, Ended, Service
+from tests.commandline import CommandLine, Service
 from tests.faults.drive import frozen_files
+from tests.servedjob import ServedJob
 
 SCENARIO = """
 latency = { median = 0.0 }
@@ -39,26 +40,13 @@ MAYBE_BILLED = 4
 """Of the first run: both parked rows, the refused one and the unusable answer."""
 
 
-class Folder:
+class Folder(ServedJob):
     """A finished job in which every sort of row is there once, and its service."""
 
-    def __init__(self, command: CommandLine, service: Service) -> None:
-        self.command = command
-        self.service = service
-        self.out = command.cwd / "out"
-
-    def run(self, *options: str) -> Ended:
-        """The main job."""
-        fixed = ("run", "prompts.csv", "--base-url", self.service.base_url, "--size", "64x64", "--out", "out")
-        return self.command(*fixed, "--json", *options, environ=WITH_CANARY)
-
-    def retry(self, *options: str) -> Ended:
-        """`imagemill retry`."""
-        return self.command("retry", "out", "--json", *options, environ=WITH_CANARY)
-
-    def sent(self) -> dict[str, int]:
-        """Requests by prompt, counted by the service."""
-        return dict(self.service.stats()["by_prompt"])
+    @property
+    def place(self) -> Path:
+        """The output folder."""
+        return self.command.cwd / self.out
 
     def column(self, name: str) -> tuple[Any, ...]:
         """One column of the results table."""
@@ -66,7 +54,7 @@ class Folder:
 
     def ledger(self, query: str) -> list[tuple[Any, ...]]:
         """What the ledger says."""
-        with sqlite3.connect(self.out / "ledger.sqlite") as connection:
+        with sqlite3.connect(self.place / "ledger.sqlite") as connection:
             return connection.execute(query).fetchall()
 
 
@@ -76,7 +64,7 @@ def folder(command: CommandLine, tmp_path: Path) -> Iterator[Folder]:
     (tmp_path / "prompts.csv").write_text(f"id,prompt\n{rows}")
     (tmp_path / "faults.toml").write_text(SCENARIO)
     with Service(command, "--scenario", str(tmp_path / "faults.toml")) as service:
-        made = Folder(command, service)
+        made = Folder(command, service, len(PROMPTS))
         first = made.run()
         assert (first.code, made.column("status"), made.column("error_kind")) == (3, FIRST, KINDS), first.err
         assert (first.json["maybe_billed"], made.sent()) == (MAYBE_BILLED, dict.fromkeys(PROMPTS, 1))
@@ -129,7 +117,7 @@ def test_old_attempts_stay_and_the_table_shows_the_newest_success(folder: Folder
         )
         assert f"-{newest[0][0]}-0.png" in row["file_name"]
         assert (row["error_kind"], row["error_message"]) == (None, None)
-        assert (folder.out / row["file_name"]).stat().st_size == row["bytes"]
+        assert (folder.place / row["file_name"]).stat().st_size == row["bytes"]
 
 
 @pytest.mark.parametrize(
@@ -149,7 +137,7 @@ def test_only_what_is_named_is_sent(folder: Folder, options: tuple[str, ...], ag
 def test_a_second_failure_is_what_the_table_shows(folder: Folder) -> None:
     ended = folder.retry("--error", "bad_content")
     assert (ended.code, folder.column("attempts")[4], folder.column("maybe_billed")[4]) == (3, 2, 2)
-    assert len(list((folder.out / "quarantine").iterdir())) == 2
+    assert len(list((folder.place / "quarantine").iterdir())) == 2
     assert folder.retry("--error", "bad_content").json["by_error"].keys() == {
         "truncated",
         "disconnected",
@@ -170,11 +158,11 @@ def test_a_success_is_never_sent_again(folder: Folder) -> None:
 
 def test_nothing_selected_sends_nothing_and_changes_nothing(folder: Folder) -> None:
     """G9: there was nothing to do, and that is said."""
-    before = frozen_files(folder.out)
+    before = frozen_files(folder.place)
     ended = folder.retry("--error", "quota")
     assert (ended.code, ended.json["requests_sent"]) == (0, len(PROMPTS))
     assert ended.json["exit_reason"] == "nothing to send: no row is as asked for"
-    assert (folder.sent(), frozen_files(folder.out)) == (expected(), before)
+    assert (folder.sent(), frozen_files(folder.place)) == (expected(), before)
 
 
 def test_a_retry_is_within_the_budget_of_the_folder(folder: Folder) -> None:
@@ -190,13 +178,13 @@ def test_a_request_that_timed_out_is_sent_again_only_by_name(command: CommandLin
     (tmp_path / "prompts.csv").write_text("id,prompt\na,a slow snail\nb,a hare\n")
     (tmp_path / "faults.toml").write_text('[[fault]]\nmatch = "slow"\nkind = "hang"\ntimes = 1\n')
     with Service(command, "--latency", "0", "--scenario", str(tmp_path / "faults.toml")) as service:
-        fixed = ("run", "prompts.csv", "--base-url", service.base_url, "--size", "64x64", "--out", "out")
+        job = ServedJob(command, service, 2)
         for _ in range(2):
-            assert command(*fixed, "--timeout", "1", "--attempts", "5", environ=WITH_CANARY).code == 3
+            assert job.run("--timeout", "1", "--attempts", "5").code == 3
         assert service.stats()["by_prompt"] == {"a slow snail": 1, "a hare": 1}
         snail = command.results("out")[0]
         assert (snail["status"], snail["error_kind"], snail["maybe_billed"]) == ("parked", "timeout", 1)
-        assert command("retry", "out", "--error", "timeout", environ=WITH_CANARY).code == 0
+        assert job.retry("--error", "timeout").code == 0
         assert service.stats()["billed_by_prompt"]["a slow snail"] == 2
 
 

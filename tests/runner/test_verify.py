@@ -17,6 +17,7 @@ from schemas.exit_codes import JobError
 from tests.campaigns.verify_bytes import ROWS, finished_job, missed
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service
+from tests.servedjob import ServedJob
 from tests.waiting import until
 
 Problems = dict[str, str]
@@ -380,7 +381,7 @@ def test_exit_codes_and_what_is_printed(command: CommandLine, out: Path) -> None
         f"checked   {ROWS + 2} files and tables",
         f"problem   {FOX}: missing",
         "repaired  results.parquet: missing",
-        "verdict   1 problems left",
+        "verdict   1 problem left",
     ]
     assert command("verify", "nowhere").code == 2
 
@@ -405,13 +406,13 @@ def test_a_repair_pays_nothing_and_needs_no_key(command: CommandLine) -> None:
     (command.cwd / "prompts.csv").write_text("id,prompt\na,a fox\nb,a cut gem\nc,a hare\n")
     (command.cwd / "cut.toml").write_text('[[fault]]\nmatch = "cut"\nkind = "truncate"\n')
     with Service(command, "--latency", "0", "--scenario", str(command.cwd / "cut.toml")) as service:
-        run = ("run", "prompts.csv", "--base-url", service.base_url, "--size", "64x64", "--out", "out")
-        assert command(*run, environ=WITH_CANARY).code == 3
+        job = ServedJob(command, service, 3)
+        assert job.run().code == 3
         sent = service.stats()["requests"]
         (command.cwd / "out/images/0000/a-0-0.png").unlink()
         (command.cwd / "out/results.parquet").unlink()
         mended = command("verify", "out", "--repair", "--json")
         assert (mended.code, mended.json["repaired"], len(mended.json["problems"])) == (7, 1, 2)
-        assert command(*run, environ=WITH_CANARY).code == 3
+        assert job.run().code == 3
         assert service.stats()["requests"] == sent == 3
     assert [row["status"] for row in command.results("out")] == ["succeeded", "parked", "succeeded"]

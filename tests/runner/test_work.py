@@ -7,14 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from jobs.selection import UNSETTLED, Selection
 from runner.intake import Intake
 from runner.store.ledger import record_now
 from runner.store.tasks import accepted, open_tasks, waited
 from runner.store.views import ItemIndex
 from runner.work import Source, Waiting, Work
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import Task
+from schemas.outcome import MissingImage, Task
 from schemas.request import ImageRequest
 from schemas.row import Row
 from tests.runner.manifests import intake, prompts
@@ -127,17 +126,19 @@ def test_a_row_that_was_asked_for_and_cancelled_comes_the_next_time(tmp_path: Pa
         assert asyncio.run(main(source)) == ["r0", "r1", "r2", "r3", "r4"]
 
 
-def test_a_selection_says_which_settled_rows_are_work(tmp_path: Path) -> None:
-    source = intake(prompts(*"abcd"))
+@pytest.mark.parametrize(
+    ("status", "sent"), [(RowStatus.PENDING, [(1, 2)]), (RowStatus.FAILED, []), (RowStatus.PARKED, [])]
+)
+def test_what_a_row_lacks_is_work_while_it_is_pending(
+    tmp_path: Path, status: RowStatus, sent: list[tuple[int, ...]]
+) -> None:
+    source = intake([{"id": "r0", "prompt": "x", "n": "3"}])
     with LedgerFolder(tmp_path) as place:
-        rows = rows_of(source)
-        place.success(rows[0], saved())
-        place.failure(rows[1], FailureKind.MODERATION, RowStatus.FAILED)
-        place.failure(rows[2], FailureKind.TIMEOUT, RowStatus.PARKED)
-        index = ItemIndex(place.connection)
-        parked = Selection(statuses=frozenset({RowStatus.PARKED}))
-        found = asyncio.run(everything(Source(source, index, parked)))
-    assert [each.row.row_id for each in found] == ["r2"]
+        (row,) = rows_of(source)
+        place.success(row, saved(), missing=[MissingImage(i, FailureKind.DOWNLOAD, "told") for i in (1, 2)])
+        place.failure(row, FailureKind.STOPPED, status)
+        found = asyncio.run(everything(Source(source, ItemIndex(place.connection))))
+    assert [each.indexes for each in found] == sent
 
 
 @pytest.mark.parametrize(
@@ -172,26 +173,17 @@ def test_a_sample_is_the_same_however_the_manifest_is_cut() -> None:
     assert len(found[0]) == 7
 
 
-def test_only_tasks_that_took_too_long_are_sent_anew_when_that_is_named(tmp_path: Path) -> None:
+def test_tasks_come_first_those_that_took_too_long_too(tmp_path: Path) -> None:
     with LedgerFolder(tmp_path) as place:
         source = intake(prompts(*"abc"))
-        rows = rows_of(source)
-        for row in rows:
+        for row in rows_of(source)[1:]:
             attempt = place.intent(row)
             record_now(place.connection, accepted(attempt, Task(f"t{attempt}"), 5))
         record_now(place.connection, waited(1, "too long", 6))
-        again = Selection(
-            frozenset({RowStatus.PENDING, RowStatus.PARKED}), frozenset({FailureKind.TASK_TIMEOUT})
-        )
-        tasks = open_tasks(place.connection)
-
-        async def works(selection: Selection) -> list[tuple[str, bool]]:
-            made = Source(source, ItemIndex(place.connection), selection, tasks)
-            found = []
-            while (work := await made.next()) is not None:
-                found.append((work.row.row_id, work.task is not None))
-            return found
-
-        ids = [row.row_id for row in rows]
-        assert asyncio.run(works(UNSETTLED)) == [(row_id, True) for row_id in ids]
-        assert asyncio.run(works(again)) == [(ids[0], True), (ids[2], True), (ids[1], False)]
+        made = Source(source, ItemIndex(place.connection), open_tasks(place.connection))
+        found = asyncio.run(everything(made))
+    assert [(each.row.row_id, each.task is not None) for each in found] == [
+        ("r1", True),
+        ("r2", True),
+        ("r0", False),
+    ]

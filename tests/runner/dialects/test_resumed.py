@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service
-from tests.servedjob import last_object
+from tests.servedjob import ServedJob, last_object
 from tests.waiting import until
 
 ROWS = 5
@@ -20,17 +20,7 @@ def test_tasks_that_are_being_made_are_neither_parked_nor_planned_nor_sent_again
         "id,prompt\n" + "".join(f"r{i},picture {i}\n" for i in range(ROWS))
     )
     with Service(command, "--dialect", "evolink", "--latency", "3") as service:
-        fixed = (
-            "--base-url",
-            service.base_url,
-            "--size",
-            "64x64",
-            "--out",
-            "out",
-            "--set",
-            "endpoint.poll_every=0.1",
-        )
-        process = command.start("run", "prompts.csv", *fixed, "--json", "-q", environ=WITH_CANARY)
+        process = ServedJob(command, service, ROWS).start("--set", "endpoint.poll_every=0.1")
         until(lambda: service.stats()["polls"] >= ROWS)
         for _ in range(2):
             process.send_signal(signal.SIGINT)

@@ -20,6 +20,7 @@ from runner.store import donemap
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.faults.drive import frozen_files
+from tests.servedjob import ServedJob
 
 SCENARIO = """
 latency = { median = 0.0 }
@@ -103,8 +104,7 @@ def finished(tmp_path: Path) -> Iterator[Folder]:
     (tmp_path / "faults.toml").write_text(SCENARIO)
     with Service(command, "--scenario", str(tmp_path / "faults.toml")) as service:
         made = Folder(command, service)
-        fixed = ("run", "prompts.csv", "--base-url", service.base_url, "--size", "64x64", "--out", "out")
-        assert made.imagemill(*fixed).code == 3
+        assert made.imagemill(*ServedJob(command, service, SENT).arguments()).code == 3
         assert made.requests() == SENT
         yield made
 
@@ -128,11 +128,11 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     [
         (("--where", "mood == 'cold'"), ["owl"], ""),
         (("--where", "mood == 'warm'"), ["note"], ""),
-        (("--where", "mood == 'cold' and quality != 'low'"), [], "1 parked rows match"),
+        (("--where", "mood == 'cold' and quality != 'low'"), [], "1 parked row matches"),
         (("--where", "status == 'parked'"), ["day"], ""),
         (("--where", "error_kind in ('disconnected', 'moderation') and mood == 'cold'"), ["day", "owl"], ""),
-        (("--where", "quality == 'high'"), [], "1 rows that succeeded match"),
-        (("--where", "row_id == 'bad'"), [], "1 rows are invalid"),
+        (("--where", "quality == 'high'"), [], "1 row that succeeded matches"),
+        (("--where", "row_id == 'bad'"), [], "1 row is invalid"),
         (("--parked", "--where", "quality is null"), ["day"], ""),
         (("--pending",), [], "no row is as asked for"),
         (("--since", "2h"), ["note", "owl"], ""),
@@ -259,6 +259,7 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         (("--set", "qualty=low"), "did you mean 'quality'?", "--param qualty"),
         (("--set", "n=3"), "n cannot be changed by a retry", "in the manifest"),
         (("--set", "input.limit=3"), "the folder's own manifest", "use run"),
+        (("--set", "run.on_change=keep"), "as the folder's job says", "--on-change"),
         (("--set", "limits.rpm=0"), "must be a number above 0", "lists every key"),
         (
             ("--set", "prompt="),
@@ -279,7 +280,7 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         (("--rows", "nowhere.txt"), "cannot be read", ""),
         (("--rows", "faults.toml"), "ids are no rows here: ", "row_id in results.parquet"),
         (("--succeeded", "--yes"), "needs to be told which", "--where"),
-        (("--succeeded", "--where", "quality == 'high'"), "1 images that are there", "add --yes"),
+        (("--succeeded", "--where", "quality == 'high'"), "1 image that is there", "add --yes"),
     ],
 )
 def test_what_cannot_be_done_is_said_before_anything_is_sent(

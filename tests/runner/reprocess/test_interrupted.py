@@ -6,6 +6,7 @@ from pathlib import Path
 
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service
+from tests.servedjob import ServedJob
 from tests.waiting import until
 
 SCENARIO = """
@@ -25,18 +26,8 @@ def test_successes_that_were_being_sent_again_stay_and_are_not_sent_by_run(
     (tmp_path / "prompts.csv").write_text("id,prompt\n" + "".join(f"r{i},owl {i}\n" for i in range(ROWS)))
     (tmp_path / "faults.toml").write_text(SCENARIO)
     with Service(command, "--scenario", str(tmp_path / "faults.toml")) as service:
-        fixed = (
-            "run",
-            "prompts.csv",
-            "--base-url",
-            service.base_url,
-            "--size",
-            "64x64",
-            "--out",
-            "out",
-            "--json",
-        )
-        assert command(*fixed, environ=WITH_CANARY).code == 0
+        job = ServedJob(command, service, ROWS)
+        assert job.run().code == 0
         before = command.results("out")
         again = ("--succeeded", "--yes", "--where", "row < 2", "--set", "prompt={prompt} again")
         process = command.start("retry", "out", *again, environ=WITH_CANARY)
@@ -44,7 +35,7 @@ def test_successes_that_were_being_sent_again_stay_and_are_not_sent_by_run(
         process.kill()
         process.communicate(timeout=20)
         assert command("status", "out", "--json").json["by_status"] == {"succeeded": ROWS}
-        run = command(*fixed, environ=WITH_CANARY)
+        run = job.run()
         assert (run.code, run.json["maybe_billed"], service.stats()["requests"]) == (0, 2, ROWS + 2)
     after = command.results("out")
     same = ("status", "file_name", "sha256", "attempt", "try_number", "sent_prompt")
@@ -67,24 +58,14 @@ def test_a_task_of_another_service_is_asked_for_there_and_nowhere_else(
         Service(command, "--latency", "0") as own,
         Service(command, "--dialect", "evolink", "--latency", "3") as other,
     ):
-        fixed = (
-            "run",
-            "prompts.csv",
-            "--base-url",
-            own.base_url,
-            "--size",
-            "64x64",
-            "--out",
-            "out",
-            "--json",
-        )
-        assert command(*fixed, environ=WITH_CANARY).code == 3
+        job = ServedJob(command, own, 1)
+        assert job.run().code == 3
         there = ("retry", "out", "--base-url", other.base_url, "--set", "endpoint.poll_every=0.1", "--json")
         process = command.start(*there, "--set", "prompt=a polite owl", environ=WITH_CANARY)
         until(lambda: other.stats()["polls"] >= 1)
         process.kill()
         process.communicate(timeout=20)
-        run = command(*fixed, environ=WITH_CANARY)
+        run = job.run()
         assert (run.json["by_status"], own.stats()["requests"]) == ({"pending": 1}, 1)
         done = command(*there, environ=WITH_CANARY)
         assert (done.code, done.json["by_status"]) == (0, {"succeeded": 1}), done.err
@@ -92,3 +73,14 @@ def test_a_task_of_another_service_is_asked_for_there_and_nowhere_else(
     (row,) = command.results("out")
     assert (row["prompt"], row["sent_prompt"]) == ("a rude owl [[refuse]]", "a polite owl")
     assert (row["endpoint"], row["attempts"]) == (other.base_url, 2)
+
+
+def test_a_task_that_took_too_long_is_given_up_only_by_its_name(command: CommandLine, tmp_path: Path) -> None:
+    (tmp_path / "prompts.csv").write_text("prompt\na slow fox\n")
+    with Service(command, "--latency", "2", "--dialect", "evolink") as service:
+        job = ServedJob(command, service, 1)
+        left = job.run("--set", "endpoint.task_timeout=0.1", "--set", "endpoint.poll_every=0.05")
+        assert (left.code, left.json["by_error"]) == (3, {"task_timeout": 1})
+        named = job.retry("--set", "endpoint.task_timeout=60", "--error", "task_timeout")
+        assert (named.code, named.json["by_status"]) == (0, {"succeeded": 1})
+        assert service.stats()["tasks"]["submitted"] == 2

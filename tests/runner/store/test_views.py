@@ -95,15 +95,6 @@ def test_the_newest_outcome_counts_and_a_success_stays(place: LedgerFolder) -> N
     assert told == ["failed", "succeeded", "pending", "succeeded", "parked", "pending"]
 
 
-def test_the_last_failure_of_a_row_is_told_by_its_kind(place: LedgerFolder) -> None:
-    place.failure(row(1), KIND.TIMEOUT, RowStatus.PENDING)
-    place.failure(row(1), KIND.MODERATION, RowStatus.FAILED)
-    place.success(row(2), saved())
-    place.failure(row(3), KIND.STOPPED, RowStatus.PENDING)
-    index = ItemIndex(place.connection)
-    assert [index.kind(item) for item in (0, 1, 2, ABSENT)] == [KIND.MODERATION, None, KIND.STOPPED, None]
-
-
 def test_an_attempt_is_read_back_as_it_was_recorded(place: LedgerFolder) -> None:
     reported = Reported(
         created=1_700_000_000, request_id="req_1", task_id="t", input_tokens=5, output_tokens=7
