@@ -60,7 +60,8 @@ def _after_stop(job: Job, code: int | None, stops: Stops) -> list[str]:
         problems.append(f"SIGTERM: exit code {code}")
     if code == CODES[signal.SIGTERM]:
         statuses = {record["status"] for record in job.judge.records()}
-        if not statuses or not statuses <= {"succeeded", "pending"}:
+        ended_early = not ledger.attempts
+        if not (statuses or ended_early) or not statuses <= {"succeeded", "pending"}:
             problems.append(f"SIGTERM: the results table holds {sorted(statuses)}")
     return problems
 
