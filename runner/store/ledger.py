@@ -68,7 +68,7 @@ def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
 
 
 def open_reader(out: Path) -> sqlite3.Connection:
-    """A read-only connection, also to a folder on a medium where nothing can be written.
+    """A read-only connection, also to a folder on a medium where nothing can be written, for one thread at a time.
 
     Raises JobError when there is no ledger (exit 2), it cannot be read (7) or opened (9).
     """
@@ -80,7 +80,8 @@ def open_reader(out: Path) -> sqlite3.Connection:
     frozen = not (os.access(out, os.W_OK) or path.with_name(f"{path.name}-wal").exists())
     how = "mode=ro&immutable=1" if frozen else "mode=ro"
     try:
-        connection = sqlite3.connect(f"{path.resolve().as_uri()}?{how}", uri=True, isolation_level=None)
+        address = f"{path.resolve().as_uri()}?{how}"
+        connection = sqlite3.connect(address, uri=True, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA busy_timeout=10000")
         connection.execute("SELECT count(*) FROM meta").fetchone()
         layout.check_version(connection, out)

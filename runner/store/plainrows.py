@@ -6,58 +6,36 @@ the same of a row that either could.
 
 from __future__ import annotations
 
+import itertools
 import json
 import sqlite3
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from functools import cache, partial
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from runner.store.attempts import ABSENT
+from runner.store.plaincolumns import Plain, PlainReader
 from runner.store.resultrows import Facts
 from schemas.failures import RowStatus
 from schemas.request import FIELDS
 from schemas.results import RESULTS_SCHEMA
 from schemas.row import Row, RowProblem
 
-_FROM_LEDGER = {
-    "revised_prompt": "i.revised_prompt",
-    "file_name": "i.file_name",
-    "format": "i.format",
-    "width": "i.width",
-    "height": "i.height",
-    "bytes": "i.bytes",
-    "sha256": "i.sha256",
-    "http_status": "o.http_status",
-    "maybe_billed": "o.maybe_billed",
-    "cost_usd": "o.cost_usd",
-    "input_tokens": "o.input_tokens",
-    "output_tokens": "o.output_tokens",
-    "request_id": "o.request_id",
-    "task_id": "o.task_id",
-    "created": "o.created * 1000",
-    "started_at": "a.sent_ms",
-    "finished_at": "o.finished_ms",
-    "latency_s": "o.latency_s",
-    "attempt": "a.attempt",
-}
-_OTHERS = ("a.item", "a.params", "a.run", "o.flags", "i.flags", "o.cost_estimated")
-_FROM_ITEMS = {"row_id": "t.row_id", "prompt": "t.prompt"}
-_QUERY = (
-    "SELECT {columns} FROM attempts a JOIN outcomes o USING (attempt) "
-    "JOIN images i ON i.attempt = a.attempt AND i.idx = 0 {items}"
-    "WHERE a.item {which} AND a.n = 1 AND o.status = 'succeeded' AND a.indexes IS NULL "
-    "AND a.prompt IS NULL AND NOT EXISTS (SELECT 1 FROM pruned p WHERE p.attempt = a.attempt) "
-    "AND NOT EXISTS (SELECT 1 FROM attempts b WHERE b.item = a.item AND b.attempt <> a.attempt) ORDER BY a.item"
-)
-_RANGE, _LIST = "BETWEEN ? AND ?", "IN (SELECT value FROM json_each(?))"
-_COLUMNS = (*_OTHERS, *_FROM_LEDGER.values())
-_DENSE = 4
-"""A range is read whole when it holds at most so many items for each one that is wanted."""
+_CONSTANT = {"image_index": 0, "status": RowStatus.SUCCEEDED.value, "attempts": 1, "try_number": 1}
 
 Offsets = npt.NDArray[np.int64]
+
+
+class Lines(NamedTuple):
+    """Results rows that are laid out when they are asked for, by any thread. size: bytes of text in them, about."""
+
+    table: Callable[[], pa.Table]
+    size: int
 
 
 class PlainRows:
@@ -65,7 +43,8 @@ class PlainRows:
 
     def __init__(self, connection: sqlite3.Connection, facts: Facts) -> None:
         self._connection = connection
-        self._duplicates = facts.duplicates
+        self._reader = PlainReader(connection)
+        self._duplicates = pa.array(sorted(facts.duplicates), pa.string())
         self._params: dict[int, dict[str, Any]] = {}
         self._endpoints = dict(connection.execute("SELECT run, endpoint FROM runs").fetchall())
 
@@ -74,10 +53,10 @@ class PlainRows:
     ) -> tuple[Offsets, pa.Table | None]:
         """Offsets of the plain ones among the rows, in order, and their results rows; None where there are none."""
         numbers = np.asarray(items, dtype=np.int64)
-        columns = self._read(numbers[numbers != ABSENT], _COLUMNS)
-        if not columns:
+        found = self._reader.read(numbers[numbers != ABSENT], named=False)
+        if found is None:
             return np.empty(0, dtype=np.int64), None
-        plain, at = _found(columns[0], numbers)
+        plain, at = _found(found.items, numbers)
         plain &= np.fromiter(
             (isinstance(row, Row) and row.request.n == 1 for row in rows), np.bool_, len(rows)
         )
@@ -90,64 +69,48 @@ class PlainRows:
             "row": pa.array([row.position for row in picked], pa.int64()),
             "prompt": pa.array([row.request.prompt for row in picked if isinstance(row, Row)], pa.string()),
         }
-        return offsets, self._laid_out(own, columns, at[offsets])
+        return offsets, self._laid_out(own, found, at[offsets])
 
-    def known(self, positions: Offsets, items: Offsets) -> tuple[npt.NDArray[np.bool_], pa.Table | None]:
+    def known(self, positions: Offsets, items: Offsets) -> tuple[npt.NDArray[np.bool_], Lines | None]:
         """Which rows at these manifest positions, of one image each, are plain, and their results rows, in order.
 
         Rows and items are of the same request: ids and prompts are the ledger's.
         """
-        columns = self._read(items, (*_COLUMNS, *_FROM_ITEMS.values()))
-        if not columns:
+        found = self._reader.read(items, named=True)
+        if found is None:
             return np.zeros(len(items), dtype=np.bool_), None
-        plain, at = _found(columns[0], items)
+        plain, at = _found(found.items, items)
         if not plain.any():
             return plain, None
+        for number in found.params:
+            self._body(number)
         own = {"row": pa.array(positions[plain], pa.int64())}
-        return plain, self._laid_out(own, columns, at[plain])
+        return plain, Lines(cache(partial(self._laid_out, own, found, at[plain])), found.size)
 
-    def _read(self, items: Offsets, columns: Sequence[str]) -> list[tuple[Any, ...]]:
-        """These columns of the plain ones among the items, by item; empty where there are none."""
-        if not len(items):
-            return []
-        low, high = int(items.min()), int(items.max())
-        joined = "JOIN items t ON t.item = a.item " if len(columns) > len(_COLUMNS) else ""
-        dense = high - low < _DENSE * len(items)
-        sql = _QUERY.format(columns=", ".join(columns), items=joined, which=_RANGE if dense else _LIST)
-        values = (low, high) if dense else (json.dumps(items.tolist()),)
-        return list(zip(*self._connection.execute(sql, values).fetchall(), strict=True))
-
-    def _laid_out(
-        self, own: dict[str, pa.Array], columns: Sequence[tuple[Any, ...]], at: Offsets
-    ) -> pa.Table:
-        """own: columns that are in order already. at: places of the rows in the ledger's columns."""
+    def _laid_out(self, own: dict[str, pa.Array], found: Plain, at: Offsets) -> pa.Table:
+        """own: columns that are in order already. at: places of the rows among what was found."""
         count = len(own["row"])
-        straight = len(columns[0]) == count and bool((at == np.arange(count)).all())
+        straight = len(found.items) == count and bool((at == np.arange(count)).all())
         order = None if straight else pa.array(at)
-        _, params, runs, outcome_flags, image_flags, estimated, *ledger = columns
-        told: dict[str, Any] = dict(zip((*_FROM_LEDGER, *_FROM_ITEMS), ledger, strict=False))
-        told["flags"] = self._flags(outcome_flags, image_flags, estimated, told["sha256"])
-        told["sha256"] = _in_hex(told["sha256"])
-        told["endpoint"] = _spread(runs, self._endpoints)
+        told = found.columns() | _CONSTANT
+        told["flags"] = self._flags(told)
+        told["endpoint"] = _spread(told["run"], self._endpoints.__getitem__, pa.string())
         for name in FIELDS:
-            told[name] = _spread(params, {number: self._body(number).get(name) for number in set(params)})
-        constant = {"image_index": 0, "status": RowStatus.SUCCEEDED.value, "attempts": 1, "try_number": 1}
+            kind = RESULTS_SCHEMA.field(name).type
+            told[name] = _spread(told["params"], partial(self._requested, name), kind)
         made = []
         for field in RESULTS_SCHEMA:
-            if field.name in own:
-                made.append(own[field.name])
-            elif field.name in constant:
-                made.append(pa.repeat(pa.scalar(constant[field.name], field.type), count))
-            elif field.name in told:
-                values = told[field.name]
-                if isinstance(values, pa.Scalar):
-                    made.append(pa.repeat(values.cast(field.type), count))
-                    continue
-                column = values if isinstance(values, pa.Array) else pa.array(values, field.type)
-                made.append(column if order is None else column.take(order))
+            values = own.get(field.name, told.get(field.name))
+            if not isinstance(values, pa.Array):
+                made.append(pa.repeat(pa.scalar(values).cast(field.type), count))
+            elif field.name in own or order is None:
+                made.append(values.cast(field.type))
             else:
-                made.append(pa.nulls(count, field.type))
+                made.append(values.cast(field.type).take(order))
         return pa.Table.from_arrays(made, schema=RESULTS_SCHEMA)
+
+    def _requested(self, name: str, params: int) -> Any:
+        return self._body(params).get(name)
 
     def _body(self, params: int) -> dict[str, Any]:
         if params not in self._params:
@@ -155,43 +118,41 @@ class PlainRows:
             self._params[params] = json.loads(text)
         return self._params[params]
 
-    def _flags(
-        self,
-        outcome: Sequence[str | None],
-        image: Sequence[str | None],
-        estimated: Sequence[int],
-        digests: Sequence[bytes],
-    ) -> pa.Array | list[list[str]]:
-        if not (any(outcome) or any(image) or any(estimated) or self._duplicates):
-            nothing = pa.array(np.zeros(len(outcome) + 1, dtype=np.int32))
+    def _flags(self, told: Mapping[str, Any]) -> pa.Array:
+        """The flags of each row, in the order in which `runner.store.resultrows` names them."""
+        digests = told["sha256"]
+        twice = pc.is_in(digests, self._duplicates) if len(self._duplicates) else False
+        parts = [told["outcome_flags"], told["estimated"], told["image_flags"], twice]
+        if not any(isinstance(part, pa.Array) or part for part in parts):
+            nothing = pa.array(np.zeros(len(digests) + 1, dtype=np.int32))
             return pa.ListArray.from_arrays(nothing, pa.array([], pa.string()))
-        return [
+        lists = [
             [
                 *(json.loads(of_outcome) if of_outcome else ()),
                 *(("estimated_cost",) if guess else ()),
                 *(json.loads(of_image) if of_image else ()),
-                *(("duplicate_image",) if self._duplicates and digest.hex() in self._duplicates else ()),
+                *(("duplicate_image",) if duplicate else ()),
             ]
-            for of_outcome, of_image, guess, digest in zip(outcome, image, estimated, digests, strict=True)
+            for of_outcome, guess, of_image, duplicate in zip(
+                *(
+                    part.to_pylist() if isinstance(part, pa.Array) else itertools.repeat(part, len(digests))
+                    for part in parts
+                ),
+                strict=True,
+            )
         ]
+        return pa.array(lists, pa.list_(pa.string()))
 
 
-def _found(known: Sequence[int], wanted: Offsets) -> tuple[npt.NDArray[np.bool_], Offsets]:
+def _found(known: Offsets, wanted: Offsets) -> tuple[npt.NDArray[np.bool_], Offsets]:
     """Which of the wanted numbers are among the known ones, which ascend, and where."""
-    numbers = np.asarray(known, dtype=np.int64)
-    at = np.minimum(np.searchsorted(numbers, wanted), len(numbers) - 1)
-    return numbers[at] == wanted, at
+    at = np.minimum(np.searchsorted(known, wanted), len(known) - 1)
+    return known[at] == wanted, at
 
 
-def _in_hex(digests: Sequence[bytes]) -> pa.Array:
-    """Digests of 32 bytes as text."""
-    text = b"".join(digests).hex().encode()
-    ends = np.arange(len(digests) + 1, dtype=np.int32) * 64
-    return pa.StringArray.from_buffers(len(digests), pa.py_buffer(ends), pa.py_buffer(text))
-
-
-def _spread(numbers: Sequence[int], values: Mapping[int, Any]) -> pa.Scalar | list[Any]:
+def _spread(numbers: pa.Array | int, value: Callable[[int], Any], kind: pa.DataType) -> Any:
     """The value of each number; one for all where they are all the same."""
-    if len(set(numbers)) == 1:
-        return pa.scalar(values[numbers[0]])
-    return [values[number] for number in numbers]
+    if not isinstance(numbers, pa.Array):
+        return value(numbers)
+    coded = numbers.dictionary_encode()
+    return pa.array([value(number) for number in coded.dictionary.to_pylist()], kind).take(coded.indices)

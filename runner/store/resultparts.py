@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -52,9 +53,9 @@ class Counts:
 @dataclass(frozen=True, slots=True)
 class KnownLines:
     """Lines of rows that are told by the ledger alone, one each. offsets: places in the manifest's batch, which begins at
-    `start`."""
+    `start`. table: lays them out."""
 
-    table: pa.Table
+    table: Callable[[], pa.Table]
     offsets: Offsets
     items: Sequence[int]
     start: int
@@ -84,8 +85,24 @@ class Part:
         for values in self.values:
             counts.add(values)
 
-    def table(self) -> tuple[pa.Table, npt.NDArray[np.int64]]:
-        """The results rows in manifest order, and of which of the batch's rows each is."""
+    def read(self, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, Offsets]:
+        """The results of the rows in `batch`, with the manifest's other columns, and of which of them each is."""
+        own, places = self._told()
+        others = self.batch.extras() if len(extra) else None
+        return _beside(own, others, places, schema), places
+
+    def whole(self, extra: pa.Schema, schema: pa.Schema) -> Callable[[], pa.Table]:
+        """The same with the known lines among them: everything is read, and any thread may put it together."""
+        if self.known is None:
+            table, _ = self.read(extra, schema)
+            return lambda: table
+        others = self.batch.batch.extras() if len(extra) else None
+        own, places = self._told() if self.batch.rows else (None, self.plain)
+        offsets = np.asarray(self.batch.offsets, dtype=np.int64)[places]
+        return partial(_with_known, self.known, own, offsets, others, schema)
+
+    def _told(self) -> tuple[pa.Table, Offsets]:
+        """The results of the rows in `batch`, in order, and of which of them each is."""
         if not self.values and self.plain_table is not None:
             return self.plain_table, self.plain
         flat = [value for values in self.values for value in values]
@@ -103,30 +120,6 @@ class Part:
         order = np.argsort(offsets, kind="stable")
         return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
 
-    def whole(self, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, Offsets]:
-        """The results rows with the manifest's other columns, and of which row each is: a place in `batch`, or, where
-        there are known lines, in the manifest's batch."""
-        own, offsets = self.table()
-        others = None
-        if self.known is not None:
-            own, offsets = self._with_known(self.known, own, offsets)
-            others = self.batch.batch.extras() if len(extra) else None
-        elif len(extra):
-            others = self.batch.extras()
-        columns = own.columns
-        if others is not None:
-            if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
-                others = others.take(pa.array(offsets))
-            columns += [others.column(name).cast(extra.field(name).type) for name in extra.names]
-        return pa.Table.from_arrays(columns, schema=schema).combine_chunks(), offsets
-
-    def _with_known(self, known: KnownLines, own: pa.Table, places: Offsets) -> tuple[pa.Table, Offsets]:
-        if not len(places):
-            return known.table, known.offsets
-        offsets = np.concatenate((known.offsets, np.asarray(self.batch.offsets, dtype=np.int64)[places]))
-        order = np.argsort(offsets, kind="stable")
-        return pa.concat_tables([known.table, own]).take(pa.array(order)), offsets[order]
-
     def note(self, builder: MapBuilder) -> None:
         """Tell the next map of what is done here: its plain rows. Another run reads the others again."""
         if self.known is not None:
@@ -135,3 +128,32 @@ class Part:
             places = self.plain.tolist()
             positions = [self.batch.rows[i].position for i in places]
             builder.add(positions, [self.items[i] for i in places], self.batch.keys[self.plain])
+
+
+def _with_known(
+    known: KnownLines,
+    own: pa.Table | None,
+    offsets: Offsets,
+    others: pa.RecordBatch | None,
+    schema: pa.Schema,
+) -> pa.Table:
+    """Known lines and those of other rows, by their offsets in the manifest's batch, with its other columns."""
+    table = known.table()
+    if own is None:
+        return _beside(table, others, known.offsets, schema)
+    offsets = np.concatenate((known.offsets, offsets))
+    order = np.argsort(offsets, kind="stable")
+    return _beside(pa.concat_tables([table, own]).take(pa.array(order)), others, offsets[order], schema)
+
+
+def _beside(own: pa.Table, others: pa.RecordBatch | None, offsets: Offsets, schema: pa.Schema) -> pa.Table:
+    """Results rows with the manifest's other columns, if any. offsets: which of `others` belongs to each."""
+    columns = own.columns
+    if others is not None:
+        if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
+            others = others.take(pa.array(offsets))
+        columns += [
+            column.cast(field.type)
+            for column, field in zip(others.columns, list(schema)[len(columns) :], strict=True)
+        ]
+    return pa.Table.from_arrays(columns, schema=schema).combine_chunks()

@@ -48,18 +48,18 @@ def _starts(connection: sqlite3.Connection) -> npt.NDArray[np.uint64]:
     parts = []
     for first in range(0, count, _STEP):
         found = connection.execute(
-            "SELECT group_concat(hex(substr(sha256, 1, 8)), '') FROM images WHERE attempt >= ? AND attempt < ?",
+            "SELECT CAST(group_concat(substr(sha256, 1, 8), '') AS BLOB) FROM images WHERE attempt >= ? AND attempt < ?",
             (first, first + _STEP),
         ).fetchone()[0]
-        parts.append(np.frombuffer(bytes.fromhex(found or ""), dtype="<u8"))
+        parts.append(np.frombuffer(found or b"", dtype="<u8"))
     return np.concatenate(parts) if parts else np.empty(0, dtype="<u8")
 
 
 def duplicates(connection: sqlite3.Connection) -> frozenset[str]:
     """sha256 (hex) of images that are there more than once, byte for byte."""
     starts = _starts(connection)
-    values, counts = np.unique(starts, return_counts=True)
-    likely = values[counts > 1]
+    starts.sort()
+    likely = np.unique(starts[1:][starts[1:] == starts[:-1]])
     if not len(likely):
         return frozenset()
     wanted = json.dumps([start.tobytes().hex() for start in likely])

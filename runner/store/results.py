@@ -5,8 +5,10 @@ from __future__ import annotations
 import itertools
 import sqlite3
 import time
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO
 
@@ -22,6 +24,7 @@ from runner.store import records
 from runner.store.attempts import ABSENT, AttemptReader
 from runner.store.donemap import DoneMap, MapBuilder
 from runner.store.durable import Folder, replace_file
+from runner.store.knownrows import KnownRows
 from runner.store.ledger import Statement
 from runner.store.plainrows import PlainRows
 from runner.store.resultparts import Counts, KnownLines, Part
@@ -39,6 +42,10 @@ from schemas.row import Row, RowProblem
 
 RESULTS_NAME = "results.parquet"
 _ROWS_A_GROUP = 8_192
+_AHEAD = 5
+"""So many batches at most are read before they are asked for: a row group of them, and one more."""
+
+Making = Callable[[], pa.Table]
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,16 +98,11 @@ class ResultsTable:
         schema = _full_schema(extra)
         repeating = [name for name in schema.names if name not in UNREPEATED]
         with (
-            ThreadPoolExecutor(1, thread_name_prefix="table") as thread,
             pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as writer,
+            closing(_ahead(self._tables(counts, extra, schema))) as tables,
         ):
-            writing = None
-            for table in _grouped(self._tables(counts, extra, schema)):
-                if writing is not None:
-                    writing.result()
-                writing = thread.submit(writer.write_table, table)
-            if writing is not None:
-                writing.result()
+            for table in _grouped(make() for make in tables):
+                writer.write_table(table)
 
     def count(self) -> Counts:
         """What the table would hold, without writing it."""
@@ -125,20 +127,20 @@ class ResultsTable:
         extra = self.intake.manifest.extra_schema()
         schema = _full_schema(extra)
         for part in self._parts(Counts(), done):
-            table, offsets = part.whole(extra, schema)
+            table, offsets = part.read(extra, schema)
             yield ToldBatch(part.batch, part.items, table, offsets, part.kept)
 
     def schema(self) -> pa.Schema:
         """Of the whole table."""
         return _full_schema(self.intake.manifest.extra_schema())
 
-    def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[pa.Table]:
+    def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[Making]:
         for part in self._parts(counts):
             part.count_into(counts)
             self._repeated = part.batch.repeated
             if self._builder is not None:
                 part.note(self._builder)
-            yield part.whole(extra, schema)[0]
+            yield part.whole(extra, schema)
 
     def _parts(self, counts: Counts, done: DoneMap | None = None) -> Iterator[Part]:
         known = done or self.known
@@ -172,18 +174,12 @@ class ResultsTable:
         if done is not None or self.known is None:
             yield from ((batch, None, {}) for batch in self.intake.batches(done))
             return
-        numbers, at = self.known.numbers(), 0
+        known = KnownRows(self.known, plain)
         for unread in self.intake.unread():
-            places = self.known.places(unread.position, len(unread.batch))
-            items = numbers[at : at + len(places)]
-            at += len(places)
-            told, table = plain.known(places + unread.position, items)
-            lines = None
-            if table is not None:
-                lines = KnownLines(table, places[told], items[told].tolist(), unread.position)
+            lines, missed = known.of(unread.position, len(unread.batch))
             left = np.ones(len(unread.batch), dtype=np.bool_)
-            left[places[told]] = False
-            missed = dict(zip(places[~told].tolist(), items[~told].tolist(), strict=True))
+            if lines is not None:
+                left[lines.offsets] = False
             yield unread.rows(np.flatnonzero(left).tolist()), lines, missed
 
 
@@ -215,6 +211,18 @@ def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
             held, rows = [], 0
     if held:
         yield pa.concat_tables(held)
+
+
+def _ahead(tables: Iterator[Making]) -> Generator[Making]:
+    """The same, read in a thread some way ahead of their use; that thread alone asks the ledger meanwhile."""
+    with ThreadPoolExecutor(1, thread_name_prefix="table") as thread:
+        coming = deque(thread.submit(next, tables, None) for _ in range(_AHEAD))
+        try:
+            while (table := coming.popleft().result()) is not None:
+                coming.append(thread.submit(next, tables, None))
+                yield table
+        finally:
+            thread.shutdown(cancel_futures=True)
 
 
 def newest_digest(connection: sqlite3.Connection) -> str | None:
