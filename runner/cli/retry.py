@@ -27,7 +27,8 @@ if TYPE_CHECKING:
     from schemas.summary import Plan
 
 _SELECT = "Which rows"
-_WITHOUT = ("n", "simulate", "out", "log_format")
+_WITHOUT = ("n", "simulate", "out", "log_format", "date", "metrics_file", "notify", "ping_url")
+"""Options of `run` that a retry has no use for; it tells nobody but who called it."""
 _TOLD = ("error", "where", "flag", "since", "rows", "parked", "pending", "succeeded")
 
 

@@ -24,6 +24,7 @@ from schemas.request import FIELDS
 _REQUEST = "request."
 _PARAM = "param."
 _NOT_ITS_OWN = ("manifest", "out", "simulate", "columns", "input")
+_OF_A_RUN = ("run.metrics_file", "run.ping_url", "run.carry_over", "notify.urls", "notify.on")
 _KEPT_OF_ENDPOINT = ("endpoint.timeout", "endpoint.task_timeout", "endpoint.poll_every")
 _ELSEWHERE = ("endpoint.base_url", "endpoint.profile")
 
@@ -135,6 +136,8 @@ def _job_key(key: str) -> str:
             f"--set {key}: a retry does with edited rows as the folder's job says",
             fix="run it with --on-change first, which the folder's job keeps",
         )
+    if key in _OF_A_RUN:
+        raise JobError(f"--set {key}: only a run does that, not a retry", fix="leave it out")
     if not dot:
         near = get_close_matches(key, (PROMPT, *FIELDS), 1)
         hint = f", did you mean {near[0]!r}?" if near else ""

@@ -200,14 +200,18 @@ def _full_schema(extra: pa.Schema) -> pa.Schema:
 
 
 def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Tables joined into row groups of a useful size; at least one, so that an empty manifest has a table."""
+    """Tables joined into row groups of a useful size; at least one, so that an empty manifest has a table.
+
+    The first groups are small ones, so that writing begins while the rest is read.
+    """
     held: list[pa.Table] = []
-    rows = 0
+    rows = told = 0
     for table in tables:
         held.append(table)
         rows += table.num_rows
-        if rows >= _ROWS_A_GROUP:
+        if rows >= min(_ROWS_A_GROUP, told):
             yield pa.concat_tables(held)
+            told += rows
             held, rows = [], 0
     if held:
         yield pa.concat_tables(held)

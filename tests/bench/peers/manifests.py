@@ -141,14 +141,14 @@ def flat(ground: Ground, size: Size) -> Iterator[Reached]:
     """Time a row of planning and of writing results, by the manifest's length."""
     lengths = [long(ground.kept, max(SHORT_ROWS, size.rows // part)) for part in FLAT]
     warm = (lengths[0].manifest, lengths[0].out)
-    for what in ("plan", "results"):
+    for line, what in (("new", "plan"), ("plan", "plan"), ("results", "results")):
         costs = {}
         for made in lengths:
             times = 1 if made.rows == size.rows else size.rounds
+            out = made.out.with_name("none") if line == "new" else made.out
             taken = [
-                _client(ground, "inside_long.py", what, *warm, made.manifest, made.out)[0]
-                for _ in range(times)
+                _client(ground, "inside_long.py", what, *warm, made.manifest, out)[0] for _ in range(times)
             ]
             costs[made.rows] = statistics.median(each["seconds"] for each in taken) / made.rows * 1e6
         note = ", ".join(f"{cost:.2f} us a row at {rows:,}" for rows, cost in costs.items())
-        yield Reached(f"flat {what}", max(costs.values()) / min(costs.values()), note)
+        yield Reached(f"flat {line}", max(costs.values()) / min(costs.values()), note)

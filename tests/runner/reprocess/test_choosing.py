@@ -260,6 +260,7 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         (("--set", "n=3"), "n cannot be changed by a retry", "in the manifest"),
         (("--set", "input.limit=3"), "the folder's own manifest", "use run"),
         (("--set", "run.on_change=keep"), "as the folder's job says", "--on-change"),
+        (("--set", "run.metrics_file=m.prom"), "only a run does that", "leave it out"),
         (("--set", "limits.rpm=0"), "must be a number above 0", "lists every key"),
         (
             ("--set", "prompt="),
