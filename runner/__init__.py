@@ -40,9 +40,9 @@ def run(
 
     Raises `schemas.exit_codes.JobError` when nothing could be sent; otherwise the summary's `exit_code` tells.
     """
-    from runner import loops
+    import asyncio
 
-    return loops.run(run_async(manifest, on_progress=on_progress, **options))
+    return asyncio.run(run_async(manifest, on_progress=on_progress, **options))
 
 
 async def run_async(

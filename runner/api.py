@@ -9,7 +9,7 @@ from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import loops, planning
+from runner import planning
 from runner.assembly import assembled
 from runner.closing import conclude, look
 from runner.descriptors import allow_all
@@ -57,7 +57,7 @@ def run_job(
     signals: bool = False,
 ) -> Summary:
     """Run a job to its end; see `run_job_async`."""
-    return loops.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
+    return asyncio.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
 
 
 async def run_job_async(
@@ -190,7 +190,7 @@ def retry_folder(
     With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
     it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
     """
-    return loops.run(_retry(out, asked, observer, signals))
+    return asyncio.run(_retry(out, asked, observer, signals))
 
 
 async def _retry(out: Path, asked: Asked, observer: Observer | None, signals: bool) -> Summary:

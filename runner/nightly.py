@@ -15,7 +15,6 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from runner import loops
 from runner.api import run_job_async
 from runner.earlier import OnDay, changes_with_the_day, left_over
 from runner.ending import Reason
@@ -49,7 +48,7 @@ def run_nightly(
     job: Job, source: str | None, on: OnDay, *, observer: Observer | None = None, signals: bool = False
 ) -> Summary:
     """As `run_nightly_async`, to its end."""
-    return loops.run(run_nightly_async(job, source, on, observer=observer, signals=signals))
+    return asyncio.run(run_nightly_async(job, source, on, observer=observer, signals=signals))
 
 
 async def run_nightly_async(

@@ -168,3 +168,4 @@ class Receiver:
             deadline.reschedule(None if end is None else end + waited)
             transport.resume_reading()
         await rest.received(self._idle_s)
+        response.close()

@@ -156,7 +156,7 @@ class SavingProcess:
             slot, result = pickle.loads(message)
             save = self._under_way.pop(slot)
             self._free.append(slot)
-            _settle(save.saved, result)
+            _settle(save.saved, SavedImage(*result) if isinstance(result, tuple) else result)
         self._hand_over()
 
     def _give_up(self) -> None:

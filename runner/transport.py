@@ -22,6 +22,7 @@ import aiohttp
 from yarl import URL
 
 from jobs.evidence import Broke
+from jobs.keeping import YOUNG_S, Keeping
 from runner import sessions
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard
@@ -31,8 +32,7 @@ from runner.receiving import Gatherer, Receiver, fits
 CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60.0
 IDLE_CONNECTION_S = 2.0
-"""How long a connection for image URLs is kept. Requests that cost money get a fresh one each: a server may be closing
-a kept one at that very moment, and whether it had read the request could not be told."""
+"""How long a connection for image URLs is kept. For requests that cost money see `jobs.keeping`."""
 ERROR_BODY_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
 POLL_CONNECTIONS = 16
@@ -41,17 +41,19 @@ POLL_IDLE_S = 15.0
 POLL_DEADLINE_S = 60.0
 """From a poll's headers to its last byte."""
 
+_JSON = json.JSONEncoder(ensure_ascii=False)
 _LEGAL_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """A whole answer. headers: lower-case names. latency_s: from send to last byte."""
+    """A whole answer. headers: lower-case names. latency_s: from send to last byte. reused: over a kept connection."""
 
     status: int
     headers: Mapping[str, str]
     body: Body
     latency_s: float
+    reused: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,9 +109,11 @@ class Transport:
         self._deadlines = deadlines
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
         self._receiver = Receiver(deadlines.idle_s)
+        self._keeping = Keeping()
 
     async def __aenter__(self) -> Transport:
         self._api = sessions.for_requests(CONNECT_TIMEOUT_S)
+        self._young = sessions.for_requests(CONNECT_TIMEOUT_S, kept_s=YOUNG_S)
         self._files = sessions.guarded(self._guard, CONNECT_TIMEOUT_S, limit=64, kept_s=IDLE_CONNECTION_S)
         self._polls = sessions.guarded(
             self._guard, CONNECT_TIMEOUT_S, limit=POLL_CONNECTIONS, kept_s=POLL_IDLE_S
@@ -118,6 +122,7 @@ class Transport:
 
     async def __aexit__(self, *_: object) -> None:
         await self._api.close()
+        await self._young.close()
         await self._files.close()
         await self._polls.close()
 
@@ -131,16 +136,22 @@ class Transport:
         query: Sequence[tuple[str, str]] = (),
     ) -> Answer | Broken:
         """POST JSON to a path below the base URL. Redirects are answers, not followed."""
-        data = json.dumps(body, ensure_ascii=False).encode("utf-8", "surrogatepass")
+        data = _JSON.encode(body).encode("utf-8", "surrogatepass")
         merged = {
             **self._headers,
             "Content-Type": "application/json",
             "Accept": "application/json",
             **headers,
         }
-        return await self._exchange(
-            self._api, _Request("POST", self._posted(path, query), merged, data), room
-        )
+        clock, keeping = asyncio.get_running_loop().time, self._keeping
+        kept = keeping.allows(clock())
+        request = _Request("POST", self._posted(path, query), merged, data)
+        answer = await self._exchange(self._young if kept else self._api, request, room)
+        if isinstance(answer, Answer):
+            keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
+        else:
+            keeping.broke(kept=kept)
+        return answer
 
     def _posted(self, path: str, query: Sequence[tuple[str, str]]) -> URL:
         """Where requests go; worked out once."""
@@ -195,7 +206,7 @@ class Transport:
         self, session: aiohttp.ClientSession, request: _Request, room: Room, *, lift: bool = True
     ) -> Answer | Broken:
         clock = asyncio.get_running_loop().time
-        progress = SimpleNamespace(sent=False, status=None, on_sent=lambda: None)
+        progress = SimpleNamespace(sent=False, status=None, reused=False, on_sent=lambda: None)
         started = clock()
         try:
             async with (
@@ -212,8 +223,8 @@ class Transport:
         finally:
             room.held.arrived()
             del progress.on_sent  # it knows `progress`, and through the deadline's task the whole answer
-        latency = clock() - started
-        return Answer(response.status, {k.lower(): v for k, v in response.headers.items()}, body, latency)
+        headers = {name.lower(): value for name, value in response.headers.items()}
+        return Answer(response.status, headers, body, clock() - started, progress.reused)
 
     def _sending(
         self,

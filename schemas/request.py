@@ -100,6 +100,9 @@ class ImageRequest:
         return {"prompt": self.prompt, **dict(self.params)}
 
 
+_CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+
+
 def canonical_params(params: tuple[tuple[str, Any], ...]) -> str:
     """JSON text that is equal for equal parameter sets, whatever their order."""
-    return json.dumps(dict(params), sort_keys=True, ensure_ascii=False, separators=(",", ":"))
+    return _CANONICAL.encode(dict(params))

@@ -9,6 +9,7 @@ import struct
 import warnings
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
 
@@ -111,8 +112,7 @@ def _gif_colours(flags: int) -> int:
     return 3 << (flags % 8 + 1) if flags & 0x80 else 0
 
 
-@dataclass(frozen=True, slots=True)
-class Asked:
+class Asked(NamedTuple):
     """What an image was asked for as; None where nothing was said. size: as in the request."""
 
     output_format: str | None
@@ -125,12 +125,11 @@ class Asked:
         return Asked(None if asked_format is None else str(asked_format), None if size is None else str(size))
 
 
-@dataclass(frozen=True, slots=True)
-class Label:
-    """What an image's file is named after. slug: the row's id, shortened."""
+class Label(NamedTuple):
+    """What an image's file is named after. image: its index among the row's. slug: the row's id, shortened."""
 
     attempt: int
-    index: int
+    image: int
     slug: str
 
 
@@ -162,10 +161,10 @@ class ImageStore:
         digest = hashlib.sha256()
         for piece in pieces:
             digest.update(piece)
-        name = image_name(label.attempt, label.index, label.slug, looked.format)
+        name = image_name(label.attempt, label.image, label.slug, looked.format)
         name = keep(self.folder, name, lambda: pieces)
         return SavedImage(
-            label.index,
+            label.image,
             name,
             looked.format,
             looked.width,

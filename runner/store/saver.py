@@ -14,7 +14,9 @@ import socket
 import threading
 from collections.abc import Sequence
 from contextlib import suppress
+from operator import attrgetter
 from pathlib import Path
+from typing import Any
 
 from runner.store.durable import Folder
 from runner.store.images import Asked, ImageStore, Label, NotAnImage
@@ -23,11 +25,13 @@ from schemas.outcome import SavedImage
 READY = b"ready"
 LARGEST_MESSAGE = 2**16
 _THREADS = 3
+_FIELDS = attrgetter(*SavedImage.__slots__)
 _PR_SET_PDEATHSIG = 1
 
 Order = tuple[int, int, int, Asked, Label]
 """Number, where the bytes begin, how many they are, and what is known of the image."""
-Result = tuple[int, SavedImage | NotAnImage | OSError]
+Result = tuple[int, tuple[Any, ...] | NotAnImage | OSError]
+"""The order's number, and the fields of the `SavedImage`, or why there is none."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -61,13 +65,14 @@ def _serve(line: socket.socket, shared: mmap.mmap, images: ImageStore) -> None:
         while message := line.recv(LARGEST_MESSAGE):
             number, start, size, asked, label = pickle.loads(message)
             image = memoryview(shared)[start : start + size]
-            line.send(pickle.dumps((number, _saved(images, image, asked, label))))
+            result: Result = (number, _saved(images, image, asked, label))
+            line.send(pickle.dumps(result))
 
 
 def _saved(
     images: ImageStore, image: memoryview, asked: Asked, label: Label
-) -> SavedImage | NotAnImage | OSError:
+) -> tuple[Any, ...] | NotAnImage | OSError:
     try:
-        return images.save((image,), asked, label)
+        return _FIELDS(images.save((image,), asked, label))
     except (NotAnImage, OSError) as problem:
         return problem.with_traceback(None)
