@@ -95,7 +95,12 @@ class SavingProcess:
         self._tried = True
         try:
             self._line, self._shared = self._launch()
-        except (OSError, AttributeError, ValueError):  # too few of something, or no Linux: threads do
+        except (
+            OSError,
+            AttributeError,
+            ValueError,
+            TypeError,
+        ):  # too few of something, or no Linux: threads do
             return
         asyncio.get_running_loop().add_reader(self._line, self._heard)
 

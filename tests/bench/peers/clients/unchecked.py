@@ -8,6 +8,7 @@ from __future__ import annotations
 import sys
 from typing import Any
 
+from runner import saving
 from runner.cli.main import main
 from runner.store import images
 
@@ -39,7 +40,22 @@ class Hashes:
         return "00" * 32
 
 
-if __name__ == "__main__":
+def without() -> None:
+    """Take both out of this process."""
     vars(images)["look"], vars(images)["hashlib"] = look, Hashes
+
+
+def also_in_the_process_that_saves() -> None:
+    """Have it take them out before it begins."""
+    begin = "from runner.store.saver import main;"
+    if begin not in saving._CODE:
+        sys.exit(70)
+    mine = f"from tests.bench.peers.clients.unchecked import without; without(); {begin}"
+    vars(saving)["_CODE"] = saving._CODE.replace(begin, mine)
+
+
+if __name__ == "__main__":
+    without()
+    also_in_the_process_that_saves()
     code = main()
     sys.exit(code if all(_times.values()) else 70)
