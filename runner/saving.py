@@ -27,6 +27,8 @@ from schemas.outcome import SavedImage
 
 QUEUED = 12
 """Saves under way in threads at which the process is started."""
+SAVED_BEFORE = 200
+"""Images at least that threads saved before: a short run would be over before the process is of use."""
 _SLOTS = 8
 _SLOT_BYTES = 2**24
 """A larger image is saved by a thread."""
@@ -52,7 +54,7 @@ class SavingProcess:
 
     def __init__(self, images: ImageStore) -> None:
         self._images = images
-        self._elsewhere = 0
+        self._elsewhere = self._saved = 0
         self._tried = False
         self._ready = False
         self._line: socket.socket | None = None
@@ -76,10 +78,11 @@ class SavingProcess:
     def elsewhere(self) -> Iterator[None]:
         """For the block, an image is saved without it; many at a time are a reason to start it."""
         self._elsewhere += 1
-        if self._elsewhere > QUEUED and not self._tried:
+        if self._elsewhere > QUEUED and self._saved >= SAVED_BEFORE and not self._tried:
             self._start()
         try:
             yield
+            self._saved += 1
         finally:
             self._elsewhere -= 1
 

@@ -200,18 +200,14 @@ def _full_schema(extra: pa.Schema) -> pa.Schema:
 
 
 def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
-    """Tables joined into row groups of a useful size; at least one, so that an empty manifest has a table.
-
-    The first groups are small ones, so that writing begins while the rest is read.
-    """
+    """Tables joined into row groups of a useful size; at least one, so that an empty manifest has a table."""
     held: list[pa.Table] = []
-    rows = told = 0
+    rows = 0
     for table in tables:
         held.append(table)
         rows += table.num_rows
-        if rows >= min(_ROWS_A_GROUP, told):
+        if rows >= _ROWS_A_GROUP:
             yield pa.concat_tables(held)
-            told += rows
             held, rows = [], 0
     if held:
         yield pa.concat_tables(held)

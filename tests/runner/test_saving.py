@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 
 import pytest
 
-from runner.saving import QUEUED, Gone, SavingProcess
+from runner.saving import QUEUED, SAVED_BEFORE, Gone, SavingProcess
 from runner.store.durable import TEMPORARY, Folder
 from runner.store.images import Asked, ImageStore, Label, NotAnImage
 from tests.canary import WITH_CANARY
@@ -25,6 +25,7 @@ from tests.waiting import until
 P = ParamSpec("P")
 ASKED = Asked("png", "64x64")
 CAP = 50_000_000
+ROWS = 1500
 
 
 def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -53,12 +54,21 @@ def is_saver(pid: int) -> bool:
         return False
 
 
+def queue(process: SavingProcess) -> None:
+    """Have it seen that saves queue."""
+    for _ in range(SAVED_BEFORE):
+        with process.elsewhere():
+            assert children() == []
+    with ExitStack() as stack:
+        for _ in range(QUEUED + 1):
+            assert children() == []
+            stack.enter_context(process.elsewhere())
+
+
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[SavingProcess]:
     async with SavingProcess(ImageStore(Folder(folder), CAP)) as process:
-        with ExitStack() as stack:
-            for _ in range(QUEUED + 1):
-                stack.enter_context(process.elsewhere())
+        queue(process)
         while not process.takes((b"",)):  # noqa: ASYNC110 - it tells nobody when it is ready
             await asyncio.sleep(0.01)
         yield process
@@ -139,9 +149,7 @@ async def test_where_it_cannot_be_had_nothing_waits_for_it(
 ) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "gone"))
     async with SavingProcess(ImageStore(Folder(tmp_path), CAP)) as process:
-        with ExitStack() as stack:
-            for _ in range(QUEUED + 1):
-                stack.enter_context(process.elsewhere())
+        queue(process)
         assert not process.takes((b"",))
     assert children() == []
 
@@ -157,12 +165,15 @@ async def test_the_next_run_waits_for_the_end_of_a_dead_runs_process(tmp_path: P
 
 
 def savers(parent: int) -> list[int]:
-    found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    try:
+        found = Path(f"/proc/{parent}/task/{parent}/children").read_text().split()
+    except OSError:  # it has ended
+        return []
     return [int(pid) for pid in found if is_saver(int(pid))]
 
 
 def test_a_quick_service_gets_the_process_and_every_image_is_bought_once(command: CommandLine) -> None:
-    with served_job(command, "--latency", "0", rows=600) as job:
+    with served_job(command, "--latency", "0", rows=ROWS) as job:
         process = job.start("--concurrency", "200")
         until(lambda: process.poll() is not None or bool(savers(process.pid)))
         pids = savers(process.pid)
@@ -176,9 +187,9 @@ def test_a_quick_service_gets_the_process_and_every_image_is_bought_once(command
         assert job.is_bought_once()
 
 
-@pytest.mark.parametrize("images", [0, 30, 200])
+@pytest.mark.parametrize("images", [0, 500, 1000])
 def test_a_kill_takes_the_process_along_and_the_next_run_goes_on(command: CommandLine, images: int) -> None:
-    with served_job(command, "--latency", "0", rows=600) as job:
+    with served_job(command, "--latency", "0", rows=ROWS) as job:
         process = job.start("--concurrency", "200")
         until(lambda: bool(savers(process.pid)))
         pids = savers(process.pid)
@@ -189,14 +200,23 @@ def test_a_kill_takes_the_process_along_and_the_next_run_goes_on(command: Comman
         again = job.run("--concurrency", "200")
         assert again.code in (0, 3)
         statuses = job.statuses()
-        assert statuses["succeeded"] + statuses["parked"] == 600
+        assert statuses["succeeded"] + statuses["parked"] == ROWS
         assert set(job.sent().values()) == {1}
         assert statuses["parked"] == again.json["maybe_billed"]
         assert command("verify", job.out).code == 0
 
 
+def test_a_short_run_does_without(command: CommandLine) -> None:
+    with served_job(command, "--latency", "0", rows=100) as job:
+        process = job.start("--concurrency", "100")
+        seen = 0
+        while process.poll() is None:
+            seen += len(savers(process.pid))
+        assert (last_object(process)["exit_code"], seen) == (0, 0)
+
+
 def test_when_the_process_is_killed_the_run_goes_on(command: CommandLine) -> None:
-    with served_job(command, "--latency", "0", rows=600) as job:
+    with served_job(command, "--latency", "0", rows=ROWS) as job:
         process = job.start("--concurrency", "200")
         until(lambda: bool(savers(process.pid)))
         os.kill(savers(process.pid)[0], signal.SIGKILL)

@@ -45,7 +45,7 @@ class Size:
     @property
     def many(self) -> int:
         """Requests of the long run."""
-        return 100_000 if self.images >= _USUAL else self.images * 50
+        return 300_000 if self.images >= _USUAL else self.images * 50
 
     @property
     def slow(self) -> int:

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import resource
 import sys
 import threading
 import time
@@ -50,6 +51,8 @@ async def main(base_url: str, manifest: str, in_flight: int, out: str) -> Watche
     watched = Watched()
     looking = asyncio.create_task(watched.look())
     summary = await runner.run_async(manifest, base_url=base_url, concurrency=in_flight, out=out)
+    children = resource.getrusage(resource.RUSAGE_CHILDREN)
+    watched.process_s += children.ru_utime + children.ru_stime
     looking.cancel()
     if summary.exit_code:
         sys.exit(f"imagemill ended with {summary.exit_code}")
