@@ -27,7 +27,7 @@ from schemas.outcome import SavedImage
 
 QUEUED = 12
 """Saves under way in threads at which the process is started."""
-SAVED_BEFORE = 200
+SAVED_BEFORE = 100
 """Images at least that threads saved before: a short run would be over before the process is of use."""
 _SLOTS = 8
 _SLOT_BYTES = 2**24

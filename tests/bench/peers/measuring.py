@@ -51,8 +51,11 @@ class Looks:
 
 
 def _family(pid: int) -> list[int]:
-    """The process and those that its main thread started."""
-    return [pid, *map(int, Path(f"/proc/{pid}/task/{pid}/children").read_text().split())]
+    """The process and those that its main thread started; not one that is about to be another program, and has as yet
+    the memory of this one."""
+    own = Path(f"/proc/{pid}/cmdline").read_bytes()
+    children = Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return [pid, *(int(each) for each in children if Path(f"/proc/{each}/cmdline").read_bytes() != own)]
 
 
 def _spent_s(pid: int) -> float:
