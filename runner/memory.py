@@ -20,7 +20,7 @@ def give_back() -> None:
 
 
 class Held:
-    """What one answer holds. Order of creation is order of precedence. arriving: more may still come."""
+    """What one answer holds. Order of creation is order of precedence. arriving: more may still come; otherwise it lands."""
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -31,9 +31,17 @@ class Held:
         """Hold so many bytes more; the seconds this had to wait for other answers to land."""
         return await self._memory.take(self, size)
 
+    def arrives(self) -> None:
+        """More may come, after all."""
+        if not self.arriving:
+            self.arriving = True
+            self._memory.landing -= self.size
+
     def arrived(self) -> None:
         """All of it is here; others may go on in its place."""
-        self.arriving = False
+        if self.arriving:
+            self.arriving = False
+            self._memory.landing += self.size
         self._memory.freed()
 
     def take_now(self, size: int) -> bool:
@@ -42,14 +50,15 @@ class Held:
 
 
 class Memory:
-    """A budget of bytes. When it is used up, only the oldest answers go on, so that something always lands."""
+    """A budget of bytes. When it is used up, only the oldest answers go on, so that something always lands; and not even
+    they while half of it is held by what lands already, or receiving would outrun saving."""
 
     def __init__(self, total: int = BYTES_IN_FLIGHT, oldest: int = OLDEST) -> None:
         self._total = total
         self._oldest = oldest
         self._holders: dict[Held, None] = {}
         self._waiting: dict[Held, tuple[int, asyncio.Future[None]]] = {}
-        self.used = 0
+        self.used = self.landing = 0
 
     @contextmanager
     def holding(self) -> Iterator[Held]:
@@ -61,6 +70,7 @@ class Memory:
         finally:
             del self._holders[held]
             self.used -= held.size
+            self.landing -= 0 if held.arriving else held.size
             self.freed()
 
     def freed(self) -> None:
@@ -104,9 +114,12 @@ class Memory:
     def _add(self, held: Held, size: int) -> None:
         held.size += size
         self.used += size
+        self.landing += 0 if held.arriving else size
 
     def _going(self, asking: Held | None = None) -> list[Held]:
         """The oldest answers that have begun to arrive; too few of them, then also the oldest of those that ask to."""
+        if self.landing * 2 >= self._total:
+            return []
         begun = (held for held in self._holders if held.arriving and held.size)
         going = list(itertools.islice(begun, self._oldest))
         if len(going) < self._oldest:

@@ -214,7 +214,7 @@ class Transport:
                 self._sending(session, request, progress, room, deadline) as response,
             ):
                 progress.status = response.status
-                room.held.arriving = True
+                room.held.arrives()
                 body = await self._read(response, room, deadline, lift=lift)
         except DownloadRefused:
             raise

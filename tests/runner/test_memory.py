@@ -127,19 +127,47 @@ def test_everything_lands_and_only_one_answer_is_beyond_the_total(
     assert sorted(run_idle(main())) == list(range(len(chunks)))
 
 
+@pytest.mark.parametrize(("lands", "goes_on"), [(4, True), (5, False)])
+def test_what_lands_is_waited_for_when_it_holds_half_of_all(lands: int, goes_on: bool) -> None:
+    async def main() -> None:
+        memory = Memory(total=10, oldest=2)
+        landing = ExitStack()
+        with memory.holding() as oldest:
+            assert oldest.take_now(10 - lands)
+            landed = landing.enter_context(memory.holding())
+            assert landed.take_now(lands)
+            landed.arrived()
+            assert memory.landing == lands
+            assert oldest.take_now(1) is goes_on
+            landed.arrives()
+            assert memory.landing == 0
+            assert oldest.take_now(1)
+            landed.arrived()
+            waiting = asyncio.create_task(oldest.take(4))
+            await turns()
+            assert waiting.done() is goes_on
+            landing.close()
+            await waiting
+            assert memory.landing == 0
+
+    run_idle(main())
+
+
 def test_a_few_of_the_oldest_go_on_so_that_a_slow_one_does_not_hold_up_all() -> None:
     async def main() -> None:
         memory = Memory(total=10, oldest=2)
-        with memory.holding() as slow, memory.holding() as second, memory.holding() as third:
-            for held in (slow, second, third):
-                assert held.take_now(3)
+        landing = ExitStack()
+        with memory.holding() as slow, memory.holding() as third:
+            assert slow.take_now(3)
+            second = landing.enter_context(memory.holding())
+            assert second.take_now(3)
             assert second.take_now(5)
             assert not third.take_now(5)
             waiting = asyncio.create_task(third.take(5))
             await turns()
             assert not waiting.done()
-            second.arrived()
+            landing.close()
             await waiting
-            assert memory.used == 19
+            assert (memory.used, memory.landing) == (8, 0)
 
     run_idle(main())
