@@ -33,6 +33,8 @@ _SLOTS = 8
 _SLOT_BYTES = 2**24
 """A larger image is saved by a thread."""
 _PATIENCE_S = 30.0
+_NOT_TO_BE_HAD = (OSError, AttributeError, ValueError, TypeError)
+"""Too few of something, no Linux, or no interpreter to start: threads do."""
 _ENVIRONMENT = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONHOME", "TMPDIR")
 _CODE = "import sys, json; sys.path[:] = json.loads(sys.argv[1]); from runner.store.saver import main; main(sys.argv[2:])"
 
@@ -98,12 +100,7 @@ class SavingProcess:
         self._tried = True
         try:
             self._line, self._shared = self._launch()
-        except (
-            OSError,
-            AttributeError,
-            ValueError,
-            TypeError,
-        ):  # too few of something, or no Linux: threads do
+        except _NOT_TO_BE_HAD:
             return
         asyncio.get_running_loop().add_reader(self._line, self._heard)
 
@@ -112,8 +109,9 @@ class SavingProcess:
         with ExitStack() as passed:
             passed.callback(os.close, memory)
             os.ftruncate(memory, _SLOTS * _SLOT_BYTES)
-            shared = mmap.mmap(memory, 0)
+            shared = self._held.enter_context(mmap.mmap(memory, 0))
             line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+            self._held.enter_context(line)
             passed.enter_context(far)
             ends = (far.fileno(), memory)
             rest = (*ends, self._images.folder.root.absolute(), self._images.max_pixels, os.getpid())
@@ -126,7 +124,6 @@ class SavingProcess:
                 env={name: os.environ[name] for name in _ENVIRONMENT if name in os.environ},
             )
         self._held.callback(_ended, process)
-        self._held.enter_context(line)
         line.setblocking(False)
         return line, shared
 

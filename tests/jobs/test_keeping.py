@@ -11,10 +11,16 @@ from jobs.keeping import LEFT_IDLE_S, QUICK_S, YOUNG_S, Keeping
 IDLE = LEFT_IDLE_S + 0.01
 
 
-def trusted() -> Keeping:
+def left_idle() -> Keeping:
+    """One connection was kept, and is idle since 1.0."""
     keeping = Keeping()
     assert keeping.allows(0.0)
     keeping.answered(1.0, 1.0, kept=True, reused=False)
+    return keeping
+
+
+def trusted() -> Keeping:
+    keeping = left_idle()
     assert keeping.allows(1.0 + IDLE)
     keeping.answered(2.0, 0.5, kept=True, reused=True)
     return keeping
@@ -33,18 +39,14 @@ def test_one_connection_is_left_idle_and_used_once_before_any_is_kept() -> None:
 
 
 def test_a_server_that_did_not_keep_it_is_not_asked_again() -> None:
-    keeping = Keeping()
-    keeping.allows(0.0)
-    keeping.answered(1.0, 1.0, kept=True, reused=False)
+    keeping = left_idle()
     assert keeping.allows(1.0 + IDLE)
     keeping.answered(2.0, 0.5, kept=True, reused=False)
     assert not any(keeping.allows(float(now)) for now in range(2, 100))
 
 
 def test_a_connection_that_grew_old_meanwhile_is_tried_with_another() -> None:
-    keeping = Keeping()
-    keeping.allows(0.0)
-    keeping.answered(1.0, 1.0, kept=True, reused=False)
+    keeping = left_idle()
     assert keeping.allows(1.0 + YOUNG_S)
     keeping.answered(3.0, 0.5, kept=True, reused=False)
     assert keeping.allows(3.0 + IDLE)

@@ -892,3 +892,33 @@ def test_over_tls_every_byte_arrives_and_a_cut_is_seen(certificate: Path) -> Non
         "chunks_cut": ["body_cut", 200],
         "fetch": digest,
     }
+
+
+def test_a_second_body_of_an_attempt_arrives_like_the_first() -> None:
+    """What holds memory and has not arrived is not taken to be landing."""
+
+    async def main() -> None:
+        go_on = asyncio.Event()
+
+        async def handle(connection: Connection) -> None:
+            await connection.request()
+            await connection.send(head(200, Content_Length="10") + b"01234")
+            await go_on.wait()
+            await connection.send(b"56789")
+
+        memory = Memory()
+        async with RawServer(handle) as server, opened(server.base_url) as transport:
+            with memory.holding() as held:
+                assert held.take_now(7)
+                held.arrived()
+                assert memory.landing == 7
+                fetching = asyncio.create_task(transport.fetch(f"{server.origin}/fox.png", Room(100, held)))
+                async with asyncio.timeout(10):
+                    while not held.arriving:  # noqa: ASYNC110 - nobody tells of it
+                        await asyncio.sleep(0.01)
+                assert memory.landing == 0
+                go_on.set()
+                assert isinstance(await fetching, Answer)
+                assert memory.landing == memory.used == 17
+
+    asyncio.run(main())
