@@ -2,31 +2,92 @@
 
 from __future__ import annotations
 
+import socket
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
+from weakref import WeakSet
 
 import aiohttp
 from aiohttp import ClientTimeout, TCPConnector, TraceConfig
+from aiohttp.connector import AddrInfoType
 
+from jobs.keeping import YOUNG_S
 from runner.guard import Guard, GuardedResolver
+from runner.memory import BYTES_IN_FLIGHT
+
+CONNECT_TIMEOUT_S = 10.0
+FILE_CONNECTIONS = 64
+FILE_IDLE_S = 2.0
+"""How long a connection for image URLs is kept. For requests that cost money see `jobs.keeping`."""
+POLL_CONNECTIONS = 16
+POLL_IDLE_S = 15.0
+"""Polls are free, so they may share connections; a server that closes one under a poll does no harm."""
+MOST_RECEIVED_BYTES = 2**20
 
 _PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
 
 
-def for_requests(connect_s: float, *, kept_s: float | None = None) -> aiohttp.ClientSession:
-    """For requests that cost money: each has a fresh connection, or one that was idle for up to `kept_s` seconds."""
-    timeout = ClientTimeout(total=None, connect=connect_s, sock_connect=connect_s)
-    if kept_s is None:
-        return _session(TCPConnector(limit=0, force_close=True, ttl_dns_cache=60), timeout)
-    return _session(TCPConnector(limit=0, keepalive_timeout=kept_s, ttl_dns_cache=60), timeout)
+class Sessions:
+    """Four sessions, open inside the async context manager.
+
+    requests: for what costs money, each over a fresh connection. young: the same, over connections that were idle for
+    very short. files: for image URLs, and polls: for tasks; what is free goes where the guard allows, over connections
+    that are kept, and waits its turn.
+    """
+
+    def __init__(self, guard: Guard) -> None:
+        self._guard = guard
+        self._sockets = Sockets()
+
+    async def __aenter__(self) -> Sessions:
+        self.requests = self._charged()
+        self.young = self._charged(YOUNG_S)
+        self.files = self._free(FILE_CONNECTIONS, FILE_IDLE_S)
+        self.polls = self._free(POLL_CONNECTIONS, POLL_IDLE_S)
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        for session in (self.requests, self.young, self.files, self.polls):
+            await session.close()
+
+    def _charged(self, kept_s: float | None = None) -> aiohttp.ClientSession:
+        timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        kept: dict[str, Any] = {"force_close": True} if kept_s is None else {"keepalive_timeout": kept_s}
+        return _session(
+            TCPConnector(limit=0, ttl_dns_cache=60, socket_factory=self._sockets.open, **kept), timeout
+        )
+
+    def _free(self, limit: int, kept_s: float) -> aiohttp.ClientSession:
+        connector = TCPConnector(
+            limit=limit,
+            keepalive_timeout=kept_s,
+            resolver=GuardedResolver(self._guard),
+            use_dns_cache=False,
+            socket_factory=self._sockets.open,
+        )
+        return _session(connector, ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S))
 
 
-def guarded(guard: Guard, connect_s: float, *, limit: int, kept_s: float) -> aiohttp.ClientSession:
-    """For what is free: connections are kept for `kept_s` seconds, go where the guard allows, and wait their turn."""
-    connector = TCPConnector(
-        limit=limit, keepalive_timeout=kept_s, resolver=GuardedResolver(guard), use_dns_cache=False
-    )
-    return _session(connector, ClientTimeout(total=None, sock_connect=connect_s))
+class Sockets:
+    """Makes sockets that have room from the start for an answer that comes fast; less each, the more there are.
+
+    Linux lets the room grow while an answer arrives, but megabytes from near are here before it has. `SO_RCVBUF` would
+    end that growing, and has a limit meant for other things; a low-water mark, set and taken back, does neither.
+    """
+
+    def __init__(self) -> None:
+        self._open: WeakSet[socket.socket] = WeakSet()
+
+    def open(self, address: AddrInfoType) -> socket.socket:
+        """A socket for this address, as aiohttp would make it but for the room."""
+        family, kind, protocol, *_ = address
+        opened = socket.socket(family, kind, protocol)
+        self._open.add(opened)
+        with suppress(OSError):
+            for least_bytes in (min(MOST_RECEIVED_BYTES, BYTES_IN_FLIGHT // len(self._open)), 1):
+                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least_bytes)
+        return opened
 
 
 def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientSession:

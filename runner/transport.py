@@ -22,22 +22,16 @@ import aiohttp
 from yarl import URL
 
 from jobs.evidence import Broke
-from jobs.keeping import YOUNG_S, Keeping
-from runner import sessions
+from jobs.keeping import Keeping
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Held
 from runner.receiving import Gatherer, Receiver, fits
+from runner.sessions import Sessions
 
-CONNECT_TIMEOUT_S = 10.0
 IDLE_TIMEOUT_S = 60.0
-IDLE_CONNECTION_S = 2.0
-"""How long a connection for image URLs is kept. For requests that cost money see `jobs.keeping`."""
 ERROR_BODY_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
-POLL_CONNECTIONS = 16
-POLL_IDLE_S = 15.0
-"""Polls are free, so they may share connections; a server that closes one under a poll does no harm."""
 POLL_DEADLINE_S = 60.0
 """From a poll's headers to its last byte."""
 
@@ -110,21 +104,14 @@ class Transport:
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
         self._receiver = Receiver(deadlines.idle_s)
         self._keeping = Keeping()
+        self._sessions = Sessions(guard)
 
     async def __aenter__(self) -> Transport:
-        self._api = sessions.for_requests(CONNECT_TIMEOUT_S)
-        self._young = sessions.for_requests(CONNECT_TIMEOUT_S, kept_s=YOUNG_S)
-        self._files = sessions.guarded(self._guard, CONNECT_TIMEOUT_S, limit=64, kept_s=IDLE_CONNECTION_S)
-        self._polls = sessions.guarded(
-            self._guard, CONNECT_TIMEOUT_S, limit=POLL_CONNECTIONS, kept_s=POLL_IDLE_S
-        )
+        await self._sessions.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._api.close()
-        await self._young.close()
-        await self._files.close()
-        await self._polls.close()
+        await self._sessions.__aexit__()
 
     async def post(
         self,
@@ -146,7 +133,9 @@ class Transport:
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
         request = _Request("POST", self._posted(path, query), merged, data)
-        answer = await self._exchange(self._young if kept else self._api, request, room)
+        answer = await self._exchange(
+            self._sessions.young if kept else self._sessions.requests, request, room
+        )
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:
@@ -168,7 +157,7 @@ class Transport:
         below = not url.startswith("/") and "://" not in url
         target = self._below(url) if below else self._target(self._base, url)
         headers = {**self._headers, "Accept": "application/json"} if self._guard.same_origin(target) else {}
-        return await self._exchange(self._polls, _Request("GET", target, headers), room)
+        return await self._exchange(self._sessions.polls, _Request("GET", target, headers), room)
 
     def _below(self, path: str) -> URL:
         """A path below the base URL (quoted already), with the query that the base URL has."""
@@ -183,7 +172,9 @@ class Transport:
         target = self._target(self._base, url)
         for _ in range(MAX_REDIRECTS + 1):
             headers = self._headers if self._guard.takes_key(target) else {}
-            answer = await self._exchange(self._files, _Request("GET", target, headers), room, lift=False)
+            answer = await self._exchange(
+                self._sessions.files, _Request("GET", target, headers), room, lift=False
+            )
             location = answer.headers.get("location") if isinstance(answer, Answer) else None
             if (
                 not isinstance(answer, Answer)
@@ -239,7 +230,7 @@ class Transport:
         def sent() -> None:
             progress.sent = True
             total_s = self._deadlines.total_s
-            if session is self._polls:
+            if session is self._sessions.polls:
                 total_s = min(total_s, POLL_DEADLINE_S)
             deadline.reschedule(asyncio.get_running_loop().time() + total_s)
             room.on_sent()

@@ -16,10 +16,11 @@ from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from runner.store import straight
+from runner.store.straight import Buffer
+
 TEMPORARY = ".tmp"
 """Folder below OUT for files that are not finished; emptied by the next run that holds the lock."""
-
-Buffer = bytes | bytearray | memoryview
 
 _KEPT_FOLDERS = 3
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
@@ -74,7 +75,7 @@ class Folder:
         the disk refuses; nothing is left under the final name then.
         """
         with self.writing(name, private=private, replace=replace) as file:
-            return sum(_write_all(file, piece) for piece in pieces)
+            return straight.write(file, pieces)
 
     @contextmanager
     def writing(self, name: str, *, private: bool = False, replace: bool = False) -> Iterator[int]:
@@ -243,10 +244,3 @@ def _exists(name: str, folder: int) -> bool:
     except FileNotFoundError:
         return False
     return True
-
-
-def _write_all(descriptor: int, piece: Buffer) -> int:
-    view = memoryview(piece)
-    while view:
-        view = view[os.write(descriptor, view) :]
-    return len(piece)
