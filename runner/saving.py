@@ -29,9 +29,11 @@ QUEUED = 12
 """Saves under way in threads at which the process is started."""
 SAVED_BEFORE = 100
 """Images at least that threads saved before: a short run would be over before the process is of use."""
-_SLOTS = 8
+_SLOTS = 24
 _SLOT_BYTES = 2**24
 """A larger image is saved by a thread."""
+_ENOUGH_BYTES = 2**24
+"""While it has so many, nothing more is handed over: what waits takes no room twice."""
 _PATIENCE_S = 30.0
 _NOT_TO_BE_HAD = (OSError, AttributeError, ValueError, TypeError)
 """Too few of something, no Linux, or no interpreter to start: threads do."""
@@ -63,6 +65,7 @@ class SavingProcess:
         self._waiting: deque[_Save] = deque()
         self._under_way: dict[int, _Save] = {}
         self._free = list(range(_SLOTS))
+        self._handed_bytes = 0
         self._held = ExitStack()
 
     async def __aenter__(self) -> SavingProcess:
@@ -130,6 +133,8 @@ class SavingProcess:
     def _hand_over(self) -> None:
         """Give it as many images as it has room for."""
         while (line := self._line) is not None and self._waiting and self._free:
+            if self._handed_bytes >= _ENOUGH_BYTES:
+                return
             save = self._waiting.popleft()
             if save.saved.done():
                 continue
@@ -139,6 +144,7 @@ class SavingProcess:
                 self._shared[end : end + len(piece)] = piece
                 end += len(piece)
             self._under_way[slot] = save
+            self._handed_bytes += end - start
             try:
                 line.send(pickle.dumps((slot, start, end - start, save.asked, save.label)))
             except OSError:
@@ -161,6 +167,7 @@ class SavingProcess:
             slot, result = pickle.loads(message)
             save = self._under_way.pop(slot)
             self._free.append(slot)
+            self._handed_bytes -= sum(map(len, save.pieces))
             _settle(save.saved, SavedImage(*result) if isinstance(result, tuple) else result)
         self._hand_over()
 

@@ -15,7 +15,8 @@ from PIL import Image, UnidentifiedImageError
 
 from jobs.naming import image_name
 from runner.store import pngs
-from runner.store.durable import Buffer, Folder, keep
+from runner.store.durable import Folder, keep
+from runner.store.straight import Buffer
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 

@@ -24,7 +24,7 @@ from schemas.outcome import SavedImage
 
 READY = b"ready"
 LARGEST_MESSAGE = 2**16
-_THREADS = 6
+_THREADS = 12
 _FIELDS = attrgetter(*SavedImage.__slots__)
 _PR_SET_PDEATHSIG = 1
 

@@ -7,7 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from runner.store.durable import Buffer, Folder
+from runner.store.durable import Folder
+from runner.store.straight import Buffer
 
 
 class FlakyFolder(Folder):
