@@ -39,7 +39,7 @@ def test_many_connections_have_less_each(usual: int, monkeypatch: pytest.MonkeyP
     monkeypatch.setattr(sessions, "BYTES_IN_FLIGHT", 8 * MOST_RECEIVED_BYTES)
     made = Sockets()
     with ExitStack() as stack:
-        rooms = [room(stack.enter_context(made.open(ADDRESS))) for _ in range(100)]
+        rooms = [room(stack.enter_context(made.open(ADDRESS))) for _ in range(200)]
     assert rooms[:8] == [rooms[0]] * 8
     assert rooms[0] > rooms[20] > rooms[-1] == usual
     with made.open(ADDRESS) as later:
