@@ -123,9 +123,7 @@ class PlainRows:
         digests = told["sha256"]
         twice = pc.is_in(digests, self._duplicates) if len(self._duplicates) else False
         parts = [told["outcome_flags"], told["estimated"], told["image_flags"], twice]
-        if not any(isinstance(part, pa.Array) or part for part in parts):
-            nothing = pa.array(np.zeros(len(digests) + 1, dtype=np.int32))
-            return pa.ListArray.from_arrays(nothing, pa.array([], pa.string()))
+        some = np.flatnonzero(_any_of(parts, len(digests)))
         lists = [
             [
                 *(json.loads(of_outcome) if of_outcome else ()),
@@ -135,13 +133,32 @@ class PlainRows:
             ]
             for of_outcome, guess, of_image, duplicate in zip(
                 *(
-                    part.to_pylist() if isinstance(part, pa.Array) else itertools.repeat(part, len(digests))
+                    part.take(pa.array(some)).to_pylist()
+                    if isinstance(part, pa.Array)
+                    else itertools.repeat(part, len(some))
                     for part in parts
                 ),
                 strict=True,
             )
         ]
-        return pa.array(lists, pa.list_(pa.string()))
+        ends = np.zeros(len(digests) + 1, dtype=np.int32)
+        ends[some + 1] = [len(flags) for flags in lists]
+        names = pa.array(list(itertools.chain.from_iterable(lists)), pa.string())
+        return pa.ListArray.from_arrays(pa.array(np.cumsum(ends, dtype=np.int32)), names)
+
+
+def _any_of(parts: Sequence[Any], count: int) -> npt.NDArray[np.bool_]:
+    """In which of so many rows one of the parts, each a column or a value for all, says something."""
+    some = np.zeros(count, dtype=np.bool_)
+    for part in parts:
+        if isinstance(part, pa.Array):
+            told = (
+                part.is_valid() if pa.types.is_string(part.type) else part.cast(pa.bool_()).fill_null(False)
+            )
+            some |= told.to_numpy(zero_copy_only=False)
+        elif part:
+            some[:] = True
+    return some
 
 
 def _found(known: Offsets, wanted: Offsets) -> tuple[npt.NDArray[np.bool_], Offsets]:

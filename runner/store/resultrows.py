@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections import Counter
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -19,7 +21,7 @@ from schemas.row import Row, RowProblem
 
 _INTEGER_FIELDS = {name for name, rule in FIELDS.items() if rule.kind is int}
 
-_STEP = 100_000
+_STEP = 16_384
 Values = dict[str, Any]
 
 
@@ -42,33 +44,37 @@ def stop_message(connection: sqlite3.Connection) -> str:
     )
 
 
-def _starts(connection: sqlite3.Connection) -> npt.NDArray[np.uint64]:
-    """The first eight bytes of every image's sha256; put together by SQLite, which is faster than row by row."""
+def _starts(connection: sqlite3.Connection) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
+    """The first eight bytes of every image's sha256, by steps of attempts, each with its first attempt; put together by
+    SQLite, which is faster than row by row."""
     count = connection.execute("SELECT coalesce(max(attempt) + 1, 0) FROM images").fetchone()[0]
-    parts = []
     for first in range(0, count, _STEP):
         found = connection.execute(
             "SELECT CAST(group_concat(substr(sha256, 1, 8), '') AS BLOB) FROM images WHERE attempt >= ? AND attempt < ?",
             (first, first + _STEP),
         ).fetchone()[0]
-        parts.append(np.frombuffer(found or b"", dtype="<u8"))
-    return np.concatenate(parts) if parts else np.empty(0, dtype="<u8")
+        yield first, np.frombuffer(found or b"", dtype="<u8")
 
 
 def duplicates(connection: sqlite3.Connection) -> frozenset[str]:
     """sha256 (hex) of images that are there more than once, byte for byte."""
-    starts = _starts(connection)
+    steps = list(_starts(connection))
+    starts = np.concatenate([np.empty(0, dtype="<u8"), *(part for _, part in steps)])
     starts.sort()
     likely = np.unique(starts[1:][starts[1:] == starts[:-1]])
     if not len(likely):
         return frozenset()
     wanted = json.dumps([start.tobytes().hex() for start in likely])
-    found = connection.execute(
-        "SELECT sha256 FROM images WHERE lower(hex(substr(sha256, 1, 8))) IN (SELECT value FROM json_each(?)) "
-        "GROUP BY sha256 HAVING count(*) > 1",
-        (wanted,),
-    )
-    return frozenset(digest.hex() for (digest,) in found)
+    seen: Counter[bytes] = Counter()
+    for first, part in steps:
+        if np.isin(part, likely).any():
+            found = connection.execute(
+                "SELECT sha256 FROM images WHERE attempt >= ? AND attempt < ? "
+                "AND lower(hex(substr(sha256, 1, 8))) IN (SELECT value FROM json_each(?))",
+                (first, first + _STEP, wanted),
+            )
+            seen.update(digest for (digest,) in found)
+    return frozenset(digest.hex() for digest, times in seen.items() if times > 1)
 
 
 def invalid_values(row: RowProblem) -> Values:
