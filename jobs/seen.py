@@ -1,4 +1,4 @@
-"""A set of 64-bit keys in 8 bytes a key: sorted runs that double in size, so memory stays far below a Python set's."""
+"""A set of 64-bit keys in some 16 bytes a key: sorted runs that double in size, so memory stays far below a Python set's."""
 
 from __future__ import annotations
 
@@ -7,12 +7,24 @@ import numpy.typing as npt
 
 Keys = npt.NDArray[np.uint64]
 
+_BITS = 64
+_FIRST_BITS, _MORE_BITS = 14, 2
+_PLACES_A_KEY = 4
+"""At least; so many keys in a hundred as are 100 over this are looked for in vain."""
+
 
 class SeenKeys:
-    """Remembers keys. Adding n keys to a set of m costs about n log m comparisons, vectorised."""
+    """Remembers keys that are spread evenly over all numbers. Adding one costs about the same however many there are.
+
+    A key marks the place that its first bits tell. Only one whose place is marked may be there already, and is looked
+    for in the runs.
+    """
 
     def __init__(self) -> None:
         self._runs: list[Keys] = []
+        self._size = 0
+        self._bits = _FIRST_BITS
+        self._marks = np.zeros(2**_FIRST_BITS, dtype=np.bool_)
 
     def add(self, keys: Keys) -> npt.NDArray[np.bool_]:
         """Add `keys` in order; True where a key was there already, earlier in this very call included."""
@@ -24,14 +36,33 @@ class SeenKeys:
         if len(fresh):
             self._runs.append(fresh)
             self._merge()
+            self._mark(fresh)
         return repeated
 
     def _contains(self, ordered: Keys) -> npt.NDArray[np.bool_]:
-        known = np.zeros(len(ordered), dtype=np.bool_)
+        known = self._marks[self._places(ordered)]
+        likely = np.flatnonzero(known)
+        sought = ordered[likely]
+        found = np.zeros(len(sought), dtype=np.bool_)
         for run in self._runs:
-            at = np.minimum(np.searchsorted(run, ordered), len(run) - 1)
-            known |= run[at] == ordered
+            at = np.minimum(np.searchsorted(run, sought), len(run) - 1)
+            found |= run[at] == sought
+        known[likely] = found
         return known
+
+    def _places(self, keys: Keys) -> npt.NDArray[np.int64]:
+        return (keys >> np.uint64(_BITS - self._bits)).view(np.int64)
+
+    def _mark(self, fresh: Keys) -> None:
+        self._size += len(fresh)
+        if self._size * _PLACES_A_KEY <= len(self._marks):
+            self._marks[self._places(fresh)] = True
+            return
+        while self._size * _PLACES_A_KEY > 2**self._bits:
+            self._bits += _MORE_BITS
+        self._marks = np.zeros(2**self._bits, dtype=np.bool_)
+        for run in self._runs:
+            self._marks[self._places(run)] = True
 
     def _merge(self) -> None:
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):

@@ -46,9 +46,9 @@ GOALS: dict[str, Goal] = {
     "flat memory": Goal(
         "memory added after the first minute of a long run, 20 KB answers", 10, 5, True, "MB"
     ),
-    "flat new": Goal("planning a new job: time a row, dearest length over cheapest", 1.1, 1.1, True),
+    "flat new": Goal("planning a new job: what a row adds, dearest length over cheapest", 1.1, 1.1, True),
     "flat plan": Goal("the same, 99 % done", 1.1, 1.1, True),
-    "flat results": Goal("results: time a row, dearest length over cheapest", 1.1, 1.1, True),
+    "flat results": Goal("results: what a row adds, dearest length over cheapest", 1.1, 1.1, True),
 }
 
 _WIDTH = 60

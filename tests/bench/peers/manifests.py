@@ -21,6 +21,7 @@ from tests.canary import WITH_CANARY
 from tests.commandline import COMMAND, CommandLine
 
 SHORT_ROWS = 1000
+FEW_ROWS = 100
 FLAT = (1000, 10, 1)
 """The long manifest's rows by these are the shorter ones: 10,000 and 1,000,000 of 10,000,000."""
 _LIMIT_S = 3600.0
@@ -138,17 +139,25 @@ def results(ground: Ground, size: Size) -> Iterator[Reached]:
 
 
 def flat(ground: Ground, size: Size) -> Iterator[Reached]:
-    """Time a row of planning and of writing results, by the manifest's length."""
-    lengths = [long(ground.kept, max(SHORT_ROWS, size.rows // part)) for part in FLAT]
+    """Time a row of planning and of writing results, by the manifest's length: what its rows add to what a few take."""
+    few, *lengths = [
+        long(ground.kept, rows) for rows in (FEW_ROWS, *(max(SHORT_ROWS, size.rows // part) for part in FLAT))
+    ]
     warm = (lengths[0].manifest, lengths[0].out)
     for line, what in (("new", "plan"), ("plan", "plan"), ("results", "results")):
-        costs = {}
-        for made in lengths:
-            times = 1 if made.rows == size.rows else size.rounds
+
+        def seconds(made: Long, line: str = line, what: str = what) -> float:
+            times = _REPEATS if made.rows == size.rows else 2 * size.rounds + 1
             out = made.out.with_name("none") if line == "new" else made.out
-            taken = [
-                _client(ground, "inside_long.py", what, *warm, made.manifest, out)[0] for _ in range(times)
-            ]
-            costs[made.rows] = statistics.median(each["seconds"] for each in taken) / made.rows * 1e6
-        note = ", ".join(f"{cost:.2f} us a row at {rows:,}" for rows, cost in costs.items())
+            arguments = (what, *warm, made.manifest, out)
+            return statistics.median(
+                _client(ground, "inside_long.py", *arguments)[0]["seconds"] for _ in range(times)
+            )
+
+        start_s = seconds(few)
+        whole_s = {made.rows: seconds(made) for made in lengths}
+        costs = {rows: (taken - start_s) / (rows - FEW_ROWS) * 1e6 for rows, taken in whole_s.items()}
+        told = ", ".join(f"{cost:.2f} us a row at {rows:,}" for rows, cost in costs.items())
+        all_in = whole_s[lengths[0].rows] / lengths[0].rows * 1e6
+        note = f"{told}; {FEW_ROWS} rows take {start_s * 1000:.0f} ms, with which {lengths[0].rows:,} cost {all_in:.2f}"
         yield Reached(f"flat {line}", max(costs.values()) / min(costs.values()), note)
