@@ -16,6 +16,7 @@ from runner.store.resultparts import KnownLines
 Numbers = npt.NDArray[np.int64]
 
 _BATCHES = 4
+"""So many are read at once, but no more than were before: what is read first is soon to be written."""
 _BLOCK_BYTES = 8 * 1024 * 1024
 """Of text: no more is read at once, going by the block before, but for one batch."""
 
@@ -28,7 +29,7 @@ class KnownRows:
         self._plain = plain
         self._numbers = known.numbers()
         self._passed = 0
-        self._batches = _BATCHES
+        self._row_bytes = 0.0
         self._start = self._stop = 0
         self._places = self._items = np.empty(0, dtype=np.int64)
         self._told = np.empty(0, dtype=np.bool_)
@@ -38,7 +39,8 @@ class KnownRows:
         """The lines of the batch of so many rows at this manifest position, and item numbers of those rows that the map
         knows but that have a longer story, by their places in the batch."""
         if position < self._start or position + count > self._stop:
-            self._read(position, self._batches * count)
+            few = min(_BATCHES * count, position, int(_BLOCK_BYTES / (self._row_bytes + 1)))
+            self._read(position, max(1, few // count) * count)
         first, last = np.searchsorted(self._places, (position, position + count)).tolist()
         self._passed += last - first
         places, items = self._places[first:last] - position, self._items[first:last]
@@ -56,8 +58,7 @@ class KnownRows:
         self._items = self._numbers[self._passed : self._passed + len(self._places)]
         self._told, self._lines = self._plain.known(self._places, self._items)
         if self._lines is not None:
-            mean = self._lines.size / len(self._items) * count / self._batches
-            self._batches = max(1, min(_BATCHES, int(_BLOCK_BYTES / (mean + 1))))
+            self._row_bytes = self._lines.size / len(self._items)
 
 
 def _cut(table: Callable[[], pa.Table], first: int, count: int) -> pa.Table:

@@ -42,6 +42,8 @@ from schemas.row import Row, RowProblem
 
 RESULTS_NAME = "results.parquet"
 _ROWS_A_GROUP = 8_192
+_FIRST_ROWS = 2_048
+"""Of the first group, for which the writing waits; those after it grow."""
 _AHEAD = 5
 """So many batches at most are read before they are asked for: a row group of them, and one more."""
 
@@ -202,12 +204,13 @@ def _full_schema(extra: pa.Schema) -> pa.Schema:
 def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
     """Tables joined into row groups of a useful size; at least one, so that an empty manifest has a table."""
     held: list[pa.Table] = []
-    rows = 0
+    rows = passed = 0
     for table in tables:
         held.append(table)
         rows += table.num_rows
-        if rows >= _ROWS_A_GROUP:
+        if rows >= min(_ROWS_A_GROUP, max(_FIRST_ROWS, passed // 2)):
             yield pa.concat_tables(held)
+            passed += rows
             held, rows = [], 0
     if held:
         yield pa.concat_tables(held)

@@ -1,6 +1,6 @@
-"""inside_long.py plan|results MANIFEST OUT [MANIFEST OUT]: what the command does with a manifest, without the command.
+"""inside_long.py plan|results MANIFEST OUT TIMES: what the command does with a manifest, so many times, without the command.
 
-Prints the seconds that it took, and how many rows are done; of the last one, after the others have had everything imported.
+Prints the seconds that each took, and how many rows are done. The first ones import everything and get its memory.
 """
 
 from __future__ import annotations
@@ -41,8 +41,14 @@ def results(ready: Prepared) -> int:
 
 
 if __name__ == "__main__":
-    for manifest, out in zip(sys.argv[2::2], sys.argv[3::2], strict=True):
+    work, manifest, out = (
+        {"plan": plan, "results": results}[sys.argv[1]],
+        Path(sys.argv[2]),
+        Path(sys.argv[3]),
+    )
+    seconds = []
+    for _ in range(int(sys.argv[4])):
         began = time.perf_counter()
-        done = {"plan": plan, "results": results}[sys.argv[1]](prepared(Path(manifest), Path(out)))
-        seconds = time.perf_counter() - began
+        done = work(prepared(manifest, out))
+        seconds.append(time.perf_counter() - began)
     sys.stdout.write(json.dumps({"seconds": seconds, "done": done}) + "\n")
