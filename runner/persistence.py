@@ -6,7 +6,7 @@ import asyncio
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import partial
 from typing import TypeVar
 
@@ -40,6 +40,8 @@ class Persistence:
     writer: Writer
     ending: Ending
     ballast: Ballast
+    turns: asyncio.Semaphore = field(default_factory=lambda: asyncio.Semaphore(2 * SAVING_THREADS))
+    """For threads: an image whose turn has not come can still go elsewhere."""
 
     async def save(self, save: Callable[[], T], /) -> T:
         """Run a blocking save in a thread."""
@@ -57,8 +59,10 @@ class Persistence:
                     with suppress(Gone):
                         return await self.outside.save(pieces, asked, label)
                 with self.outside.elsewhere():
-                    save = partial(self.images.save, pieces, asked, label)
-                    return await asyncio.get_running_loop().run_in_executor(self.pool, save)
+                    async with self.turns:
+                        if not self.outside.takes(pieces):  # it may have come while this waited
+                            save = partial(self.images.save, pieces, asked, label)
+                            return await asyncio.get_running_loop().run_in_executor(self.pool, save)
             except OSError as error:
                 await self._refused(error)
 

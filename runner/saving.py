@@ -27,11 +27,11 @@ from schemas.outcome import SavedImage
 
 QUEUED = 12
 """Saves under way in threads at which the process is started."""
-SAVED_BEFORE = 100
-"""Images at least that threads saved before: a short run would be over before the process is of use."""
-_SLOTS = 24
-_SLOT_BYTES = 2**24
-"""A larger image is saved by a thread."""
+CAME_BEFORE = 100
+"""Images at least that came before: a short run would be over before the process is of use."""
+_SLOTS = ((128, 2**17), (24, 2**24))
+"""How many there are, and of how many bytes each; a larger image is saved by a thread."""
+_LARGEST = _SLOTS[-1][1]
 _ENOUGH_BYTES = 2**24
 """While it has so many, nothing more is handed over: what waits takes no room twice."""
 _PATIENCE_S = 30.0
@@ -45,9 +45,31 @@ class Gone(Exception):
     """The process ended before it saved the image."""
 
 
+class _Slots:
+    """Places in the memory that both processes see, told by where they begin."""
+
+    def __init__(self) -> None:
+        self.bytes = 0
+        self._free: list[tuple[int, list[int]]] = []
+        for count, room in _SLOTS:
+            end = self.bytes + count * room
+            self._free.append((room, list(range(self.bytes, end, room))))
+            self.bytes = end
+        self._rooms = {start: starts for _, starts in self._free for start in starts}
+
+    def take(self, size: int) -> int | None:
+        """A place with this much room, the one that was used last; None while there is none."""
+        return next((starts.pop() for room, starts in self._free if starts and size <= room), None)
+
+    def give_back(self, start: int) -> None:
+        """It is free again."""
+        self._rooms[start].append(start)
+
+
 @dataclass(frozen=True, slots=True)
 class _Save:
     pieces: Pieces
+    size: int
     asked: Asked
     label: Label
     saved: asyncio.Future[SavedImage]
@@ -58,13 +80,13 @@ class SavingProcess:
 
     def __init__(self, images: ImageStore) -> None:
         self._images = images
-        self._elsewhere = self._saved = 0
+        self._elsewhere = self._came = 0
         self._tried = False
         self._ready = False
         self._line: socket.socket | None = None
         self._waiting: deque[_Save] = deque()
         self._under_way: dict[int, _Save] = {}
-        self._free = list(range(_SLOTS))
+        self._slots = _Slots()
         self._handed_bytes = 0
         self._held = ExitStack()
 
@@ -77,23 +99,23 @@ class SavingProcess:
 
     def takes(self, pieces: Pieces) -> bool:
         """Whether it is there to save an image of this size."""
-        return self._ready and sum(map(len, pieces)) <= _SLOT_BYTES
+        return self._ready and sum(map(len, pieces)) <= _LARGEST
 
     @contextmanager
     def elsewhere(self) -> Iterator[None]:
         """For the block, an image is saved without it; many at a time are a reason to start it."""
         self._elsewhere += 1
-        if self._elsewhere > QUEUED and self._saved >= SAVED_BEFORE and not self._tried:
+        if self._elsewhere > QUEUED and self._came >= CAME_BEFORE and not self._tried:
             self._start()
+        self._came += 1
         try:
             yield
-            self._saved += 1
         finally:
             self._elsewhere -= 1
 
     def save(self, pieces: Pieces, asked: Asked, label: Label) -> asyncio.Future[SavedImage]:
         """The image, when it is durable. The future raises NotAnImage, OSError, or Gone."""
-        save = _Save(pieces, asked, label, asyncio.get_running_loop().create_future())
+        save = _Save(pieces, sum(map(len, pieces)), asked, label, asyncio.get_running_loop().create_future())
         self._waiting.append(save)
         self._hand_over()
         return save.saved
@@ -111,7 +133,7 @@ class SavingProcess:
         memory = os.memfd_create("imagemill")
         with ExitStack() as passed:
             passed.callback(os.close, memory)
-            os.ftruncate(memory, _SLOTS * _SLOT_BYTES)
+            os.ftruncate(memory, self._slots.bytes)
             shared = self._held.enter_context(mmap.mmap(memory, 0))
             line, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
             self._held.enter_context(line)
@@ -132,21 +154,22 @@ class SavingProcess:
 
     def _hand_over(self) -> None:
         """Give it as many images as it has room for."""
-        while (line := self._line) is not None and self._waiting and self._free:
-            if self._handed_bytes >= _ENOUGH_BYTES:
+        while (line := self._line) is not None and self._waiting and self._handed_bytes < _ENOUGH_BYTES:
+            save = self._waiting[0]
+            start = None if save.saved.done() else self._slots.take(save.size)
+            if start is None and not save.saved.done():
                 return
-            save = self._waiting.popleft()
-            if save.saved.done():
+            self._waiting.popleft()
+            if start is None:
                 continue
-            slot = self._free.pop()
-            start = end = slot * _SLOT_BYTES
+            end = start
             for piece in save.pieces:
                 self._shared[end : end + len(piece)] = piece
                 end += len(piece)
-            self._under_way[slot] = save
-            self._handed_bytes += end - start
+            self._under_way[start] = save
+            self._handed_bytes += save.size
             try:
-                line.send(pickle.dumps((slot, start, end - start, save.asked, save.label)))
+                line.send(pickle.dumps((start, save.size, save.asked, save.label)))
             except OSError:
                 self._give_up()
 
@@ -164,10 +187,10 @@ class SavingProcess:
             if message == READY:
                 self._ready = True
                 continue
-            slot, result = pickle.loads(message)
-            save = self._under_way.pop(slot)
-            self._free.append(slot)
-            self._handed_bytes -= sum(map(len, save.pieces))
+            start, result = pickle.loads(message)
+            save = self._under_way.pop(start)
+            self._slots.give_back(start)
+            self._handed_bytes -= save.size
             _settle(save.saved, SavedImage(*result) if isinstance(result, tuple) else result)
         self._hand_over()
 

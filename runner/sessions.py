@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
-from contextlib import suppress
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager, suppress
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
@@ -24,6 +26,8 @@ POLL_CONNECTIONS = 16
 POLL_IDLE_S = 15.0
 """Polls are free, so they may share connections; a server that closes one under a poll does no harm."""
 MOST_RECEIVED_BYTES = 2**20
+MOST_LEAVING = 128
+"""Requests at most that have not left yet. More at a time would all wait for the last of them, and meet a server's backlog."""
 
 _PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
 
@@ -88,6 +92,30 @@ class Sockets:
             for least_bytes in (min(MOST_RECEIVED_BYTES, BYTES_IN_FLIGHT // len(self._open)), 1):
                 opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least_bytes)
         return opened
+
+
+class Turns:
+    """So many at a time. A turn ends when that is told, or with its block."""
+
+    def __init__(self, most: int) -> None:
+        self._free = asyncio.Semaphore(most)
+
+    @asynccontextmanager
+    async def turn(self) -> AsyncIterator[Callable[[], None]]:
+        """What is called to tell that it has ended."""
+        await self._free.acquire()
+        ended = False
+
+        def end() -> None:
+            nonlocal ended
+            if not ended:
+                ended = True
+                self._free.release()
+
+        try:
+            yield end
+        finally:
+            end()
 
 
 def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientSession:

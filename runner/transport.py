@@ -14,7 +14,7 @@ import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from types import SimpleNamespace
 from typing import Any
 
@@ -27,7 +27,7 @@ from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Held
 from runner.receiving import Gatherer, Receiver, fits
-from runner.sessions import Sessions
+from runner.sessions import MOST_LEAVING, Sessions, Turns
 
 IDLE_TIMEOUT_S = 60.0
 ERROR_BODY_BYTES = 256 * 1024
@@ -105,6 +105,7 @@ class Transport:
         self._receiver = Receiver(deadlines.idle_s)
         self._keeping = Keeping()
         self._sessions = Sessions(guard)
+        self._leaving = Turns(MOST_LEAVING)
 
     async def __aenter__(self) -> Transport:
         await self._sessions.__aenter__()
@@ -133,9 +134,14 @@ class Transport:
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
         request = _Request("POST", self._posted(path, query), merged, data)
-        answer = await self._exchange(
-            self._sessions.young if kept else self._sessions.requests, request, room
-        )
+        session = self._sessions.young if kept else self._sessions.requests
+        async with self._leaving.turn() as left:
+
+            def sent() -> None:
+                left()
+                room.on_sent()
+
+            answer = await self._exchange(session, request, replace(room, on_sent=sent))
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:

@@ -28,10 +28,10 @@ _THREADS = 12
 _FIELDS = attrgetter(*SavedImage.__slots__)
 _PR_SET_PDEATHSIG = 1
 
-Order = tuple[int, int, int, Asked, Label]
-"""Number, where the bytes begin, how many they are, and what is known of the image."""
+Order = tuple[int, int, Asked, Label]
+"""Where the bytes begin, how many they are, and what is known of the image."""
 Result = tuple[int, tuple[Any, ...] | NotAnImage | OSError]
-"""The order's number, and the fields of the `SavedImage`, or why there is none."""
+"""Where the bytes began, and the fields of the `SavedImage`, or why there is none."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -63,9 +63,9 @@ def _serve(line: socket.socket, shared: mmap.mmap, images: ImageStore) -> None:
     """Each thread takes the next order; the socket hands out whole ones."""
     with suppress(OSError):  # nobody listens any more
         while message := line.recv(LARGEST_MESSAGE):
-            number, start, size, asked, label = pickle.loads(message)
+            start, size, asked, label = pickle.loads(message)
             image = memoryview(shared)[start : start + size]
-            result: Result = (number, _saved(images, image, asked, label))
+            result: Result = (start, _saved(images, image, asked, label))
             line.send(pickle.dumps(result))
 
 

@@ -13,7 +13,7 @@ from typing import Any, ParamSpec
 
 import pytest
 
-from runner.saving import QUEUED, SAVED_BEFORE, Gone, SavingProcess
+from runner.saving import CAME_BEFORE, QUEUED, Gone, SavingProcess
 from runner.store.durable import TEMPORARY, Folder
 from runner.store.images import Asked, ImageStore, Label, NotAnImage
 from tests.canary import WITH_CANARY
@@ -56,7 +56,7 @@ def is_saver(pid: int) -> bool:
 
 def queue(process: SavingProcess) -> None:
     """Have it seen that saves queue."""
-    for _ in range(SAVED_BEFORE):
+    for _ in range(CAME_BEFORE):
         with process.elsewhere():
             assert children() == []
     with ExitStack() as stack:

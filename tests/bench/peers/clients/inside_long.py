@@ -13,6 +13,7 @@ import time
 from pathlib import Path
 
 from runner import planning
+from runner.cli.main import own_process
 from runner.prepared import Prepared
 from runner.store import donemap, ledger
 from runner.store.durable import Folder
@@ -41,6 +42,7 @@ def results(ready: Prepared) -> int:
 
 
 if __name__ == "__main__":
+    own_process()
     work, manifest, out = (
         {"plan": plan, "results": results}[sys.argv[1]],
         Path(sys.argv[2]),
