@@ -27,7 +27,7 @@ POLL_IDLE_S = 15.0
 """Polls are free, so they may share connections; a server that closes one under a poll does no harm."""
 MOST_RECEIVED_BYTES = 2**20
 MOST_LEAVING = 128
-"""Requests at most that have not left yet. More at a time would all wait for the last of them, and meet a server's backlog."""
+"""Requests at most that have not left yet; more at a time would all wait for the last, and meet a server's backlog."""
 
 _PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
 

@@ -3,19 +3,29 @@
 from __future__ import annotations
 
 import asyncio
+import io
 import os
 import signal
-from collections.abc import AsyncIterator, Callable, Coroutine
+import threading
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, cast
 
 import pytest
+from PIL import Image
 
+from runner.ending import Ending
+from runner.folder import Ballast
+from runner.persistence import SAVING_THREADS, Persistence
 from runner.saving import CAME_BEFORE, QUEUED, Gone, SavingProcess
 from runner.store.durable import TEMPORARY, Folder
 from runner.store.images import Asked, ImageStore, Label, NotAnImage
+from runner.store.straight import Buffer
+from schemas.outcome import SavedImage
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine
 from tests.faults.pictures import picture
@@ -26,6 +36,8 @@ P = ParamSpec("P")
 ASKED = Asked("png", "64x64")
 CAP = 50_000_000
 ROWS = 1500
+SAVES = 300
+"""More than it has done by the time it is killed."""
 
 
 def in_a_loop(test: Callable[P, Coroutine[Any, Any, None]]) -> Callable[P, None]:
@@ -113,13 +125,60 @@ async def test_an_image_that_is_too_large_for_it_is_not_taken(tmp_path: Path) ->
         assert not process.takes((b"x" * 2**24, b"x"))
 
 
+def noise(side: int) -> bytes:
+    """A PNG that is about as large as its pixels."""
+    stream = io.BytesIO()
+    Image.frombytes("RGB", (side, side), os.urandom(3 * side**2)).save(stream, "png")
+    return stream.getvalue()
+
+
+@in_a_loop
+async def test_more_images_of_all_sizes_than_there_is_room_for(tmp_path: Path) -> None:
+    kinds = [noise(side) for side in (1100, 16, 150, 210, 700)]
+    async with started(tmp_path) as process:
+        saves = [
+            process.save((data[:5], data[5:]), Asked("png", None), Label(number, 0, "x"))
+            for number, data in enumerate(kinds * 40)
+        ]
+        found = await asyncio.gather(*saves)
+    for image, data in zip(found, kinds * 40, strict=True):
+        assert (tmp_path / image.file_name).read_bytes() == data
+
+
+@in_a_loop
+async def test_images_that_wait_for_a_thread_change_over_to_it(tmp_path: Path) -> None:
+    store, threads, blocked = ImageStore(Folder(tmp_path), CAP), Counter[int](), threading.Event()
+
+    class Seen(ImageStore):
+        def save(self, pieces: Sequence[Buffer], asked: Asked, label: Label) -> SavedImage:
+            threads[label.attempt] += 1
+            blocked.wait(30)
+            return super().save(pieces, asked, label)
+
+    writer, ending = cast(Any, None), Ending()
+    with ThreadPoolExecutor(2) as pool, Ballast(store.folder) as ballast:
+        async with SavingProcess(store) as process:
+            seen = Seen(store.folder, CAP)
+            persistence = Persistence(seen, process, pool, writer, ending, ballast)
+            saves = [
+                asyncio.create_task(persistence.image((picture("fox"),), ASKED, Label(number, 0, "x")))
+                for number in range(CAME_BEFORE + 3 * QUEUED)
+            ]
+            while not process.takes((b"",)):  # noqa: ASYNC110 - it tells nobody when it is ready
+                await asyncio.sleep(0.01)
+            blocked.set()
+            found = await asyncio.gather(*saves)
+    assert len({image.file_name for image in found}) == len(saves)
+    assert sorted(threads) == list(range(2 * SAVING_THREADS))
+
+
 @pytest.mark.parametrize("after", [0, 1, 7])
 @in_a_loop
 async def test_when_it_is_killed_others_save_what_it_did_not(tmp_path: Path, after: int) -> None:
     store = ImageStore(Folder(tmp_path), CAP)
     data = picture("fox")
     async with started(tmp_path) as process:
-        saves = [process.save((data,), ASKED, Label(number, 0, "x")) for number in range(40)]
+        saves = [process.save((data,), ASKED, Label(number, 0, "x")) for number in range(SAVES)]
         for save in saves[:after]:
             await save
         os.kill(children()[0], signal.SIGKILL)
@@ -132,7 +191,7 @@ async def test_when_it_is_killed_others_save_what_it_did_not(tmp_path: Path, aft
     assert sorted(path.name for path in tmp_path.glob("images/*/*")) == sorted(
         name.rpartition("/")[2] for name in (*names, *saved)
     )
-    assert len({*names, *saved}) == 40
+    assert len({*names, *saved}) == SAVES
 
 
 @in_a_loop

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import socket
 from contextlib import ExitStack
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner import sessions
-from runner.sessions import MOST_RECEIVED_BYTES, Sockets
+from runner.sessions import MOST_RECEIVED_BYTES, Sockets, Turns
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 80))
 
@@ -44,3 +45,25 @@ def test_many_connections_have_less_each(usual: int, monkeypatch: pytest.MonkeyP
     assert rooms[0] > rooms[20] > rooms[-1] == usual
     with made.open(ADDRESS) as later:
         assert room(later) == rooms[0]
+
+
+def test_a_turn_is_over_once_that_is_told_or_with_its_block() -> None:
+    async def run() -> None:
+        turns, order = Turns(1), []
+
+        async def one(name: str, *, tells: bool) -> None:
+            async with turns.turn() as end:
+                order.append(name)
+                if tells:
+                    end()
+                    end()
+                await asyncio.sleep(0.01)
+                order.append(f"{name} ends")
+
+        with pytest.raises(ZeroDivisionError):
+            async with turns.turn():
+                raise ZeroDivisionError
+        await asyncio.gather(one("a", tells=False), one("b", tells=True), one("c", tells=False))
+        assert order == ["a", "a ends", "b", "c", "b ends", "c ends"]
+
+    asyncio.run(run())

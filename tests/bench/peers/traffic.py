@@ -24,7 +24,7 @@ from tests.bench.peers.programs import Serving
 
 URL = "url"
 DOZEN, HUNDRED = 12, 100
-_USUAL = 600
+_USUAL = 1800
 _WHOLE_WAVES = 50
 """Fewer images a run than this: a trial, whose waves are smaller too."""
 
