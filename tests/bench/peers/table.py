@@ -42,7 +42,7 @@ BENCHES: dict[str, Bench] = {
     "results": manifests.results,
     "flat": manifests.flat,
 }
-_PACKAGES = ("aiohttp", "pyarrow", "pybase64", "pandas", "pillow")
+_PACKAGES = ("aiohttp", "pyarrow", "pybase64", "isal", "pandas", "pillow")
 _QUICK = Size(images=96, rounds=1, rows=100_000)
 
 
@@ -85,7 +85,7 @@ def _openai_version(ground: Ground) -> str:
 def _options(arguments: list[str]) -> argparse.Namespace:
     parser = argparse.ArgumentParser(prog="python -m tests.bench peers")
     parser.add_argument("names", nargs="*", metavar="NAME", help=", ".join(BENCHES))
-    parser.add_argument("--n", type=int, help="images of a run, of 1.5 MB (default 600)")
+    parser.add_argument("--n", type=int, help="images of a run, of 1.5 MB (default 1800)")
     parser.add_argument("--rounds", type=int, help="of which the median counts (default 5)")
     parser.add_argument("--rows", type=int, help="of the long manifest (default 10,000,000)")
     parser.add_argument("--quick", action="store_true", help="small sizes, one round")
