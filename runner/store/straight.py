@@ -10,6 +10,7 @@ import os
 import threading
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
+from itertools import chain
 
 Buffer = bytes | bytearray | memoryview
 
@@ -22,10 +23,13 @@ _O_DIRECT = getattr(os, "O_DIRECT", 0)
 
 
 class _Aligned(threading.local):
-    """Memory on a page boundary, for each thread its own; pages that nothing was put into take no room."""
+    """Memory on a page boundary, for each thread its own; pages that nothing was put into take no room.
+
+    Private: what is shared would be shared with processes that are forked, too.
+    """
 
     def __init__(self) -> None:
-        self.memory = memoryview(mmap.mmap(-1, _STEP_BYTES))
+        self.memory = memoryview(mmap.mmap(-1, _STEP_BYTES, flags=mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS))
 
     def filled(self, pieces: Iterator[memoryview], left: memoryview) -> tuple[memoryview, memoryview]:
         """What the rest of a piece and those after it give, up to its size; and what is left of the last."""
@@ -51,15 +55,28 @@ def write(descriptor: int, pieces: Iterable[Buffer]) -> int:
     Raises OSError. The last bytes, fewer than a block, go the usual way. Durable only after an `fsync`.
     """
     views = (memoryview(piece) for piece in pieces if piece)
-    left = next(views, memoryview(b""))
+    first: list[memoryview] = []
+    size = 0
+    while size < LEAST_BYTES:
+        view = next(views, None)
+        if view is None:
+            return sum(write_all(descriptor, each) for each in first)
+        first.append(view)
+        size += len(view)
+    return _straight_on(descriptor, chain(first, views))
+
+
+def _straight_on(descriptor: int, views: Iterator[memoryview]) -> int:
+    """Write the first piece from where it is, if that can be done, and what is left by way of memory of our own."""
+    left = next(views)
     written = _blocks(descriptor, left)
     left = left[written:]
     while True:
         full, left = _aligned.filled(views, left)
         if not full:
             return written
-        straight = _blocks(descriptor, full)
-        written += straight + write_all(descriptor, full[straight:])
+        done = _blocks(descriptor, full)
+        written += done + write_all(descriptor, full[done:])
 
 
 def _blocks(descriptor: int, view: memoryview) -> int:

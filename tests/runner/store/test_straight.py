@@ -153,3 +153,25 @@ def test_threads_have_memory_of_their_own(tmp_path: Path) -> None:
     for thread in threads:
         thread.join()
     assert all((tmp_path / str(number)).read_bytes() == DATA[number::8] for number in range(8))
+
+
+def test_a_forked_process_has_memory_of_its_own(tmp_path: Path) -> None:
+    mine, other = b"m" * LEAST_BYTES, b"o" * LEAST_BYTES
+    with (tmp_path / "mine").open("wb", buffering=0) as opened:
+        straight.write(opened.fileno(), (mine[:9], mine[9:]))
+    child = os.fork()
+    if not child:
+        with (tmp_path / "other").open("wb", buffering=0) as opened:
+            straight.write(opened.fileno(), (other[:9], other[9:]))
+        os._exit(0)
+    assert os.waitpid(child, 0) == (child, 0)
+    assert (tmp_path / "other").read_bytes() == other
+    assert bytes(straight._aligned.memory[:LEAST_BYTES]) == mine
+
+
+def test_a_small_file_is_written_as_usual(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(straight, "_aligned", None)
+    monkeypatch.setattr(straight, "_blocks", None)
+    assert straight.write(file, (DATA[:100], b"", DATA[100 : LEAST_BYTES - 1])) == LEAST_BYTES - 1
+    assert content(file) == DATA[: LEAST_BYTES - 1]
+    assert straight.write(file, ()) == 0
