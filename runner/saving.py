@@ -34,6 +34,8 @@ _SLOTS = ((128, 2**17), (24, 2**24))
 _LARGEST = _SLOTS[-1][1]
 _ENOUGH_BYTES = 2**24
 """While it has so many, nothing more is handed over: what waits takes no room twice."""
+_ORDERS_BYTES = 2**20
+"""Of orders that it has not taken yet; what does not fit counts as its end."""
 _PATIENCE_S = 30.0
 _NOT_TO_BE_HAD = (OSError, AttributeError, ValueError, TypeError)
 """Too few of something, no Linux, or no interpreter to start: threads do."""
@@ -150,18 +152,20 @@ class SavingProcess:
             )
         self._held.callback(_ended, process)
         line.setblocking(False)
+        line.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _ORDERS_BYTES)
         return line, shared
 
     def _hand_over(self) -> None:
         """Give it as many images as it has room for."""
         while (line := self._line) is not None and self._waiting and self._handed_bytes < _ENOUGH_BYTES:
             save = self._waiting[0]
-            start = None if save.saved.done() else self._slots.take(save.size)
-            if start is None and not save.saved.done():
+            if save.saved.done():
+                self._waiting.popleft()
+                continue
+            start = self._slots.take(save.size)
+            if start is None:
                 return
             self._waiting.popleft()
-            if start is None:
-                continue
             end = start
             for piece in save.pieces:
                 self._shared[end : end + len(piece)] = piece
