@@ -41,6 +41,8 @@ from schemas.outcome import Failed, Outcome, Success, Unfinished
 
 WAITING_CAP = 10_000
 """With so many rows waiting for another attempt, no new row is read from the manifest."""
+AT_ONCE = 48
+"""Answers that are saved and recorded at a time; of more, none would be done and its place free before all are."""
 
 _LOG = logging.getLogger(__name__)
 
@@ -62,6 +64,7 @@ class Engine:
         self._headroom = parts.headroom
         self._numbers = numbers
         self._memory = Memory()
+        self._turns = asyncio.Semaphore(AT_ONCE)
         self._changed = asyncio.Event()
         self._tasks: set[asyncio.Task[None]] = set()
 
@@ -208,7 +211,8 @@ class Engine:
         with self._memory.holding() as held:
             flight = Flight(intent.attempt, held)
             result, latency_s = await self._line.exchange(work.row, flight, permit, cut=self._ending.hard)
-            await self._settle(result, work, flight, reserved, latency_s)
+            async with self._turns:
+                await self._settle(result, work, flight, reserved, latency_s)
 
     async def _rejoin(self, work: Work, task: OpenTask) -> None:
         """Go on with a task of an earlier run: nothing is sent, so it needs no permit and no money."""
@@ -216,7 +220,8 @@ class Engine:
         with self._memory.holding() as held:
             flight = Flight(task.attempt, held)
             result, latency_s = await self._line.rejoin(work.row, task.task, flight, cut=self._ending.hard)
-            await self._settle(result, work, flight, reserved, latency_s)
+            async with self._turns:
+                await self._settle(result, work, flight, reserved, latency_s)
 
     async def _settle(
         self, result: Result, work: Work, flight: Flight, reserved: float, latency_s: float
