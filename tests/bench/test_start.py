@@ -7,8 +7,8 @@ from pathlib import Path
 from tests.bench import start
 
 EXIT_BUDGET = 8
-SHORT, LONG = 30_000, 100_000
-MORE_MB = 20
+SHORT, LONG = 30_000, 200_000
+MORE_MB = 40
 """300 bytes a row more would show."""
 
 
