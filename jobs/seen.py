@@ -1,4 +1,4 @@
-"""A set of 64-bit keys in some 16 bytes a key: sorted runs that double in size, so memory stays far below a Python set's."""
+"""A set of 64-bit keys in 12 to 24 bytes a key: sorted runs that double in size, and marks; far less than a Python set."""
 
 from __future__ import annotations
 

@@ -32,12 +32,16 @@ async def ending_early(*, wanted: bool) -> AsyncIterator[None]:
         return
     loop = asyncio.get_running_loop()
     seen: list[signal.Signals] = []
+    over = False
 
     def leave_alone() -> None:
         for number in SIGNALS:
             loop.remove_signal_handler(number)
 
     def handle(number: signal.Signals) -> None:
+        if over:  # it was on its way to this block when that ended
+            signal.raise_signal(number)
+            return
         leave_alone()
         if not seen:
             task.cancel()
@@ -57,6 +61,7 @@ async def ending_early(*, wanted: bool) -> AsyncIterator[None]:
         fix = "the same command goes on from here"
         raise JobError(text, fix=fix, exit_code=code) from cancelled.__cause__
     finally:
+        over = True
         leave_alone()
 
 
