@@ -1,7 +1,8 @@
 """The rest of a large body, straight from the socket into what takes it: one buffer for all connections, and no copies.
 
 aiohttp has sent the request and read the answer's headers, over whatever proxy or TLS there is. From then on a body of
-known length needs no parser, so its transport gets another protocol. The connection is closed afterwards.
+known length needs no parser, so its transport gets another protocol. Afterwards it gets its own back, with a new parser
+at the start of an answer, and aiohttp keeps the connection or closes it, as after any other body.
 """
 
 from __future__ import annotations
@@ -64,6 +65,8 @@ class Rest(asyncio.BufferedProtocol):
         self._sink = sink
         self._left = size
         self._before = before
+        self.beyond = False
+        """Whether more came than that: such a connection is not to be used again."""
         self._done: asyncio.Future[None] = self._loop.create_future()
         self._last = self._loop.time()
 
@@ -92,6 +95,7 @@ class Rest(asyncio.BufferedProtocol):
     def buffer_updated(self, nbytes: int) -> None:
         """So many have come."""
         if not self._left:
+            self.beyond = True
             return
         self._last = self._loop.time()
         self._left -= nbytes
@@ -157,8 +161,8 @@ class Receiver:
             sink.feed(chunk)
         if response.content.is_eof():
             return
-        transport = connection.transport
-        rest = Rest(self._window, sink, length - sink.size, connection.protocol)
+        transport, protocol = connection.transport, connection.protocol
+        rest = Rest(self._window, sink, length - sink.size, protocol)
         transport.set_protocol(rest)
         if not held.take_now(length):
             transport.pause_reading()
@@ -168,4 +172,9 @@ class Receiver:
             deadline.reschedule(None if end is None else end + waited)
             transport.resume_reading()
         await rest.received(self._idle_s)
-        response.close()
+        if rest.beyond:
+            response.close()
+            return
+        transport.set_protocol(protocol)
+        protocol.set_response_params()
+        response.content.feed_eof()

@@ -51,10 +51,37 @@ def test_a_server_that_keeps_connections_is_sent_many_requests_over_few() -> Non
     assert all("connection" not in seen.headers for seen in server.requests)
 
 
-def test_large_answers_have_a_connection_each() -> None:
+def test_a_connection_is_kept_after_a_large_answer_too() -> None:
     server = RawServer(answering(LARGE))
     found = asyncio.run(asked(server, 5))
-    assert whole(found) == len(found) == server.connections == 42
+    assert whole(found) == len(found) == len(server.requests) == 42
+    assert server.connections <= 9
+
+
+@pytest.mark.parametrize("later_s", [0.0, 0.05], ids=["with_it", "later"])
+def test_a_connection_on_which_more_came_than_was_told_is_not_used_again(later_s: float) -> None:
+    async def handle(connection: Connection) -> None:
+        while True:
+            await connection.request()
+            await connection.answer(LARGE)
+            await asyncio.sleep(later_s)
+            await connection.send(b"x" * 10)
+
+    server = RawServer(handle)
+
+    async def talk() -> list[Answer | Broken]:
+        async with (
+            server,
+            Transport(server.base_url, {}, Guard(URL(server.base_url), ()), Deadlines(60.0)) as transport,
+        ):
+            found = []
+            for _ in range(4):
+                found.append(await ask(transport))
+                await asyncio.sleep(LEFT_IDLE_S + 0.1)
+        return found
+
+    found = asyncio.run(talk())
+    assert whole(found) == len(found) == server.connections == 4
 
 
 def once(connection_s: float = 0.0, **headers: str) -> Handler:

@@ -796,6 +796,7 @@ def test_time_spent_waiting_for_our_own_memory_is_not_the_services() -> None:
 CLIENT = """
 import asyncio, hashlib, json, sys
 from yarl import URL
+from jobs.keeping import LEFT_IDLE_S
 from runner.guard import Guard
 from runner.memory import Memory
 from runner.transport import Answer, Deadlines, Room, Transport
@@ -803,7 +804,9 @@ from runner.transport import Answer, Deadlines, Room, Transport
 async def main(base):
     told = {}
     async with Transport(base, {"Authorization": sys.argv[2]}, Guard(URL(base)), Deadlines(600)) as transport:
-        for path in ("whole", "chunked", "cut", "chunks_cut"):
+        for path in ("whole", "kept", "chunked", "more", "cut", "chunks_cut"):
+            if path == "kept":
+                await asyncio.sleep(LEFT_IDLE_S + 0.05)
             with Memory().holding() as held:
                 found = await transport.post(path, {"prompt": path}, {}, Room(10**8, held))
             if isinstance(found, Answer):
@@ -861,16 +864,20 @@ def test_over_tls_every_byte_arrives_and_a_cut_is_seen(certificate: Path) -> Non
     chunks = chunked(data, 8191)
     answers = {
         "/v1/whole": head(200, Content_Length=str(len(data))) + data,
+        "/v1/kept": head(200, Content_Length=str(len(data))) + data,
         "/v1/chunked": head(200, Transfer_Encoding="chunked") + chunks,
+        "/v1/more": head(200, Content_Length=str(len(data))) + data + b"x",
         "/v1/cut": head(200, Content_Length=str(len(data))) + data[:-1],
         "/v1/chunks_cut": head(200, Transfer_Encoding="chunked") + chunks[:-5],
     }
 
     async def handle(connection: Connection) -> None:
-        seen = await connection.request()
-        await connection.send(answers[seen.target])
+        target = ""
+        while not target.endswith("cut"):
+            target = (await connection.request()).target
+            await connection.send(answers[target])
 
-    async def main() -> dict[str, Any]:
+    async def main() -> tuple[dict[str, Any], int]:
         async with RawServer(handle, tls=server_side(certificate)) as server:
             process = await asyncio.create_subprocess_exec(
                 sys.executable,
@@ -882,12 +889,18 @@ def test_over_tls_every_byte_arrives_and_a_cut_is_seen(certificate: Path) -> Non
                 stdout=asyncio.subprocess.PIPE,
             )
             out, _ = await process.communicate()
-            return dict(json.loads(out))
+            return dict(json.loads(out)), server.connections
 
     digest = hashlib.sha256(data).hexdigest()
-    assert run(main()) == {
+    told, connections = run(main())
+    assert (
+        connections == 4
+    )  # one until more came than was told, one each for what is cut, and one for the link
+    assert told == {
         "whole": [digest, [hashlib.sha256(image).hexdigest()]],
+        "kept": [digest, [hashlib.sha256(image).hexdigest()]],
         "chunked": [digest, [hashlib.sha256(image).hexdigest()]],
+        "more": [digest, [hashlib.sha256(image).hexdigest()]],
         "cut": ["body_cut", 200],
         "chunks_cut": ["body_cut", 200],
         "fetch": digest,
