@@ -6,6 +6,7 @@ import asyncio
 import io
 import os
 import signal
+import subprocess
 import threading
 from collections import Counter
 from collections.abc import AsyncIterator, Callable, Coroutine, Sequence
@@ -29,7 +30,7 @@ from schemas.outcome import SavedImage
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine
 from tests.faults.pictures import picture
-from tests.servedjob import last_object, served_job
+from tests.servedjob import ServedJob, last_object, served_job
 from tests.waiting import until
 
 P = ParamSpec("P")
@@ -231,12 +232,22 @@ def savers(parent: int) -> list[int]:
     return [int(pid) for pid in found if is_saver(int(pid))]
 
 
+def start(job: ServedJob) -> tuple[subprocess.Popen[str], list[int]]:
+    """A run whose saves have queued, and its saving process: it was stopped until all in flight had been answered."""
+    process = job.start("--concurrency", "200")
+    job.reach(CAME_BEFORE + 300)
+    process.send_signal(signal.SIGSTOP)
+    job.fall_silent()
+    process.send_signal(signal.SIGCONT)
+    until(lambda: process.poll() is not None or bool(savers(process.pid)))
+    pids = savers(process.pid)
+    assert pids
+    return process, pids
+
+
 def test_a_quick_service_gets_the_process_and_every_image_is_bought_once(command: CommandLine) -> None:
     with served_job(command, "--latency", "0", rows=ROWS) as job:
-        process = job.start("--concurrency", "200")
-        until(lambda: process.poll() is not None or bool(savers(process.pid)))
-        pids = savers(process.pid)
-        assert pids
+        process, pids = start(job)
         assert WITH_CANARY.keys().isdisjoint(
             line.partition(b"=")[0].decode()
             for line in Path(f"/proc/{pids[0]}/environ").read_bytes().split(b"\0")
@@ -249,9 +260,7 @@ def test_a_quick_service_gets_the_process_and_every_image_is_bought_once(command
 @pytest.mark.parametrize("images", [0, 500, 1000])
 def test_a_kill_takes_the_process_along_and_the_next_run_goes_on(command: CommandLine, images: int) -> None:
     with served_job(command, "--latency", "0", rows=ROWS) as job:
-        process = job.start("--concurrency", "200")
-        until(lambda: bool(savers(process.pid)))
-        pids = savers(process.pid)
+        process, pids = start(job)
         until(lambda: len(list((command.cwd / job.out).glob("images/*/*"))) >= images)
         process.kill()
         process.wait()
@@ -276,9 +285,8 @@ def test_a_short_run_does_without(command: CommandLine) -> None:
 
 def test_when_the_process_is_killed_the_run_goes_on(command: CommandLine) -> None:
     with served_job(command, "--latency", "0", rows=ROWS) as job:
-        process = job.start("--concurrency", "200")
-        until(lambda: bool(savers(process.pid)))
-        os.kill(savers(process.pid)[0], signal.SIGKILL)
+        process, pids = start(job)
+        os.kill(pids[0], signal.SIGKILL)
         assert last_object(process)["exit_code"] == process.returncode == 0
         assert job.is_bought_once()
         assert list((command.cwd / job.out / TEMPORARY).iterdir()) == []
