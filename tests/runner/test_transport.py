@@ -893,9 +893,8 @@ def test_over_tls_every_byte_arrives_and_a_cut_is_seen(certificate: Path) -> Non
 
     digest = hashlib.sha256(data).hexdigest()
     told, connections = run(main())
-    assert (
-        connections == 4
-    )  # one until more came than was told, one each for what is cut, and one for the link
+    # one until more came than was told, one each for what is cut, and one for the link
+    assert connections == 4
     assert told == {
         "whole": [digest, [hashlib.sha256(image).hexdigest()]],
         "kept": [digest, [hashlib.sha256(image).hexdigest()]],
