@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+import sys
 from dataclasses import fields
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,13 @@ def test_status_after_a_kill_tells_what_may_have_been_paid_for(
     killed = imagemill("status", "out", "--json").json
     assert killed["by_status"] == {"failed": 1, "parked": 1, "invalid": 1}
     assert killed["maybe_billed"] == before["maybe_billed"] + 1
+
+
+def test_a_run_and_its_table_need_no_pandas(imagemill: Any, manifest: str) -> None:
+    program = (sys.executable, "-X", "importtime", str(Path(sys.executable).with_name("imagemill")))
+    done = imagemill("run", manifest, *SIMULATED, "--out", "out", program=program)
+    imported = {line.rpartition("|")[2].strip() for line in done.err.splitlines()}
+    assert (done.code, "pyarrow.compute" in imported, "pandas.core" in imported) == (3, True, False)
 
 
 def test_people_read_facts_on_stdout_and_progress_on_stderr(imagemill: Any, manifest: str) -> None:
