@@ -22,7 +22,7 @@ from dataclasses import dataclass
 
 from runner.body import Pieces
 from runner.store.images import Asked, ImageStore, Label
-from runner.store.saver import LARGEST_MESSAGE, READY
+from runner.store.saver import LARGEST_MESSAGE, READY, THREADS, Order
 from schemas.outcome import SavedImage
 
 QUEUED = 12
@@ -34,6 +34,9 @@ _SLOTS = ((128, 2**17), (24, 2**24))
 _LARGEST = _SLOTS[-1][1]
 _ENOUGH_BYTES = 2**24
 """While it has so many, nothing more is handed over: what waits takes no room twice."""
+_MESSAGES = 2
+"""Of orders that it has not answered, after which more are sent only when they are many; the rest waits, and grows."""
+_MANY_IMAGES, _MANY_BYTES = 16, 2**21
 _ORDERS_BYTES = 2**20
 """Of orders that it has not taken yet; what does not fit counts as its end."""
 _PATIENCE_S = 30.0
@@ -89,7 +92,7 @@ class SavingProcess:
         self._waiting: deque[_Save] = deque()
         self._under_way: dict[int, _Save] = {}
         self._slots = _Slots()
-        self._handed_bytes = 0
+        self._handed_bytes = self._messages = 0
         self._held = ExitStack()
 
     async def __aenter__(self) -> SavingProcess:
@@ -156,15 +159,34 @@ class SavingProcess:
         return line, shared
 
     def _hand_over(self) -> None:
-        """Give it as many images as it has room for."""
-        while (line := self._line) is not None and self._waiting and self._handed_bytes < _ENOUGH_BYTES:
+        """Give it as many images as it has room for, together if it is busy."""
+        while (line := self._line) is not None and self._may_send() and (orders := self._orders()):
+            self._messages += 1
+            try:
+                line.send(pickle.dumps(orders))
+            except OSError:
+                self._give_up()
+
+    def _may_send(self) -> bool:
+        if self._messages < _MESSAGES:
+            return True
+        size, waiting = 0, min(len(self._waiting), _MANY_IMAGES)
+        for place in range(waiting):
+            size += self._waiting[place].size
+        return self._messages < THREADS and (waiting == _MANY_IMAGES or size >= _MANY_BYTES)
+
+    def _orders(self) -> list[Order]:
+        """The next images, each in a place of its own; none while there is no room."""
+        orders: list[Order] = []
+        size = 0
+        while self._waiting and len(orders) < _MANY_IMAGES and size < _MANY_BYTES:
             save = self._waiting[0]
             if save.saved.done():
                 self._waiting.popleft()
                 continue
-            start = self._slots.take(save.size)
+            start = self._slots.take(save.size) if self._handed_bytes < _ENOUGH_BYTES else None
             if start is None:
-                return
+                break
             self._waiting.popleft()
             end = start
             for piece in save.pieces:
@@ -172,10 +194,9 @@ class SavingProcess:
                 end += len(piece)
             self._under_way[start] = save
             self._handed_bytes += save.size
-            try:
-                line.send(pickle.dumps((start, save.size, save.asked, save.label)))
-            except OSError:
-                self._give_up()
+            size += save.size
+            orders.append((start, save.size, save.asked, save.label))
+        return orders
 
     def _heard(self) -> None:
         while (line := self._line) is not None:
@@ -191,11 +212,12 @@ class SavingProcess:
             if message == READY:
                 self._ready = True
                 continue
-            start, result = pickle.loads(message)
-            save = self._under_way.pop(start)
-            self._slots.give_back(start)
-            self._handed_bytes -= save.size
-            _settle(save.saved, SavedImage(*result) if isinstance(result, tuple) else result)
+            self._messages -= 1
+            for start, told in pickle.loads(message):
+                save = self._under_way.pop(start)
+                self._slots.give_back(start)
+                self._handed_bytes -= save.size
+                _settle(save.saved, SavedImage(*told) if isinstance(told, tuple) else told)
         self._hand_over()
 
     def _give_up(self) -> None:

@@ -5,7 +5,6 @@ Every write below OUT goes through `Folder`. Paths are relative, made by us, and
 
 from __future__ import annotations
 
-import errno
 import fcntl
 import hashlib
 import os
@@ -17,6 +16,7 @@ from pathlib import Path, PurePosixPath
 from typing import IO
 
 from runner.store import straight
+from runner.store.drafts import Draft, Handle
 from runner.store.straight import Buffer
 
 TEMPORARY = ".tmp"
@@ -24,22 +24,6 @@ TEMPORARY = ".tmp"
 
 _KEPT_FOLDERS = 3
 _FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
-_FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-
-
-class _Handle:
-    """An open folder, closed with the object."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def stands(self) -> bool:
-        """Whether the folder still has a name; without one nothing in it can be found again."""
-        return os.fstat(self.descriptor).st_nlink > 0
-
-    def __del__(self) -> None:
-        with suppress(OSError):
-            os.close(self.descriptor)
 
 
 class Folder:
@@ -52,7 +36,7 @@ class Folder:
         self._making = threading.Lock()
         self._opening = threading.Lock()
         self._made: set[str] = set()
-        self._opened: dict[str, _Handle] = {}
+        self._opened: dict[str, Handle] = {}
         self.make(TEMPORARY, private=True)
 
     def make(self, name: str, *, private: bool = False) -> None:
@@ -83,29 +67,17 @@ class Folder:
         parent, _, leaf = name.rpartition("/")
         if parent:
             self.make(parent, private=private)
-        temporary = f"{leaf[:80]}.{secrets.token_hex(6)}"
-        source = self._at(TEMPORARY)
+        draft = Draft(self.at(TEMPORARY), leaf, private=private)
         try:
-            file = os.open(temporary, _FILE_FLAGS, 0o600 if private else 0o644, dir_fd=source.descriptor)
-            try:
-                yield file
-                os.fsync(file)
-            finally:
-                os.close(file)
-            self._publish(source.descriptor, temporary, parent, leaf, replace)
+            yield draft.descriptor
+            draft.sync()
+            draft.publish(self.at(parent), replace=replace)
+            os.fsync(self.at(parent).descriptor)
         except BaseException:
-            with suppress(FileNotFoundError):  # it has its final name, but that could not be synced
-                os.unlink(temporary, dir_fd=source.descriptor)
+            draft.discard()
             raise
 
-    def _publish(self, source: int, temporary: str, parent: str, leaf: str, replace: bool) -> None:
-        target = self._at(parent)
-        if not replace and _exists(leaf, target.descriptor):
-            raise FileExistsError(errno.EEXIST, "a file stands in the way", f"{parent}/{leaf}")
-        os.rename(temporary, leaf, src_dir_fd=source, dst_dir_fd=target.descriptor)
-        os.fsync(target.descriptor)
-
-    def _at(self, name: str) -> _Handle:
+    def at(self, name: str) -> Handle:
         """The folder `name` below OUT; kept until two others are asked for, open as long as somebody has it."""
         handle = self._opened.get(name)
         if handle is not None and handle.stands():
@@ -114,7 +86,7 @@ class Folder:
             self._opened.pop(name, None)
             while len(self._opened) >= _KEPT_FOLDERS:
                 del self._opened[next(each for each in self._opened if each != TEMPORARY)]
-            handle = self._opened[name] = _Handle(self._open_below(PurePosixPath(name)))
+            handle = self._opened[name] = Handle(self._open_below(PurePosixPath(name)))
         return handle
 
     def _open_below(self, path: PurePosixPath) -> int:
@@ -130,7 +102,7 @@ class Folder:
     @contextmanager
     def in_use(self) -> Iterator[None]:
         """For the block, by a process that writes here for the holder of the lock: `clear_temporary` waits for its end."""
-        handle = _Handle(self._open_below(PurePosixPath(TEMPORARY)))
+        handle = Handle(self._open_below(PurePosixPath(TEMPORARY)))
         with suppress(OSError):  # a file system without locks of folders
             fcntl.flock(handle.descriptor, fcntl.LOCK_SH)
         yield
@@ -236,11 +208,3 @@ def _descend(parent: int, part: str, private: bool) -> int:
         return os.open(part, _FOLDER_FLAGS, dir_fd=parent)
     finally:
         os.close(parent)
-
-
-def _exists(name: str, folder: int) -> bool:
-    try:
-        os.stat(name, dir_fd=folder, follow_symlinks=False)
-    except FileNotFoundError:
-        return False
-    return True

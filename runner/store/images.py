@@ -17,6 +17,7 @@ from jobs.naming import image_name
 from runner.store import pngs
 from runner.store.durable import Folder, keep
 from runner.store.straight import Buffer
+from runner.store.together import save_all
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 
@@ -146,6 +147,34 @@ def differences(looked: Looked, asked: Asked) -> tuple[str, ...]:
     return tuple(flags)
 
 
+class _Checked(NamedTuple):
+    """An image that may be saved."""
+
+    pieces: Sequence[Buffer]
+    label: Label
+    looked: Looked
+    flags: tuple[str, ...]
+    bytes: int
+    sha256: str
+
+    @property
+    def name(self) -> str:
+        """Where it goes, if no other file is there."""
+        label = self.label
+        return image_name(label.attempt, label.image, label.slug, self.looked.format)
+
+    def saved(self, name: str) -> SavedImage:
+        """The image, saved under this name."""
+        _, label, looked, flags, size, digest = self
+        return SavedImage(
+            label.image, name, looked.format, looked.width, looked.height, size, digest, flags=flags
+        )
+
+
+Order = tuple[Sequence[Buffer], Asked, Label]
+"""An image to be saved, in pieces, and what is known of it."""
+
+
 @dataclass(frozen=True, slots=True)
 class ImageStore:
     """Saves images below OUT. Blocking; meant for a pool of threads."""
@@ -155,6 +184,31 @@ class ImageStore:
 
     def save(self, pieces: Sequence[Buffer], asked: Asked, label: Label) -> SavedImage:
         """Check, write, sync and publish one image. Raises NotAnImage, or OSError when the disk refuses."""
+        checked = self._checked(pieces, asked, label)
+        name = keep(self.folder, checked.name, lambda: checked.pieces)
+        return checked.saved(name)
+
+    def save_all(self, orders: Sequence[Order]) -> list[SavedImage | NotAnImage | OSError]:
+        """The same for several, synced together: each image, in order, or what `save` would have raised."""
+        ends: dict[int, SavedImage | NotAnImage | OSError] = {}
+        checked: dict[int, _Checked] = {}
+        for place, order in enumerate(orders):
+            try:
+                checked[place] = self._checked(*order)
+            except NotAnImage as reason:
+                ends[place] = reason
+        problems = save_all(self.folder, [(image.name, image.pieces) for image in checked.values()])
+        for (place, image), problem in zip(checked.items(), problems, strict=True):
+            if isinstance(problem, FileExistsError):
+                try:
+                    ends[place] = self.save(*orders[place])
+                except OSError as refused:
+                    ends[place] = refused
+            else:
+                ends[place] = problem or image.saved(image.name)
+        return [ends[place] for place in range(len(orders))]
+
+    def _checked(self, pieces: Sequence[Buffer], asked: Asked, label: Label) -> _Checked:
         size = sum(map(len, pieces))
         if size <= _JOINED_BYTES and len(pieces) > 1:
             pieces = (b"".join(pieces),)
@@ -162,15 +216,4 @@ class ImageStore:
         digest = hashlib.sha256()
         for piece in pieces:
             digest.update(piece)
-        name = image_name(label.attempt, label.image, label.slug, looked.format)
-        name = keep(self.folder, name, lambda: pieces)
-        return SavedImage(
-            label.image,
-            name,
-            looked.format,
-            looked.width,
-            looked.height,
-            size,
-            digest.hexdigest(),
-            flags=differences(looked, asked),
-        )
+        return _Checked(pieces, label, looked, differences(looked, asked), size, digest.hexdigest())

@@ -24,14 +24,16 @@ from schemas.outcome import SavedImage
 
 READY = b"ready"
 LARGEST_MESSAGE = 2**16
-_THREADS = 12
+THREADS = 4
+"""More of them would fight for the interpreter's lock; what comes while all are busy is saved together."""
 _FIELDS = attrgetter(*SavedImage.__slots__)
 _PR_SET_PDEATHSIG = 1
 
 Order = tuple[int, int, Asked, Label]
-"""Where the bytes begin, how many they are, and what is known of the image."""
-Result = tuple[int, tuple[Any, ...] | NotAnImage | OSError]
-"""Where the bytes began, and the fields of the `SavedImage`, or why there is none."""
+"""Where the bytes begin, how many they are, and what is known of the image. A message is a list of them."""
+Told = tuple[Any, ...] | NotAnImage | OSError
+"""The fields of the `SavedImage`, or why there is none. The answer to a message is a list of these, each after where its
+bytes began."""
 
 
 def main(arguments: Sequence[str]) -> None:
@@ -44,7 +46,7 @@ def main(arguments: Sequence[str]) -> None:
     shared = mmap.mmap(int(memory), 0, access=mmap.ACCESS_READ)
     with images.folder.in_use(), socket.socket(fileno=int(descriptor)) as line:
         line.send(READY)
-        threads = [threading.Thread(target=_serve, args=(line, shared, images)) for _ in range(_THREADS)]
+        threads = [threading.Thread(target=_serve, args=(line, shared, images)) for _ in range(THREADS)]
         for thread in threads:
             thread.start()
         for thread in threads:
@@ -60,19 +62,18 @@ def _die_with(parent: int) -> None:
 
 
 def _serve(line: socket.socket, shared: mmap.mmap, images: ImageStore) -> None:
-    """Each thread takes the next order; the socket hands out whole ones."""
+    """Each thread takes the next orders; the socket hands out whole messages."""
+    memory = memoryview(shared)
     with suppress(OSError):  # nobody listens any more
         while message := line.recv(LARGEST_MESSAGE):
-            start, size, asked, label = pickle.loads(message)
-            image = memoryview(shared)[start : start + size]
-            result: Result = (start, _saved(images, image, asked, label))
-            line.send(pickle.dumps(result))
+            orders: list[Order] = pickle.loads(message)
+            ends = images.save_all(
+                [((memory[start : start + size],), asked, label) for start, size, asked, label in orders]
+            )
+            line.send(
+                pickle.dumps([(start, _told(end)) for (start, *_), end in zip(orders, ends, strict=True)])
+            )
 
 
-def _saved(
-    images: ImageStore, image: memoryview, asked: Asked, label: Label
-) -> tuple[Any, ...] | NotAnImage | OSError:
-    try:
-        return _FIELDS(images.save((image,), asked, label))
-    except (NotAnImage, OSError) as problem:
-        return problem.with_traceback(None)
+def _told(end: SavedImage | NotAnImage | OSError) -> Told:
+    return end.with_traceback(None) if isinstance(end, Exception) else _FIELDS(end)

@@ -66,6 +66,12 @@ def write(descriptor: int, pieces: Iterable[Buffer]) -> int:
     return _straight_on(descriptor, chain(first, views))
 
 
+def begin_sync(descriptor: int) -> None:
+    """Have the disk begin with what was written and will not be read again soon. Nothing is waited for, or certain."""
+    with suppress(AttributeError, OSError):
+        os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
+
+
 def _straight_on(descriptor: int, views: Iterator[memoryview]) -> int:
     """Write the first piece from where it is, if that can be done, and what is left by way of memory of our own."""
     left = next(views)
