@@ -8,7 +8,6 @@ from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any
-from uuid import UUID
 
 from aiolimiter import AsyncLimiter
 
@@ -211,7 +210,7 @@ def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
     if reported.task_id is not None:
         reported = replace(reported, task_id=redactor.text(reported.task_id)[:_MAX_ID_CHARS])
     if isinstance(outcome, Success):
-        return replace(outcome, reported=reported)
+        return outcome if reported is outcome.reported else replace(outcome, reported=reported)
     failure = outcome.failure
     clean = Failure(
         failure.kind,
@@ -231,4 +230,5 @@ def idempotency_key(row: Row) -> str:
         parts.append(b"\0prompt:" + row.request.prompt.encode("utf-8", "surrogatepass"))
     if row.edition:
         parts.append(b"\0edition:%d" % row.edition)
-    return str(UUID(bytes=blake2b(b"".join(parts), digest_size=16).digest()))
+    key = blake2b(b"".join(parts), digest_size=16).hexdigest()
+    return f"{key[:8]}-{key[8:12]}-{key[12:16]}-{key[16:20]}-{key[20:]}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from types import TracebackType
 
 from schemas.exit_codes import ExitCode
 
@@ -45,15 +44,29 @@ class Cut(asyncio.Event):
         for limit in self._watched:
             limit.reschedule(0.0)
 
-    @asynccontextmanager
-    async def watched(self) -> AsyncIterator[None]:
-        """The block ends with TimeoutError when it is cut."""
-        async with asyncio.timeout(0.0 if self.is_set() else None) as limit:
-            self._watched.add(limit)
-            try:
-                yield
-            finally:
-                self._watched.discard(limit)
+    def watched(self) -> _Watched:
+        """For a block that ends with TimeoutError when it is cut."""
+        return _Watched(self._watched, asyncio.timeout(0.0 if self.is_set() else None))
+
+
+class _Watched:
+    """One block, known to its `Cut` while it lasts."""
+
+    __slots__ = ("_all", "_limit")
+
+    def __init__(self, all_: set[asyncio.Timeout], limit: asyncio.Timeout) -> None:
+        self._all = all_
+        self._limit = limit
+
+    async def __aenter__(self) -> None:
+        await self._limit.__aenter__()
+        self._all.add(self._limit)
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._all.discard(self._limit)
+        await self._limit.__aexit__(kind, error, trace)
 
 
 class Ending:

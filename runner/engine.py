@@ -160,7 +160,7 @@ class Engine:
         number = self._numbers.attempt
         fresh = work.item is None
         item = self._numbers.item if work.item is None else work.item
-        self._numbers = replace(self._numbers, attempt=number + 1, item=self._numbers.item + fresh)
+        self._numbers = Numbers(self._numbers.run, number + 1, self._numbers.item + fresh)
         reserved = self.budget.reserve(price)
         if self._verdicts.down:
             self._pacer.close_gate(PROBE_S, "the service is down; one request at a time")
@@ -243,7 +243,7 @@ class Engine:
         maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
         self.budget.settle(reserved, cost_usd=cost, maybe_billed=maybe)
         self._count(outcome, status, cost, work.row.request.n)
-        self._act(decision, replace(work, task=None), outcome, latency_s)
+        self._act(decision, work if work.task is None else replace(work, task=None), outcome, latency_s)
 
     async def _leave(self, result: Unfinished, work: Work, attempt: int) -> None:
         """The task goes on without us; what is set aside for it stays so."""

@@ -95,7 +95,7 @@ class Landing:
         label = Label(attempt, index, slug(row.row_id))
         try:
             saved = await self.persist.image(item.data, Asked.of(row.request), label)
-            return replace(saved, revised_prompt=revised)
+            return saved if revised is None else replace(saved, revised_prompt=revised)
         except NotAnImage as problem:
             return MissingImage(index, FailureKind.BAD_CONTENT, self.redactor.text(str(problem)), revised)
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
 from weakref import WeakSet
@@ -95,32 +95,68 @@ class Sockets:
 
 
 class Turns:
-    """So many at a time. A turn ends when that is told, or with its block."""
+    """So many at a time."""
 
     def __init__(self, most: int) -> None:
         self._free = asyncio.Semaphore(most)
 
-    @asynccontextmanager
-    async def turn(self) -> AsyncIterator[Callable[[], None]]:
-        """What is called to tell that it has ended."""
+    def turn(self) -> Turn:
+        """One of them, from the start of its block."""
+        return Turn(self._free)
+
+
+class Turn:
+    """Lasts until it is told to end, or as long as its block. Use as an async context manager, once."""
+
+    __slots__ = ("_free", "_has_it")
+
+    def __init__(self, free: asyncio.Semaphore) -> None:
+        self._free = free
+        self._has_it = False
+
+    async def __aenter__(self) -> Turn:
         await self._free.acquire()
-        ended = False
+        self._has_it = True
+        return self
 
-        def end() -> None:
-            nonlocal ended
-            if not ended:
-                ended = True
-                self._free.release()
+    async def __aexit__(self, *_: object) -> None:
+        self.end()
 
-        try:
-            yield end
-        finally:
-            end()
+    def end(self) -> None:
+        """Let the next one begin. Once it has ended, this does nothing."""
+        if self._has_it:
+            self._has_it = False
+            self._free.release()
+
+
+class Progress:
+    """How far a request has come. Its deadline starts when its headers leave; connecting has a limit of its own.
+
+    reused: it goes over a connection that was kept. status: of its answer, once that begins.
+    """
+
+    __slots__ = ("_on_sent", "_total_s", "_turn", "deadline", "reused", "sent", "status")
+
+    def __init__(self, total_s: float, on_sent: Callable[[], None], turn: Turn | None) -> None:
+        self._total_s = total_s
+        self._on_sent = on_sent
+        self._turn = turn
+        self.deadline: asyncio.Timeout | None = None
+        self.sent = self.reused = False
+        self.status: int | None = None
+
+    def leaves(self) -> None:
+        """Its headers are about to leave."""
+        self.sent = True
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + self._total_s)
+        if self._turn is not None:
+            self._turn.end()
+        self._on_sent()
 
 
 def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientSession:
-    """Each request's `trace_request_ctx` has `on_sent()`, called when its headers are about to leave, and `reused`, set
-    when it goes over a connection that was kept."""
+    """Each request's `trace_request_ctx` is its `Progress`, or None."""
     trace = TraceConfig()
     trace.on_connection_reuseconn.append(_mark_reused)
     trace.on_request_headers_sent.append(_mark_sent)
@@ -135,7 +171,7 @@ def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientS
 
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
     if context.trace_request_ctx is not None:
-        context.trace_request_ctx.on_sent()
+        context.trace_request_ctx.leaves()
 
 
 async def _mark_reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

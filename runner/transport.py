@@ -13,9 +13,7 @@ import math
 import re
 import ssl
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
-from dataclasses import dataclass, replace
-from types import SimpleNamespace
+from dataclasses import dataclass
 from typing import Any
 
 import aiohttp
@@ -27,7 +25,7 @@ from runner.body import Body, BodyTooLarge, Lifter
 from runner.guard import DownloadRefused, Guard
 from runner.memory import Held
 from runner.receiving import Gatherer, Receiver, fits
-from runner.sessions import MOST_LEAVING, Sessions, Turns
+from runner.sessions import MOST_LEAVING, Progress, Sessions, Turn, Turns
 
 IDLE_TIMEOUT_S = 60.0
 ERROR_BODY_BYTES = 256 * 1024
@@ -135,13 +133,8 @@ class Transport:
         kept = keeping.allows(clock())
         request = _Request("POST", self._posted(path, query), merged, data)
         session = self._sessions.young if kept else self._sessions.requests
-        async with self._leaving.turn() as left:
-
-            def sent() -> None:
-                left()
-                room.on_sent()
-
-            answer = await self._exchange(session, request, replace(room, on_sent=sent))
+        async with self._leaving.turn() as turn:
+            answer = await self._exchange(session, request, room, turn)
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:
@@ -200,56 +193,45 @@ class Transport:
         return target
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: _Request, room: Room, *, lift: bool = True
+        self,
+        session: aiohttp.ClientSession,
+        request: _Request,
+        room: Room,
+        turn: Turn | None = None,
+        *,
+        lift: bool = True,
     ) -> Answer | Broken:
         clock = asyncio.get_running_loop().time
-        progress = SimpleNamespace(sent=False, status=None, reused=False, on_sent=lambda: None)
+        progress = Progress(self._total_s(session), room.on_sent, turn)
         started = clock()
         try:
             async with (
-                asyncio.timeout(None) as deadline,
-                self._sending(session, request, progress, room, deadline) as response,
+                asyncio.timeout(None) as progress.deadline,
+                session.request(
+                    request.method,
+                    request.url,
+                    data=request.data,
+                    headers=request.headers,
+                    allow_redirects=False,
+                    trace_request_ctx=progress,
+                ) as response,
             ):
                 progress.status = response.status
                 room.held.arrives()
-                body = await self._read(response, room, deadline, lift=lift)
+                body = await self._read(response, room, progress.deadline, lift=lift)
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
             return _broken(error, progress, clock() - started)
         finally:
             room.held.arrived()
-            del progress.on_sent  # it knows `progress`, and through the deadline's task the whole answer
+            progress.deadline = None  # through its task it knows the whole answer
         headers = {name.lower(): value for name, value in response.headers.items()}
         return Answer(response.status, headers, body, clock() - started, progress.reused)
 
-    def _sending(
-        self,
-        session: aiohttp.ClientSession,
-        request: _Request,
-        progress: SimpleNamespace,
-        room: Room,
-        deadline: asyncio.Timeout,
-    ) -> AbstractAsyncContextManager[aiohttp.ClientResponse]:
-        """The request, whose deadline starts when its headers leave; connecting has a limit of its own."""
-
-        def sent() -> None:
-            progress.sent = True
-            total_s = self._deadlines.total_s
-            if session is self._sessions.polls:
-                total_s = min(total_s, POLL_DEADLINE_S)
-            deadline.reschedule(asyncio.get_running_loop().time() + total_s)
-            room.on_sent()
-
-        progress.on_sent = sent
-        return session.request(
-            request.method,
-            request.url,
-            data=request.data,
-            headers=request.headers,
-            allow_redirects=False,
-            trace_request_ctx=progress,
-        )
+    def _total_s(self, session: aiohttp.ClientSession) -> float:
+        total_s = self._deadlines.total_s
+        return min(total_s, POLL_DEADLINE_S) if session is self._sessions.polls else total_s
 
     async def _read(
         self, response: aiohttp.ClientResponse, room: Room, deadline: asyncio.Timeout, *, lift: bool
@@ -260,6 +242,9 @@ class Transport:
             await self._receiver.receive(response, sink, room.held, room.max_bytes, deadline)
             return sink.finish()
         stream, clock = response.content, asyncio.get_running_loop().time
+        if good and stream.is_eof() and room.held.take_now(stream.total_bytes):
+            sink.feed(stream.read_nowait())
+            return sink.finish()
         end = deadline.when() or math.inf
         while True:
             deadline.reschedule(min(end, clock() + self._deadlines.idle_s))
@@ -278,7 +263,7 @@ def _as_written(text: str) -> URL:
     return URL(text, encoded=_LEGAL_URL.fullmatch(text) is not None)
 
 
-def _broken(error: Exception, progress: SimpleNamespace, latency_s: float) -> Broken:
+def _broken(error: Exception, progress: Progress, latency_s: float) -> Broken:
     status = progress.status
     local = getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
     if not progress.sent:

@@ -216,4 +216,4 @@ class Waiting:
 
 def with_history(work: Work, item: int, history: History) -> Work:
     """The same row for its next attempt."""
-    return replace(work, item=item, history=history)
+    return Work(work.row, item, history, work.indexes, work.task)

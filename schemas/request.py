@@ -103,6 +103,15 @@ class ImageRequest:
 _CANONICAL = json.JSONEncoder(sort_keys=True, ensure_ascii=False, separators=(",", ":"))
 
 
+_last: tuple[tuple[tuple[str, Any], ...], str] = ((), "{}")
+"""The parameters that `canonical_params` was asked for last, and its answer: most rows of a job share theirs."""
+
+
 def canonical_params(params: tuple[tuple[str, Any], ...]) -> str:
     """JSON text that is equal for equal parameter sets, whatever their order."""
-    return _CANONICAL.encode(dict(params))
+    global _last
+    known, text = _last
+    if known is not params:
+        text = _CANONICAL.encode(dict(params))
+        _last = (params, text)
+    return text

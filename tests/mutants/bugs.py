@@ -30,14 +30,15 @@ BUGS = (
     Bug(
         "outcome recorded before the image is saved",
         "runner/store/images.py",
-        "        name = keep(self.folder, name, lambda: pieces)\n",
-        "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: pieces)).start()\n",
+        "        name = keep(self.folder, checked.name, lambda: checked.pieces)\n",
+        "        name = checked.name\n"
+        "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: checked.pieces)).start()\n",
         (_ORDER, _ENGINE),
     ),
     Bug(
         "no fsync of the folder after the rename",
         "runner/store/durable.py",
-        "        os.fsync(target.descriptor)\n",
+        "            os.fsync(self.at(parent).descriptor)\n",
         "",
         (_ORDER,),
     ),

@@ -52,11 +52,11 @@ def test_a_turn_is_over_once_that_is_told_or_with_its_block() -> None:
         turns, order = Turns(1), []
 
         async def one(name: str, *, tells: bool) -> None:
-            async with turns.turn() as end:
+            async with turns.turn() as turn:
                 order.append(name)
                 if tells:
-                    end()
-                    end()
+                    turn.end()
+                    turn.end()
                 await asyncio.sleep(0.01)
                 order.append(f"{name} ends")
 
