@@ -71,8 +71,9 @@ class Folder:
         try:
             yield draft.descriptor
             draft.sync()
-            draft.publish(self.at(parent), replace=replace)
-            os.fsync(self.at(parent).descriptor)
+            target = self.at(parent)
+            draft.publish(target, replace=replace)
+            os.fsync(target.descriptor)
         except BaseException:
             draft.discard()
             raise

@@ -38,7 +38,7 @@ BUGS = (
     Bug(
         "no fsync of the folder after the rename",
         "runner/store/durable.py",
-        "            os.fsync(self.at(parent).descriptor)\n",
+        "            os.fsync(target.descriptor)\n",
         "",
         (_ORDER,),
     ),
