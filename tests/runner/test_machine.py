@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import pytest
@@ -13,6 +14,7 @@ import pytest
 from tests.canary import WITH_CANARY, files_with_canary
 from tests.commandline import CommandLine
 from tests.servedjob import last_object, served_job
+from tests.waiting import until
 
 Mount = Callable[..., Path]
 
@@ -60,6 +62,15 @@ def fill(disk: Path, leave: int = 0) -> Path:
     pytest.fail("the disk cannot be filled")
 
 
+@contextmanager
+def halted(process: subprocess.Popen[str]) -> Iterator[None]:
+    """For the block the process does nothing: it neither meets a disk that is full by halves nor changes what is free."""
+    process.send_signal(signal.SIGSTOP)
+    until(lambda: Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] == "T")
+    yield
+    process.send_signal(signal.SIGCONT)
+
+
 def test_a_disk_that_fills_up_stops_the_sending_and_what_was_received_lands(
     command: CommandLine, disk: Callable[[int], Path]
 ) -> None:
@@ -68,7 +79,8 @@ def test_a_disk_that_fills_up_stops_the_sending_and_what_was_received_lands(
     with served_job(command, "--latency", "0.4", rows=60, out="disk/out") as job:
         process = job.start("--concurrency", "6")
         job.reach(10)
-        filler = fill(place, leave=_LEFT_BYTES)
+        with halted(process):
+            filler = fill(place, leave=_LEFT_BYTES)
         summary = last_object(process)
         requests = len(job.sent())
         assert (process.returncode, summary["exit_code"]) == (9, 9)
