@@ -26,6 +26,8 @@ _SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*
 _GIF_EXTENSION, _GIF_FRAME, _GIF_TRAILER = b"!,;"
 _JOINED_BYTES = 16 * 2**20
 """An image up to this size is put together first: each step over a piece is a turn of the interpreter's lock."""
+_MOST_CHARS = 100
+"""Of a format or size that was asked for; no picture has what is longer."""
 _MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow takes anything larger for an attack."""
 _UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, EOFError, Image.DecompressionBombError)
@@ -123,8 +125,11 @@ class Asked(NamedTuple):
     @staticmethod
     def of(request: ImageRequest) -> Asked:
         """What the request says."""
-        asked_format, size = request.get("output_format"), request.get("size")
-        return Asked(None if asked_format is None else str(asked_format), None if size is None else str(size))
+        asked_format, size = (
+            None if value is None else str(value)[:_MOST_CHARS]
+            for value in (request.get("output_format"), request.get("size"))
+        )
+        return Asked(asked_format, size)
 
 
 class Label(NamedTuple):

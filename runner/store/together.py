@@ -21,7 +21,7 @@ def save_all(folder: Folder, files: Sequence[tuple[str, Sequence[Buffer]]]) -> l
     What stood in the way of each, in order; None for those that are saved. Nothing is left of the others.
     """
     saves = [_Save(folder, name, pieces) for name, pieces in files]
-    synced: dict[str, Handle] = {}
+    synced: set[Handle] = set()
     try:
         for step in (_Save.write, _Save.sync, _Save.publish, lambda save: save.settle(synced)):
             for save in saves:
@@ -40,6 +40,7 @@ class _Save:
         self._parent, _, self._leaf = name.rpartition("/")
         self._pieces = pieces
         self._draft: Draft | None = None
+        self._target: Handle | None = None
         self._settled = False
         self.problem: OSError | None = None
 
@@ -65,14 +66,15 @@ class _Save:
 
     def publish(self) -> None:
         """Give it its name."""
-        self._made.publish(self._folder.at(self._parent), replace=False)
+        self._target = self._folder.at(self._parent)
+        self._made.publish(self._target, replace=False)
 
-    def settle(self, synced: dict[str, Handle]) -> None:
+    def settle(self, synced: set[Handle]) -> None:
         """Have its name on the disk. synced: folders of which others have seen to that."""
-        if self._parent not in synced:
-            handle = self._folder.at(self._parent)
-            os.fsync(handle.descriptor)
-            synced[self._parent] = handle
+        assert self._target is not None
+        if self._target not in synced:
+            os.fsync(self._target.descriptor)
+            synced.add(self._target)
         self._settled = True
 
     def end(self) -> None:

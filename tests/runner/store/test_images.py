@@ -213,6 +213,12 @@ def test_jpg_and_jpeg_are_one_format_and_svg_has_no_size_to_differ() -> None:
     assert differences(Looked("svg", None, None), asked(output_format="svg", size="8x8")) == ()
 
 
+def test_what_was_asked_for_at_any_length_is_short_enough_to_be_told_to_another_process() -> None:
+    found = asked(size="9" * 10**6, output_format="png" * 10**5)
+    assert [len(text or "") for text in found] == [100, 100]
+    assert differences(Looked("png", 64, 48), found) == ("format_mismatch",)
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_a_saved_image_is_on_disk_byte_for_byte_with_its_digest(tmp_path: Path, form: str) -> None:
     data = picture("fox", form=form)
