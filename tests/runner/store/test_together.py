@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import errno
-import os
 import resource
 import sys
 from collections.abc import Iterator
@@ -35,14 +34,12 @@ def files(root: Path) -> dict[str, bytes]:
 
 
 @pytest.fixture
-def few_descriptors() -> Iterator[None]:
-    """As many as are open now, and five."""
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    taken = set(map(int, os.listdir("/proc/self/fd")))
-    fifth = [number for number in range(len(taken) + 5) if number not in taken][4]
-    resource.setrlimit(resource.RLIMIT_NOFILE, (fifth + 1, before[1]))
-    yield
-    resource.setrlimit(resource.RLIMIT_NOFILE, before)
+def largest_file() -> Iterator[int]:
+    """For the test, the system refuses to let a file grow beyond so many bytes."""
+    before = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (2**24, before[1]))
+    yield 2**24
+    resource.setrlimit(resource.RLIMIT_FSIZE, before)
 
 
 def test_each_is_synced_before_it_is_renamed_and_the_folders_after_all(tmp_path: Path) -> None:
@@ -96,19 +93,13 @@ def test_what_stands_in_the_way_of_one_is_told_and_the_others_are_saved(tmp_path
     }
 
 
-def test_when_descriptors_end_some_are_saved_and_nothing_is_left_of_the_others(
-    tmp_path: Path, few_descriptors: None
-) -> None:
+def test_nothing_is_left_of_a_file_that_the_disk_refuses_half_way(tmp_path: Path, largest_file: int) -> None:
     folder = Folder(tmp_path)
-    problems = save_all(folder, [(name, (b"x",)) for name in NAMES])
-    refused = [problem.errno for problem in problems if problem is not None]
-    assert refused == [errno.EMFILE] * len(refused)
-    assert 0 < len(refused) < len(NAMES)
-    assert sorted(files(tmp_path)) == sorted(
-        name for name, problem in zip(NAMES, problems, strict=True) if problem is None
-    )
-    again = [name for name, problem in zip(NAMES, problems, strict=True) if problem is not None]
-    assert all(folder.save(name, (b"x",)) == 1 for name in again)
+    wanted = [(name, (bytes(largest_file + 1 if name == NAMES[2] else 9),)) for name in NAMES]
+    problems = save_all(folder, wanted)
+    assert [problem and problem.errno for problem in problems] == [None, None, errno.EFBIG, None, None, None]
+    assert files(tmp_path) == {name: bytes(9) for name in NAMES if name != NAMES[2]}
+    assert folder.save(NAMES[2], (b"x",)) == 1
 
 
 def test_images_come_to_the_same_together_as_alone(tmp_path: Path) -> None:
