@@ -176,7 +176,7 @@ class _Checked(NamedTuple):
         )
 
 
-Order = tuple[Sequence[Buffer], Asked, Label]
+ToSave = tuple[Sequence[Buffer], Asked, Label]
 """An image to be saved, in pieces, and what is known of it."""
 
 
@@ -193,7 +193,7 @@ class ImageStore:
         name = keep(self.folder, checked.name, lambda: checked.pieces)
         return checked.saved(name)
 
-    def save_all(self, orders: Sequence[Order]) -> list[SavedImage | NotAnImage | OSError]:
+    def save_all(self, orders: Sequence[ToSave]) -> list[SavedImage | NotAnImage | OSError]:
         """The same for several, synced together: each image, in order, or what `save` would have raised."""
         ends: dict[int, SavedImage | NotAnImage | OSError] = {}
         checked: dict[int, _Checked] = {}
