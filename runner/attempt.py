@@ -30,14 +30,14 @@ from runner.dialects.tasks import follow
 from runner.ending import Cut
 from runner.guard import DownloadRefused
 from runner.landing import Landing
-from runner.memory import Held
+from runner.memory import Held, Room
 from runner.pacer import Pacer, Permit
 from runner.persistence import Persistence
 from runner.redaction import Redactor
 from runner.store import records
 from runner.store.ledger import Statement, Writer
 from runner.store.tasks import accepted
-from runner.transport import Answer, Broken, Room, Transport
+from runner.transport import Answer, Broken, Transport
 from schemas.failures import Billed, Failure, FailureKind, RowStatus
 from schemas.outcome import Failed, Outcome, Success, Task, Unfinished
 from schemas.request import ImageRequest, canonical_params

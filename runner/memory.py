@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 
 BYTES_IN_FLIGHT = 80 * 2**20
 OLDEST = 2
@@ -47,6 +48,18 @@ class Held:
     def take_now(self, size: int) -> bool:
         """The same without waiting; False, and nothing held, where that would take a wait."""
         return self._memory.take_now(self, size)
+
+
+@dataclass(frozen=True, slots=True)
+class Room:
+    """What an answer may hold: bytes at most, and its share of the memory for all answers.
+
+    on_sent: called when the request's headers are about to leave.
+    """
+
+    max_bytes: int
+    held: Held
+    on_sent: Callable[[], None] = lambda: None
 
 
 class Memory:

@@ -13,7 +13,7 @@ from typing import Any
 import aiohttp
 
 from runner.body import WINDOW_MARGIN, Body, BodyTooLarge, Lifter
-from runner.memory import Held
+from runner.memory import Held, Room
 
 WINDOW_BYTES = 2**18
 LEAST_BYTES = 2**16
@@ -135,46 +135,68 @@ def fits(response: aiohttp.ClientResponse) -> bool:
 class Receiver:
     """Receives the bodies of one event loop. idle_s: seconds of silence in a body after which it is given up."""
 
-    def __init__(self, idle_s: float) -> None:
+    def __init__(self, window: Window, idle_s: float) -> None:
         self._idle_s = idle_s
-        self._window = Window()
+        self._window = window
 
     async def receive(
         self,
         response: aiohttp.ClientResponse,
         sink: Sink,
-        held: Held,
-        max_bytes: int,
+        room: Room,
         deadline: asyncio.Timeout,
     ) -> None:
         """Feed the sink the whole body of a response that fits.
 
-        Its memory is asked for in one, before it is read; the deadline does not run while that waits. Raises
-        BodyTooLarge before anything is read, TimeoutError, and ClientError for a connection that ends first.
+        Raises BodyTooLarge before anything is read, TimeoutError, and ClientError for a connection that ends first.
         """
         connection, length = response.connection, response.content_length or 0
         if connection is None or connection.transport is None or connection.protocol is None:
             raise aiohttp.ClientPayloadError("the connection ended within the answer")
-        if length > max_bytes:
-            raise BodyTooLarge(f"more than {max_bytes:,} bytes")
+        if length > room.max_bytes:
+            raise BodyTooLarge(f"more than {room.max_bytes:,} bytes")
         while chunk := response.content.read_nowait():
             sink.feed(chunk)
         if response.content.is_eof():
             return
-        transport, protocol = connection.transport, connection.protocol
-        rest = Rest(self._window, sink, length - sink.size, protocol)
-        transport.set_protocol(rest)
-        if not held.take_now(length):
-            transport.pause_reading()
-            end = deadline.when()
-            deadline.reschedule(None)
-            waited = await held.take(length)
-            deadline.reschedule(None if end is None else end + waited)
-            transport.resume_reading()
-        await rest.received(self._idle_s)
-        if rest.beyond:
+        protocol = connection.protocol
+        if not await self.rest(connection.transport, protocol, sink, length, room.held, deadline):
             response.close()
             return
-        transport.set_protocol(protocol)
         protocol.set_response_params()
         response.content.feed_eof()
+
+    async def rest(
+        self,
+        transport: asyncio.Transport,
+        protocol: asyncio.BaseProtocol,
+        sink: Sink,
+        length: int,
+        held: Held,
+        deadline: asyncio.Timeout,
+    ) -> bool:
+        """Feed the sink what it lacks of a body of this length, and give the connection back to its protocol.
+
+        False, and the connection not given back, when more came than that. Memory for the body is asked for in one,
+        before it is read. Raises TimeoutError, BodyTooLarge, and ClientPayloadError for a connection that ends first.
+        """
+        rest = Rest(self._window, sink, length - sink.size, protocol)
+        transport.set_protocol(rest)
+        await hold(held, length, transport, deadline)
+        await rest.received(self._idle_s)
+        if rest.beyond:
+            return False
+        transport.set_protocol(protocol)
+        return True
+
+
+async def hold(held: Held, size: int, transport: asyncio.Transport, deadline: asyncio.Timeout) -> None:
+    """Hold so many bytes; while that has to wait, nothing is read and the deadline does not run."""
+    if held.take_now(size):
+        return
+    transport.pause_reading()
+    end = deadline.when()
+    deadline.reschedule(None)
+    waited = await held.take(size)
+    deadline.reschedule(None if end is None else end + waited)
+    transport.resume_reading()

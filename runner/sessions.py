@@ -29,7 +29,7 @@ MOST_RECEIVED_BYTES = 2**20
 MOST_LEAVING = 128
 """Requests at most that have not left yet; more at a time would all wait for the last, and meet a server's backlog."""
 
-_PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
+PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
 
 
 class Sessions:
@@ -40,9 +40,9 @@ class Sessions:
     that are kept, and waits its turn.
     """
 
-    def __init__(self, guard: Guard) -> None:
+    def __init__(self, guard: Guard, sockets: Sockets) -> None:
         self._guard = guard
-        self._sockets = Sockets()
+        self._sockets = sockets
 
     async def __aenter__(self) -> Sessions:
         self.requests = self._charged()
@@ -164,7 +164,7 @@ def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientS
         connector=connector,
         cookie_jar=aiohttp.DummyCookieJar(),
         timeout=timeout,
-        headers=_PLAIN,
+        headers=PLAIN,
         trace_configs=[trace],
     )
 

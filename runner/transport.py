@@ -9,10 +9,9 @@ from __future__ import annotations
 import asyncio
 import errno
 import json
-import math
 import re
 import ssl
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -22,13 +21,15 @@ from yarl import URL
 from jobs.evidence import Broke
 from jobs.keeping import Keeping
 from runner.body import Body, BodyTooLarge, Lifter
+from runner.connections import Connections
 from runner.guard import DownloadRefused, Guard
-from runner.memory import Held
-from runner.receiving import Gatherer, Receiver, fits
-from runner.sessions import MOST_LEAVING, Progress, Sessions, Turn, Turns
+from runner.heads import fields, head_of_post
+from runner.memory import Room
+from runner.reading import Told, is_good, read
+from runner.receiving import Gatherer, Receiver, Window, fits
+from runner.sessions import MOST_LEAVING, PLAIN, Progress, Sessions, Sockets, Turn, Turns
 
 IDLE_TIMEOUT_S = 60.0
-ERROR_BODY_BYTES = 256 * 1024
 MAX_REDIRECTS = 3
 POLL_DEADLINE_S = 60.0
 """From a poll's headers to its last byte."""
@@ -68,18 +69,6 @@ class Deadlines:
 
 
 @dataclass(frozen=True, slots=True)
-class Room:
-    """What an answer may hold: bytes at most, and its share of the memory for all answers.
-
-    on_sent: called when the request's headers are about to leave.
-    """
-
-    max_bytes: int
-    held: Held
-    on_sent: Callable[[], None] = lambda: None
-
-
-@dataclass(frozen=True, slots=True)
 class _Request:
     method: str
     url: URL
@@ -97,19 +86,26 @@ class Transport:
         whole = URL(base_url)
         self._base, self._query = whole.with_query(None), whole.query
         self._headers = dict(headers)
+        self._posted = {**headers, "Content-Type": "application/json", "Accept": "application/json"}
         self._guard = guard
         self._deadlines = deadlines
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
-        self._receiver = Receiver(deadlines.idle_s)
+        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
+        window = Window()
+        self._receiver = Receiver(window, deadlines.idle_s)
         self._keeping = Keeping()
-        self._sessions = Sessions(guard)
+        sockets = Sockets()
+        self._sessions = Sessions(guard, sockets)
+        self._connections = Connections(whole, sockets, self._receiver, window, deadlines.idle_s)
         self._leaving = Turns(MOST_LEAVING)
 
     async def __aenter__(self) -> Transport:
         await self._sessions.__aenter__()
+        await self._connections.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        await self._connections.__aexit__()
         await self._sessions.__aexit__()
 
     async def post(
@@ -123,30 +119,42 @@ class Transport:
     ) -> Answer | Broken:
         """POST JSON to a path below the base URL. Redirects are answers, not followed."""
         data = _JSON.encode(body).encode("utf-8", "surrogatepass")
-        merged = {
-            **self._headers,
-            "Content-Type": "application/json",
-            "Accept": "application/json",
-            **headers,
-        }
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
-        request = _Request("POST", self._posted(path, query), merged, data)
-        session = self._sessions.young if kept else self._sessions.requests
-        async with self._leaving.turn() as turn:
-            answer = await self._exchange(session, request, room, turn)
+        if kept and keeping.trusted and self._connections.usable:
+            request = self._head(path, query, headers, len(data)) + data
+            progress = Progress(self._deadlines.total_s, room.on_sent, None)
+            answer = await self._told(
+                self._connections.exchange(request, room, progress, self._leaving), room, progress
+            )
+        else:
+            merged = {**self._posted, **headers}
+            session = self._sessions.young if kept else self._sessions.requests
+            async with self._leaving.turn() as turn:
+                answer = await self._exchange(
+                    session, _Request("POST", self._url(path, query), merged, data), room, turn
+                )
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:
             keeping.broke(kept=kept)
         return answer
 
-    def _posted(self, path: str, query: Sequence[tuple[str, str]]) -> URL:
+    def _url(self, path: str, query: Sequence[tuple[str, str]]) -> URL:
         """Where requests go; worked out once."""
         key = (path, tuple(query))
         if key not in self._urls:
             self._urls[key] = self._below(path).update_query(list(query))
         return self._urls[key]
+
+    def _head(
+        self, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], size: int
+    ) -> bytes:
+        """What stands before the body of so many bytes, on a connection of our own."""
+        key = (path, tuple(query))
+        if key not in self._heads:
+            self._heads[key] = head_of_post(self._url(path, query), PLAIN | self._posted)
+        return self._heads[key] + fields({**headers, "Content-Length": str(size)}) + b"\r\n"
 
     async def poll(self, url: str, room: Room) -> Answer | Broken:
         """GET what the service says of a task. url: absolute, below the host (`/…`), or below the base URL.
@@ -201,24 +209,20 @@ class Transport:
         *,
         lift: bool = True,
     ) -> Answer | Broken:
+        total_s = self._deadlines.total_s
+        total_s = min(total_s, POLL_DEADLINE_S) if session is self._sessions.polls else total_s
+        progress = Progress(total_s, room.on_sent, turn)
+        return await self._told(self._over_session(session, request, room, progress, lift), room, progress)
+
+    async def _told(
+        self, exchange: Coroutine[Any, Any, Told], room: Room, progress: Progress
+    ) -> Answer | Broken:
+        """What an exchange comes to, within its deadline."""
         clock = asyncio.get_running_loop().time
-        progress = Progress(self._total_s(session), room.on_sent, turn)
         started = clock()
         try:
-            async with (
-                asyncio.timeout(None) as progress.deadline,
-                session.request(
-                    request.method,
-                    request.url,
-                    data=request.data,
-                    headers=request.headers,
-                    allow_redirects=False,
-                    trace_request_ctx=progress,
-                ) as response,
-            ):
-                progress.status = response.status
-                room.held.arrives()
-                body = await self._read(response, room, progress.deadline, lift=lift)
+            async with asyncio.timeout(None) as progress.deadline:
+                status, headers, body = await exchange
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
@@ -226,36 +230,33 @@ class Transport:
         finally:
             room.held.arrived()
             progress.deadline = None  # through its task it knows the whole answer
-        headers = {name.lower(): value for name, value in response.headers.items()}
-        return Answer(response.status, headers, body, clock() - started, progress.reused)
+        return Answer(status, headers, body, clock() - started, progress.reused)
 
-    def _total_s(self, session: aiohttp.ClientSession) -> float:
-        total_s = self._deadlines.total_s
-        return min(total_s, POLL_DEADLINE_S) if session is self._sessions.polls else total_s
-
-    async def _read(
-        self, response: aiohttp.ClientResponse, room: Room, deadline: asyncio.Timeout, *, lift: bool
-    ) -> Body:
-        good = 200 <= response.status < 300
-        sink = Lifter(room.max_bytes) if lift else Gatherer(room.max_bytes)
-        if lift and good and fits(response):
-            await self._receiver.receive(response, sink, room.held, room.max_bytes, deadline)
-            return sink.finish()
-        stream, clock = response.content, asyncio.get_running_loop().time
-        if good and stream.is_eof() and room.held.take_now(stream.total_bytes):
-            sink.feed(stream.read_nowait())
-            return sink.finish()
-        end = deadline.when() or math.inf
-        while True:
-            deadline.reschedule(min(end, clock() + self._deadlines.idle_s))
-            chunk = await stream.readany()
-            if not chunk or (not good and sink.size + len(chunk) > ERROR_BODY_BYTES):
-                break
-            if not room.held.take_now(len(chunk)):
-                deadline.reschedule(None)  # our own memory is full; this is not the service's time
-                end += await room.held.take(len(chunk))
-            sink.feed(chunk)
-        return sink.finish()
+    async def _over_session(
+        self, session: aiohttp.ClientSession, request: _Request, room: Room, progress: Progress, lift: bool
+    ) -> Told:
+        deadline = progress.deadline
+        assert deadline is not None
+        async with session.request(
+            request.method,
+            request.url,
+            data=request.data,
+            headers=request.headers,
+            allow_redirects=False,
+            trace_request_ctx=progress,
+        ) as response:
+            progress.status = response.status
+            room.held.arrives()
+            good = is_good(response.status)
+            sink = Lifter(room.max_bytes) if lift else Gatherer(room.max_bytes)
+            if lift and good and fits(response):
+                await self._receiver.receive(response, sink, room, deadline)
+                body = sink.finish()
+            else:
+                body = await read(
+                    response.content, sink, room, deadline, good=good, idle_s=self._deadlines.idle_s
+                )
+        return response.status, {name.lower(): value for name, value in response.headers.items()}, body
 
 
 def _as_written(text: str) -> URL:

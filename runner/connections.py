@@ -1,0 +1,284 @@
+"""Connections of our own to one endpoint, for requests that may go over a kept one: answers come fast there, and
+aiohttp's way with a request would cost more than all else that a small image takes.
+
+A plain answer is read here: HTTP/1.1, a length that is told, nothing done to the body. Any other is handed, from its
+first byte on, to the protocol that aiohttp's own connections have.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+import ssl
+from collections import deque
+
+import aiohappyeyeballs
+import aiohttp
+from aiohappyeyeballs import AddrInfoType
+from aiohttp.client_proto import ResponseHandler
+from aiohttp.http import HttpProcessingError
+from yarl import URL
+
+from jobs.keeping import YOUNG_S
+from runner.body import Body, BodyTooLarge, Lifter
+from runner.heads import Head, plain
+from runner.memory import Room
+from runner.reading import Told, is_good, read
+from runner.receiving import Receiver, Window, hold
+from runner.sessions import CONNECT_TIMEOUT_S, Progress, Sockets, Turns
+
+_HAPPY_EYEBALLS_DELAY_S = 0.25
+"""Before the next of a host's addresses is tried beside the first: RFC 8305."""
+_ADDRESSES_S = 60.0
+_TRIAL = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfox\r\n0\r\n\r\n"
+
+
+class Connection(asyncio.BufferedProtocol):
+    """One connection, asked for one answer at a time."""
+
+    def __init__(self, window: Window) -> None:
+        self._window = window
+        self._came = b""
+        self._waiting: asyncio.Future[None] | None = None
+        self._heir: ResponseHandler | None = None
+        self.transport: asyncio.Transport
+        self.lost = False
+        self.idle_since = 0.0
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """It is there."""
+        assert isinstance(transport, asyncio.Transport)
+        self.transport = transport
+
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Where the next bytes go."""
+        return self._window.room
+
+    def buffer_updated(self, nbytes: int) -> None:
+        """So many have come; nobody asked for those that come while it is idle."""
+        if self._waiting is None:
+            self.close()
+            return
+        self._came += bytes(self._window.room[:nbytes])
+        if not self._waiting.done():
+            self._waiting.set_result(None)
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """It is gone."""
+        self.lost = True
+        if self._heir is not None:
+            self._heir.connection_lost(exc)
+        if self._waiting is not None and not self._waiting.done():
+            self._waiting.set_exception(
+                aiohttp.ClientOSError(*exc.args)
+                if isinstance(exc, OSError)
+                else aiohttp.ServerDisconnectedError()
+            )
+
+    async def ask(self, request: bytes) -> bytes:
+        """Send a request; what came first of its answer. Raises ClientConnectionError."""
+        self._came = b""
+        self._waiting = asyncio.get_running_loop().create_future()
+        self.transport.write(request)
+        await self._waiting
+        return self._came
+
+    def hand_over(self) -> ResponseHandler:
+        """Have aiohttp read all that came and comes."""
+        handler = self._heir = ResponseHandler(asyncio.get_running_loop())
+        handler.connection_made(self.transport)
+        handler.set_response_params(read_until_eof=True)
+        self.transport.set_protocol(handler)
+        handler.data_received(self._came)
+        if self.lost:
+            handler.connection_lost(None)
+        return handler
+
+    def take_back(self) -> bool:
+        """What aiohttp read has ended; whether the connection is idle now."""
+        handler, self._heir = self._heir, None
+        if handler is None or handler.should_close or not self.rest():
+            return False
+        self.transport.set_protocol(self)
+        return True
+
+    def rest(self) -> bool:
+        """Its answer has been read; whether it is idle now, and not ending or still sending."""
+        self._waiting, self._came = None, b""
+        return not (self.lost or self.transport.is_closing() or self.transport.get_write_buffer_size())
+
+    def close(self) -> None:
+        """End it, whatever is under way."""
+        self.transport.abort()
+
+
+class Connections:
+    """Those to one endpoint. base: its URL. Use as an async context manager.
+
+    usable: whether requests can go over them; where they cannot, aiohttp's way is there for all of them.
+    """
+
+    def __init__(
+        self, base: URL, sockets: Sockets, receiver: Receiver, window: Window, idle_s: float
+    ) -> None:
+        self._base = base
+        self._sockets = sockets
+        self._receiver = receiver
+        self._window = window
+        self._idle_s = idle_s
+        self._idle: deque[Connection] = deque()
+        self._sweeping: asyncio.TimerHandle | None = None
+        self._addresses: tuple[float, list[AddrInfoType]] | None = None
+        self._tls: ssl.SSLContext | None = None
+        self.usable = False
+
+    async def __aenter__(self) -> Connections:
+        spoken = self._base.scheme in ("http", "https") and self._base.user is None
+        self.usable = spoken and await _aiohttp_reads_on()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        if self._sweeping is not None:
+            self._sweeping.cancel()
+        while self._idle:
+            self._idle.pop().close()
+
+    async def exchange(self, request: bytes, room: Room, progress: Progress, opening: Turns) -> Told:
+        """Send a request, and read its answer. opening: so many connections at a time.
+
+        Raises ClientError, OSError, TimeoutError and BodyTooLarge.
+        """
+        connection = self._take()
+        progress.reused = connection is not None
+        if connection is None:
+            async with opening.turn():
+                connection = await self._open()
+        keeps = False
+        try:
+            progress.leaves()
+            came = await connection.ask(request)
+            head = plain(came)
+            if head is None or not (is_good(head.status) or len(came) - head.start >= head.length):
+                told, keeps = await self._unusual(connection, room, progress)
+                return told
+            progress.status = head.status
+            room.held.arrives()
+            body, exact = await self._body(connection, head, came, room, progress)
+            keeps = head.keeps and exact and connection.rest()
+            return head.status, head.headers, body
+        finally:
+            if keeps:
+                self._keep(connection)
+            else:
+                connection.close()
+
+    async def _body(
+        self, connection: Connection, head: Head, came: bytes, room: Room, progress: Progress
+    ) -> tuple[Body, bool]:
+        """The body, and whether no more came than that."""
+        if head.length > room.max_bytes:
+            raise BodyTooLarge(f"more than {room.max_bytes:,} bytes")
+        assert progress.deadline is not None
+        sink, here = Lifter(room.max_bytes), len(came) - head.start
+        if here < head.length:
+            sink.feed(came[head.start :])
+            exact = await self._receiver.rest(
+                connection.transport, connection, sink, head.length, room.held, progress.deadline
+            )
+            return sink.finish(), exact
+        await hold(room.held, head.length, connection.transport, progress.deadline)
+        sink.feed(came[head.start : head.start + head.length])
+        return sink.finish(), here == head.length
+
+    async def _unusual(self, connection: Connection, room: Room, progress: Progress) -> tuple[Told, bool]:
+        """An answer that is not plain, or a long error; and whether the connection is idle after it."""
+        handler = connection.hand_over()
+        try:
+            status = 100
+            while 100 <= status < 200 and status != 101:
+                message, content = await handler.read()
+                status = message.code
+        except HttpProcessingError as error:
+            raise aiohttp.ClientPayloadError(error.message) from None
+        assert progress.deadline is not None
+        progress.status = status
+        room.held.arrives()
+        body = await read(
+            content,
+            Lifter(room.max_bytes),
+            room,
+            progress.deadline,
+            good=is_good(status),
+            idle_s=self._idle_s,
+        )
+        headers = {name.lower(): value for name, value in message.headers.items()}
+        return (status, headers, body), content.is_eof() and connection.take_back()
+
+    def _take(self) -> Connection | None:
+        """The idle connection that was used last, if it is young."""
+        while self._idle:
+            connection = self._idle.pop()
+            young = asyncio.get_running_loop().time() - connection.idle_since < YOUNG_S
+            if young and not connection.lost and not connection.transport.is_closing():
+                return connection
+            connection.close()
+        return None
+
+    def _keep(self, connection: Connection) -> None:
+        loop = asyncio.get_running_loop()
+        connection.idle_since = loop.time()
+        self._idle.append(connection)
+        if self._sweeping is None:
+            self._sweeping = loop.call_later(YOUNG_S, self._sweep)
+
+    def _sweep(self) -> None:
+        """Close those that are not young any more, and look again when the next one is not."""
+        loop, self._sweeping = asyncio.get_running_loop(), None
+        while self._idle and self._idle[0].idle_since + YOUNG_S <= loop.time():
+            self._idle.popleft().close()
+        if self._idle:
+            self._sweeping = loop.call_at(self._idle[0].idle_since + YOUNG_S, self._sweep)
+
+    async def _open(self) -> Connection:
+        loop, host = asyncio.get_running_loop(), self._base.raw_host
+        async with asyncio.timeout(CONNECT_TIMEOUT_S):
+            secure = await self._secured() if self._base.scheme == "https" else None
+            opened = await aiohappyeyeballs.start_connection(
+                await self._resolved(),
+                happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_S,
+                interleave=1,
+                socket_factory=self._sockets.open,
+            )
+            _, connection = await loop.create_connection(
+                lambda: Connection(self._window),
+                sock=opened,
+                ssl=secure,
+                server_hostname=host if secure else None,
+            )
+        return connection
+
+    async def _resolved(self) -> list[AddrInfoType]:
+        """The endpoint's addresses, asked for once a minute."""
+        loop = asyncio.get_running_loop()
+        if self._addresses is None or self._addresses[0] + _ADDRESSES_S < loop.time():
+            found = await loop.getaddrinfo(self._base.raw_host, self._base.port, type=socket.SOCK_STREAM)
+            self._addresses = (loop.time(), list(found))
+        return self._addresses[1]
+
+    async def _secured(self) -> ssl.SSLContext:
+        if self._tls is None:
+            self._tls = await asyncio.to_thread(ssl.create_default_context)
+            self._tls.set_alpn_protocols(["http/1.1"])
+        return self._tls
+
+
+async def _aiohttp_reads_on() -> bool:
+    """Whether this aiohttp's protocol can take over in the middle: it is not documented, and what it would read is paid."""
+    try:
+        handler = ResponseHandler(asyncio.get_running_loop())
+        handler.set_response_params(read_until_eof=True)
+        handler.data_received(_TRIAL)
+        message, content = await handler.read()
+        return message.code == 200 and await content.read() == b"fox"
+    except (AttributeError, TypeError, ValueError, LookupError):
+        return False
