@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.endpoints import PriceTable
 from schemas.outcome import Reported
@@ -11,16 +11,14 @@ from schemas.request import FIELDS, ImageRequest
 _QUALITIES = ("low", "medium", "high")
 
 
-@dataclass(frozen=True, slots=True)
-class Estimate:
+class Estimate(NamedTuple):
     """USD for one request. low equals high where the price is certain; None where no price is known."""
 
     low: float | None
     high: float | None
 
 
-@dataclass(frozen=True, slots=True)
-class Prices:
+class Prices(NamedTuple):
     """per_image: the user's own price (USD), which wins over the table. table: the service's, None when unknown."""
 
     per_image: float | None = None

@@ -5,11 +5,10 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
 from datetime import UTC
 from email.utils import parsedate_to_datetime
 from enum import Enum
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.failures import Billed, Failure, FailureKind
 
@@ -79,8 +78,7 @@ class Broke(Enum):
     BODY_CUT = "body_cut"
 
 
-@dataclass(frozen=True, slots=True)
-class ServiceError:
+class ServiceError(NamedTuple):
     """What an error document says: its text, `code` and `type` as lower-case text, None where absent."""
 
     message: str
@@ -250,8 +248,7 @@ def _seconds(number: str, unit: str) -> float | None:
     return next((float(number) * scale for name, scale in _UNITS_S if name.fullmatch(unit)), None)
 
 
-@dataclass(frozen=True, slots=True)
-class RateTold:
+class RateTold(NamedTuple):
     """What an answer's headers say of one allowance; None where they say nothing. reset_s: seconds."""
 
     limit: float | None

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.rows import RequestDefaults, prompt_problem, resolve_params
 from jobs.templates import Template
@@ -45,8 +45,7 @@ class Changes:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Texts:
+class Texts(NamedTuple):
     """What is changed in one row: fields (`prompt` among them) and other body fields."""
 
     fields: Mapping[str, str]

@@ -7,7 +7,7 @@ steady limit is met from just below, with one refusal in some hundred requests, 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BACK_S = 1.0
 """Seconds to return to the best rate after a refusal."""
@@ -29,8 +29,7 @@ BURST_S = 0.5
 """Refusals this close together are one burst."""
 
 
-@dataclass(frozen=True, slots=True)
-class Pace:
+class Pace(NamedTuple):
     """best: the highest rate (a second) that is believed to hold. low: the rate just after the refusal.
 
     since: when sending went on (seconds, any monotonic clock). admitted: requests admitted in all until then.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.failures import Failure, FailureKind, Resend, RowStatus
 
@@ -11,8 +12,7 @@ BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 30.0
 
 
-@dataclass(frozen=True, slots=True)
-class RetryPolicy:
+class RetryPolicy(NamedTuple):
     """attempts: sends of a row in one run at most, counting safe failures only. give_up_s: longest wait that is accepted."""
 
     attempts: int = 5
@@ -20,8 +20,7 @@ class RetryPolicy:
     give_up_s: float = 600.0
 
 
-@dataclass(frozen=True, slots=True)
-class History:
+class History(NamedTuple):
     """What happened to this row in this run.
 
     counted: failed sends that count against `attempts`, this one included. patient: refusals for speed, this one
@@ -36,25 +35,21 @@ class History:
     not_found_running: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """Send again, not before this monotonic time (seconds)."""
 
     not_before: float
 
 
-@dataclass(frozen=True, slots=True)
-class GiveUp:
+class GiveUp(NamedTuple):
     """Final: the row is `failed`."""
 
 
-@dataclass(frozen=True, slots=True)
-class Park:
+class Park(NamedTuple):
     """Unknown outcome: hold the row until somebody says to send it again."""
 
 
-@dataclass(frozen=True, slots=True)
-class Halt:
+class Halt(NamedTuple):
     """Stop the run; in-flight requests finish. `row` is what becomes of this row."""
 
     row: RowStatus

@@ -7,7 +7,7 @@ import struct
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -23,8 +23,7 @@ _SHOWN_CHARS = 60
 _LENGTH = struct.Struct("<Q").pack
 
 
-@dataclass(frozen=True, slots=True)
-class RecordColumns:
+class RecordColumns(NamedTuple):
     """Records in manifest order, as columns of text.
 
     positions: places in the manifest, from 0. places: what to call each record. malformed: offset -> message.
@@ -51,8 +50,7 @@ class RequestDefaults:
     service: str = ""
 
 
-@dataclass(frozen=True, slots=True)
-class Params:
+class Params(NamedTuple):
     """The parameters of all rows that set the same fields, or the reason why they cannot be sent."""
 
     params: tuple[tuple[str, Any], ...] = ()
@@ -213,8 +211,7 @@ def _unfamiliar(fields: Sequence[tuple[str, Any]]) -> Iterator[str]:
             yield f"{name} {shown(str(value))} is not one that imagemill knows; it is sent as it is"
 
 
-@dataclass(frozen=True, slots=True)
-class _Bad:
+class _Bad(NamedTuple):
     fix: str
 
 

@@ -6,6 +6,7 @@ import heapq
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from hashlib import blake2b
+from typing import NamedTuple
 
 import numpy as np
 
@@ -16,8 +17,7 @@ from schemas.failures import FailureKind, RowStatus
 from schemas.row import Row, RowProblem
 
 
-@dataclass(frozen=True, slots=True)
-class Wanted:
+class Wanted(NamedTuple):
     """What `retry` was asked to send. All that is given must hold of a row.
 
     kinds: of its last failure. flags: one of these. since_ms: its last attempt was sent then or later (Unix

@@ -17,14 +17,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import NOTHING_REPORTED, MissingImage, Reported, SavedImage
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptRecord:
+class AttemptRecord(NamedTuple):
     """One attempt as the ledger holds it. `status` None: no outcome. Times in Unix milliseconds.
 
     task: the service promised an answer. waited: why polling it ended before the task did; None when it did not.
@@ -78,8 +77,7 @@ class ImageState:
     try_number: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class RowState:
+class RowState(NamedTuple):
     """A row's images in index order, and what its attempts add up to. cost_usd: None when nothing is known of it."""
 
     images: tuple[ImageState, ...]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from dataclasses import dataclass
+from typing import NamedTuple
 
 _PIECE = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]")
 _BEYOND = re.compile(r"[.\[\]!:]")
@@ -17,8 +17,7 @@ class TemplateError(ValueError):
     """The template cannot be read or filled; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Template:
+class Template(NamedTuple):
     """Literal text and column names in turn: texts[0], columns[0], texts[1], …, texts[-1]."""
 
     texts: tuple[str, ...]

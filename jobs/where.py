@@ -12,7 +12,7 @@ import ast
 import re
 import warnings
 from collections.abc import Iterator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.failures import RULES, FailureKind, RowStatus
 
@@ -37,15 +37,13 @@ class WhereError(ValueError):
     """The expression cannot be read; the message says where and why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Column:
+class Column(NamedTuple):
     """A column by its name."""
 
     name: str
 
 
-@dataclass(frozen=True, slots=True)
-class Compare:
+class Compare(NamedTuple):
     """operator: one of == != < <= > >=."""
 
     column: Column
@@ -53,31 +51,27 @@ class Compare:
     other: Column | Value
 
 
-@dataclass(frozen=True, slots=True)
-class OneOf:
+class OneOf(NamedTuple):
     """The column's value is one of these."""
 
     column: Column
     values: tuple[Value, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Holds:
+class Holds(NamedTuple):
     """The column's list holds this value."""
 
     column: Column
     value: Value
 
 
-@dataclass(frozen=True, slots=True)
-class IsNull:
+class IsNull(NamedTuple):
     """The column's value is null."""
 
     column: Column
 
 
-@dataclass(frozen=True, slots=True)
-class Match:
+class Match(NamedTuple):
     """function: one of `MATCHES`; `like` takes % for any text and _ for any character."""
 
     function: str
@@ -85,29 +79,25 @@ class Match:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Truth:
+class Truth(NamedTuple):
     """The column's value is true."""
 
     column: Column
 
 
-@dataclass(frozen=True, slots=True)
-class Not:
+class Not(NamedTuple):
     """The opposite."""
 
     part: Tree
 
 
-@dataclass(frozen=True, slots=True)
-class All:
+class All(NamedTuple):
     """`and`."""
 
     parts: tuple[Tree, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
+class AnyOf(NamedTuple):
     """`or`."""
 
     parts: tuple[Tree, ...]
@@ -163,8 +153,7 @@ def _unquoted(text: str) -> tuple[str, dict[str, str]]:
     return "".join(pieces), names
 
 
-@dataclass(frozen=True, slots=True)
-class _Reader:
+class _Reader(NamedTuple):
     """From Python's syntax tree to ours. names: what stand-ins of quoted names mean."""
 
     names: dict[str, str]

@@ -7,7 +7,7 @@ import time
 from collections.abc import Coroutine
 from dataclasses import dataclass, replace
 from hashlib import blake2b
-from typing import Any
+from typing import Any, NamedTuple
 
 from aiolimiter import AsyncLimiter
 
@@ -62,8 +62,7 @@ class Flight:
     noting: asyncio.Future[None] | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class AttemptLine:
+class AttemptLine(NamedTuple):
     """Everything an attempt passes through. polls: their own pace. max_bytes: an answer, for each image asked for."""
 
     transport: Transport

@@ -12,8 +12,7 @@ import binascii
 import json
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import pybase64
 
@@ -38,8 +37,7 @@ class BodyTooLarge(Exception):
     """More bytes than the caller's cap."""
 
 
-@dataclass(frozen=True, slots=True)
-class LiftedImage:
+class LiftedImage(NamedTuple):
     """One base64 string of the body. pieces: decoded bytes as they came, None when it is not base64. text: as received,
     unless encoding each piece again gives the same text."""
 
@@ -52,8 +50,7 @@ class LiftedImage:
         return None if self.pieces is None else b"".join(self.pieces)
 
 
-@dataclass(frozen=True, slots=True)
-class Body:
+class Body(NamedTuple):
     """A whole body. skeleton: the document around the images; it says `lifted:i` at offset `marks[i]` for `images[i]`.
 
     raw: the bytes of a body that was not looked into.

@@ -10,11 +10,11 @@ import shutil
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from datetime import date
 from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.job_text import out_folder
 from runner.progress import count_text
@@ -39,8 +39,7 @@ class Level(StrEnum):
     FAIL = "fail"
 
 
-@dataclass(frozen=True, slots=True)
-class Check:
+class Check(NamedTuple):
     """One finding. exit_code: what `doctor` exits with when this check failed."""
 
     name: str

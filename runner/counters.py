@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 
 @dataclass
@@ -16,8 +17,7 @@ class Counters:
     sent: int = 0
 
 
-@dataclass(frozen=True, slots=True)
-class Numbers:
+class Numbers(NamedTuple):
     """The run's own number, and the first attempt and item numbers that it may use."""
 
     run: int

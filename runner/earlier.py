@@ -6,9 +6,9 @@ import logging
 import re
 import sqlite3
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from datetime import date, datetime
 from pathlib import Path
+from typing import NamedTuple
 
 from jobs.days import days_before
 from runner.job_files import read_out_job
@@ -36,8 +36,7 @@ _TASKS_ONLY_S = 60.0
 _DIRECTIVE = re.compile(r"%-?[A-Za-z]")
 
 
-@dataclass(frozen=True, slots=True)
-class LeftOver:
+class LeftOver(NamedTuple):
     """A folder whose last run did not finish, or left tasks. ended: its exit code, `killed` or another word for people."""
 
     job: Job

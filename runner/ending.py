@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import dataclass
 from types import TracebackType
+from typing import NamedTuple
 
 from schemas.exit_codes import ExitCode
 
 
-@dataclass(frozen=True, slots=True)
-class Reason:
+class Reason(NamedTuple):
     """Why a run stops before its work is done. text: one line for people."""
 
     exit_code: ExitCode

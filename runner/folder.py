@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.descriptors import Spare
 from runner.job_text import job_toml
@@ -25,8 +26,7 @@ _FIRST_IMAGE_BYTES = 4 * 2**20
 _BALLAST_BYTES = 32 * 2**20
 
 
-@dataclass(frozen=True, slots=True)
-class OpenFolder:
+class OpenFolder(NamedTuple):
     """A folder whose lock is held. settled: attempts of dead runs that were parked on opening.
 
     done: rows of this job's manifest that need not be looked at; None where that is not known.

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -20,8 +20,7 @@ from schemas.request import FIELDS
 from schemas.row import Row, RowProblem
 
 
-@dataclass(frozen=True, slots=True)
-class RowBatch:
+class RowBatch(NamedTuple):
     """Consecutive rows that take part. `offsets`: their places in the manifest's batch.
 
     keys, repeated: what tells the rows apart, and which of it came more than once so far (see `RowReader`).
@@ -47,8 +46,7 @@ class RowBatch:
         return whole.take(pa.array(self.offsets, pa.int64()))
 
 
-@dataclass(frozen=True, slots=True)
-class Unread:
+class Unread(NamedTuple):
     """A batch of the manifest before its records become rows. position: of its first record, from 0."""
 
     batch: Batch
@@ -74,8 +72,7 @@ def request_defaults(job: Job, profile: Profile) -> RequestDefaults:
     return RequestDefaults(fields, extra, own, profile.dropped, profile.name)
 
 
-@dataclass(frozen=True, slots=True)
-class Intake:
+class Intake(NamedTuple):
     """A manifest with the job's selection. Can be read any number of times, each time from the start."""
 
     manifest: Manifest

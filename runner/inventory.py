@@ -9,8 +9,8 @@ import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jobs.naming import EXTENSIONS, image_name, quarantine_name
 from runner.store.durable import Folder, sync_above
@@ -25,8 +25,7 @@ _ATTEMPT = re.compile(
 _TOPS = ("images", "quarantine")
 
 
-@dataclass(frozen=True, slots=True)
-class Problem:
+class Problem(NamedTuple):
     """Something that is not as the ledger says. path: relative to OUT. repaired: whether it is now as it should be."""
 
     path: str
@@ -34,8 +33,7 @@ class Problem:
     repaired: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Expected:
+class Expected(NamedTuple):
     """A file that the ledger names. path: relative to OUT. size, sha256 (hex): None for quarantined bodies."""
 
     path: str

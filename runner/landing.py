@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import chain
-from typing import Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 from jobs.naming import quarantine_name, slug
 from runner.body import Pieces
@@ -33,8 +33,7 @@ class Persist(Protocol):
         """Save an image. Raises NotAnImage."""
 
 
-@dataclass(frozen=True, slots=True)
-class Landing:
+class Landing(NamedTuple):
     """Where answers land."""
 
     folder: Folder

@@ -7,7 +7,7 @@ import ctypes
 import itertools
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from typing import NamedTuple
 
 BYTES_IN_FLIGHT = 80 * 2**20
 OLDEST = 2
@@ -50,8 +50,7 @@ class Held:
         return self._memory.take_now(self, size)
 
 
-@dataclass(frozen=True, slots=True)
-class Room:
+class Room(NamedTuple):
     """What an answer may hold: bytes at most, and its share of the memory for all answers.
 
     on_sent: called when the request's headers are about to leave.

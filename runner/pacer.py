@@ -12,6 +12,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 from aiolimiter import AsyncLimiter
 
@@ -26,8 +27,7 @@ _LATELY_S = 1.0
 UNIT_NAMES = ("requests", "images", "tokens")
 
 
-@dataclass(frozen=True, slots=True)
-class Weight:
+class Weight(NamedTuple):
     """What one request takes of each allowance."""
 
     images: int

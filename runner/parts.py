@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.attempt import AttemptLine
 from runner.ending import Ending
@@ -12,8 +12,7 @@ from runner.verdicts import Verdicts
 from runner.work import Source
 
 
-@dataclass(frozen=True, slots=True)
-class EngineParts:
+class EngineParts(NamedTuple):
     """What an engine drives.
 
     cost_usd: what earlier runs of the folder cost, None when nothing is known of it.

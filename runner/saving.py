@@ -18,7 +18,7 @@ import sys
 from collections import deque
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.body import Pieces
 from runner.store.images import Asked, ImageStore, Label
@@ -71,8 +71,7 @@ class _Slots:
         self._rooms[start].append(start)
 
 
-@dataclass(frozen=True, slots=True)
-class _Save:
+class _Save(NamedTuple):
     pieces: Pieces
     size: int
     asked: Asked

@@ -13,9 +13,9 @@ import re
 import shlex
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from datetime import time
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.job_text import has_date
 from runner.shared_limits import state_folder
@@ -44,8 +44,7 @@ _NOT_MENDED_BY_WAITING = (
 _SPECIAL = re.compile(r"""[\s"'\\;]""")
 
 
-@dataclass(frozen=True, slots=True)
-class Schedule:
+class Schedule(NamedTuple):
     """One job, once a day. job_file, cwd, key_file: absolute. options: of `run`, besides. user: for a user's own manager."""
 
     job: Job

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
 from runner.redaction import REDACTOR, Redactor
@@ -157,8 +157,7 @@ def _key_from_command(command: str, cwd: Path) -> ApiKey:
     return ApiKey(lines[0].strip(), "endpoint.api_key_command")
 
 
-@dataclass(frozen=True, slots=True)
-class ResolvedEndpoint:
+class ResolvedEndpoint(NamedTuple):
     """Where requests go: `base_url` without a trailing slash, the service's facts, and `name` for messages."""
 
     base_url: str

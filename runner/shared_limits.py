@@ -14,8 +14,8 @@ import re
 import sqlite3
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass
 from pathlib import Path
+from typing import NamedTuple
 
 from jobs.windows import margin_s
 from schemas.exit_codes import JobError
@@ -32,8 +32,7 @@ def state_folder() -> Path:
     return Path(base) / "imagemill"
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
+class Recorded(NamedTuple):
     """One request in the log. at: wall-clock seconds of its record. rows: the log's."""
 
     at: float

@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import urlsplit, urlunsplit
 
 from runner.job_text import BY_NAME, is_url, manifest_stem
@@ -84,8 +84,7 @@ def _wait(thread: threading.Thread, what: str, patience_s: float) -> None:
         _LOG.warning("%s: no answer within %g s", what, patience_s)
 
 
-@dataclass(frozen=True, slots=True)
-class Ping:
+class Ping(NamedTuple):
     """A dead-man's switch, as healthchecks.io has it."""
 
     url: str

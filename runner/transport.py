@@ -13,7 +13,7 @@ import re
 import ssl
 from collections.abc import Coroutine, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import aiohttp
 from yarl import URL
@@ -60,16 +60,14 @@ class Broken:
     latency_s: float | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Deadlines:
+class Deadlines(NamedTuple):
     """total_s: from send to last byte. idle_s: silence inside a body."""
 
     total_s: float
     idle_s: float = IDLE_TIMEOUT_S
 
 
-@dataclass(frozen=True, slots=True)
-class _Request:
+class _Request(NamedTuple):
     method: str
     url: URL
     headers: Mapping[str, str]

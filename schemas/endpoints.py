@@ -6,12 +6,12 @@ Facts and their sources stand in one place here; code asks a profile instead of 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.failures import Billed
 
 
-@dataclass(frozen=True, slots=True)
-class PriceTable:
+class PriceTable(NamedTuple):
     """List prices of one service.
 
     source, date: where and when the figures were published; shown beside every estimate.

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum
+from typing import NamedTuple
 
 
 class FailureKind(StrEnum):
@@ -67,8 +68,7 @@ class Resend(Enum):
     """May pay twice: only under `retry.on_ambiguous = "retry"` and its budget."""
 
 
-@dataclass(frozen=True, slots=True)
-class Rule:
+class Rule(NamedTuple):
     """What one kind means.
 
     resend: whether imagemill sends the request again by itself.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.failures import Failure, FailureKind
 
@@ -83,8 +84,7 @@ class Failed:
     quarantined: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Unfinished:
+class Unfinished(NamedTuple):
     """A task that is still being made when imagemill stops polling it; the next run goes on. kind: why it stopped."""
 
     kind: FailureKind

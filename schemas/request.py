@@ -8,14 +8,12 @@ decide whether imagemill warns; they are never a reason to refuse a row.
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 MAX_PROMPT_CHARS = 32_000
 
 
-@dataclass(frozen=True, slots=True)
-class FieldRule:
+class FieldRule(NamedTuple):
     """One body field.
 
     kind: `int` or `str`, the JSON type that is sent.
@@ -76,8 +74,7 @@ FIELDS: dict[str, FieldRule] = {
 """Every request field but the prompt, in the order in which they are sent."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageRequest:
+class ImageRequest(NamedTuple):
     """One request body: the prompt and the parameters that were set, in `FIELDS` order, extras after them."""
 
     prompt: str

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from schemas.request import ImageRequest
 
@@ -33,8 +34,7 @@ class Row:
         return self.request.prompt if self.manifest_prompt is None else self.manifest_prompt
 
 
-@dataclass(frozen=True, slots=True)
-class RowProblem:
+class RowProblem(NamedTuple):
     """A row that cannot be sent. `message` names line, column, value and fix, and is ready to show.
 
     fields: the row's request fields as far as they could be read (column name to text), for the results table.

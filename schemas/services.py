@@ -19,7 +19,7 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, replace
 from fnmatch import fnmatchcase
-from typing import Any
+from typing import Any, NamedTuple
 
 from schemas.request import MAX_PROMPT_CHARS
 
@@ -27,8 +27,7 @@ _SIZE = re.compile(r"([1-9]\d{0,4})x([1-9]\d{0,4})")
 _SHOWN_CHARS = 40
 
 
-@dataclass(frozen=True, slots=True)
-class SizeRule:
+class SizeRule(NamedTuple):
     """Which sizes besides the listed ones are drawn. Edges in pixels, multiples of `step`; pixels: width times height."""
 
     step: int = 16
@@ -54,8 +53,7 @@ ANY_SIZE = SizeRule()
 """`gpt-image-2` and its successors at OpenAI."""
 
 
-@dataclass(frozen=True, slots=True)
-class BodyField:
+class BodyField(NamedTuple):
     """One field of a body.
 
     kind: the JSON type. minimum, maximum: inclusive; of an int, or of the characters of a str.
@@ -71,8 +69,7 @@ class BodyField:
     sizes: SizeRule | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Needs:
+class Needs(NamedTuple):
     """A rule between two fields: `name`, where it applies, needs `other` to be one of `among`.
 
     values, below, above: where it applies; the value is one of `values`, or less than `below`, or more than `above`.
@@ -99,8 +96,7 @@ class Needs:
         )
 
 
-@dataclass(frozen=True, slots=True)
-class Fault:
+class Fault(NamedTuple):
     """What a document says against a body. text: one clause that names field and value. is_refused: for certain."""
 
     name: str

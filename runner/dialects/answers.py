@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from runner.body import LIFTED, Body, Pieces, decode_loosely
 from schemas.outcome import Reported
@@ -13,8 +12,7 @@ _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-oneapi-request-id", "api
 _MAX_TEXT_CHARS = 100_000
 
 
-@dataclass(frozen=True, slots=True)
-class Item:
+class Item(NamedTuple):
     """One entry of `data`: image bytes, or a URL to fetch, or the problem with it."""
 
     data: Pieces | None = None

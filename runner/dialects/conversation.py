@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.body import Body, Pieces
 from runner.transport import Answer, Broken
@@ -11,8 +11,7 @@ from schemas.failures import Failure
 from schemas.outcome import NOTHING_REPORTED, Reported, Task, Unfinished
 
 
-@dataclass(frozen=True, slots=True)
-class Send:
+class Send(NamedTuple):
     """POST the request to this path below the base URL. Its result is an `Answer` or `Broken`."""
 
     path: str
@@ -20,36 +19,31 @@ class Send:
     query: tuple[tuple[str, str], ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Checkpoint:
+class Checkpoint(NamedTuple):
     """Make the task durable: it is paid for, and must never be submitted again. Its result is None."""
 
     task: Task
 
 
-@dataclass(frozen=True, slots=True)
-class Wait:
+class Wait(NamedTuple):
     """Sleep so many seconds. Its result is None."""
 
     seconds: float
 
 
-@dataclass(frozen=True, slots=True)
-class Poll:
+class Poll(NamedTuple):
     """GET what the service says of a task; free. Its result is an `Answer` or `Broken`."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class Fetch:
+class Fetch(NamedTuple):
     """GET an image. Its result is the bytes in pieces, or the `Failure` after every retry that is free."""
 
     url: str
 
 
-@dataclass(frozen=True, slots=True)
-class ReceivedImage:
+class ReceivedImage(NamedTuple):
     """One item of a paid answer: its bytes, or why there are none. revised_prompt: None where absent."""
 
     data: Pieces | None
@@ -57,8 +51,7 @@ class ReceivedImage:
     revised_prompt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Received:
+class Received(NamedTuple):
     """A whole, paid answer. body: for quarantine, should it hold nothing usable."""
 
     items: tuple[ReceivedImage, ...]
@@ -67,8 +60,7 @@ class Received:
     reported: Reported = NOTHING_REPORTED
 
 
-@dataclass(frozen=True, slots=True)
-class Rejected:
+class Rejected(NamedTuple):
     """No usable answer. body: the paid body to keep verbatim; None when nothing was paid or nothing came."""
 
     failure: Failure

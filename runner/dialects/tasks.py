@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, NamedTuple
 from urllib.parse import quote
 
 from jobs.evidence import read_error, refused, wait_hint
@@ -43,8 +43,7 @@ _NOT_THE_TASKS = (408, 425, 429)
 """With 5xx, the statuses that tell of the poll and never of the task, whatever words their documents hold."""
 
 
-@dataclass(frozen=True, slots=True)
-class Patience:
+class Patience(NamedTuple):
     """every_s: the usual pause between polls. total_s: polling one task in one run. clock: monotonic seconds."""
 
     every_s: float

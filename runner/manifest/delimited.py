@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import csv
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -19,8 +19,7 @@ from runner.manifest.tsvquotes import header_fields, is_all_quoted
 Rows = Callable[[Lines], Iterator[tuple[int, Row | Malformed]]]
 
 
-@dataclass(frozen=True, slots=True)
-class _Header:
+class _Header(NamedTuple):
     """cells: as they stand. stop: number of the line after it. rows: how the records below are read."""
 
     cells: list[str]

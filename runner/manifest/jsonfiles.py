@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Container, Iterator, Mapping
-from dataclasses import dataclass
 from functools import partial
 from itertools import islice
+from typing import NamedTuple
 
 import pyarrow as pa
 
@@ -21,8 +21,7 @@ HEAD_BATCHES = 2
 """The keys in so many batches are the columns that roles are chosen from."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     """place: how a record's place is shown. records: (file, file's name, keys not to be repeated) to batches."""
 
     place: str

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from typing import overload
+from typing import NamedTuple, overload
 
 import pyarrow as pa
 
@@ -74,8 +74,7 @@ class Batch:
         return len(self.places)
 
 
-@dataclass(frozen=True, slots=True)
-class Manifest:
+class Manifest(NamedTuple):
     """An opened manifest. It can be read any number of times; memory does not grow with its length.
 
     label: what the user named, ready to show. stem: the name for `{manifest_stem}`.

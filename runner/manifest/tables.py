@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import Generic, TypeVar
+from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
@@ -24,8 +24,7 @@ MAX_COLUMNS = 5_000
 Item = TypeVar("Item")
 
 
-@dataclass(frozen=True, slots=True)
-class Malformed:
+class Malformed(NamedTuple):
     """A record that cannot be read. problem: what is wrong with it and how to mend it."""
 
     problem: str
@@ -54,8 +53,7 @@ class Block:
     malformed: dict[int, str] = field(default_factory=dict)
 
 
-@dataclass(frozen=True, slots=True)
-class Table:
+class Table(NamedTuple):
     """One file, of which only the head has been read.
 
     names: its columns, unique, in order; with `open_ended`, those of the first records, and others may follow.

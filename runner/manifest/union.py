@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
 from functools import cache, partial
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.types as kinds
@@ -16,8 +16,7 @@ from runner.manifest.sources import reading
 from runner.manifest.tables import Block, Table, check_width
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
+class _Part(NamedTuple):
     """One file and its role -> column name. prefix: the file's name where there are several, else ""."""
 
     table: Table

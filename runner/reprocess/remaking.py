@@ -6,10 +6,9 @@ import json
 import sqlite3
 from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs.overrides import Changes, Texts, remade
 from jobs.rows import RequestDefaults, shown
@@ -48,8 +47,7 @@ class TextStore:
             self._path.unlink()
 
 
-@dataclass(frozen=True, slots=True)
-class Remaker:
+class Remaker(NamedTuple):
     """changes: what is overridden. before, after: what the folder's own job and the retry send where a row says nothing.
 
     columns: role -> manifest column. store: where filled templates are kept; None: nowhere.

@@ -5,9 +5,10 @@ from __future__ import annotations
 import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from typing import NamedTuple
 
 from runner.changes import census
 from runner.closing import look
@@ -29,8 +30,7 @@ from schemas.summary import Plan, Summary
 _STORE = "retry-texts.sqlite"
 
 
-@dataclass(frozen=True, slots=True)
-class Retry:
+class Retry(NamedTuple):
     """own: the folder's job, whose manifest and rows these are. ready: the same rows, sent as the retry says."""
 
     own: Prepared

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from functools import reduce
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -178,8 +178,7 @@ class Surveyor:
             )
 
 
-@dataclass(frozen=True, slots=True)
-class Chosen:
+class Chosen(NamedTuple):
     """One row that is sent. place: in its batch. line: the first of its results that was chosen.
 
     indexes: which of its images are asked for; None: all. again: lines of those among them that are there already.

@@ -18,7 +18,7 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -40,8 +40,7 @@ Numbers = npt.NDArray[np.uint32]
 Stamp = tuple[int, int, int]
 
 
-@dataclass(frozen=True, slots=True)
-class DoneMap:
+class DoneMap(NamedTuple):
     """rows, images: how much is done. positions, items: True where done.
 
     attempts: all below this number are settled, and `totals` sums them up. stamp: the manifest's when the map was read.

@@ -8,7 +8,6 @@ import re
 import struct
 import warnings
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import NamedTuple
 
 from PIL import Image, UnidentifiedImageError
@@ -37,8 +36,7 @@ class NotAnImage(Exception):
     """The bytes are no whole image that may be kept; the message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Looked:
+class Looked(NamedTuple):
     """What the bytes say. format: png, jpeg, webp, gif or svg. width, height: pixels, None for svg."""
 
     format: str
@@ -180,8 +178,7 @@ ToSave = tuple[Sequence[Buffer], Asked, Label]
 """An image to be saved, in pieces, and what is known of it."""
 
 
-@dataclass(frozen=True, slots=True)
-class ImageStore:
+class ImageStore(NamedTuple):
     """Saves images below OUT. Blocking; meant for a pool of threads."""
 
     folder: Folder

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.store.ledger import Statement
 from schemas.failures import RowStatus
@@ -12,8 +12,7 @@ from schemas.request import canonical_params
 from schemas.row import Row
 
 
-@dataclass(frozen=True, slots=True)
-class Intent:
+class Intent(NamedTuple):
     """An attempt that is about to be sent. fresh: the row has no item number in the ledger yet.
 
     indexes: which of the row's images it asks for; None means all.
@@ -60,8 +59,7 @@ def intent(record: Intent) -> list[Statement]:
     return statements
 
 
-@dataclass(frozen=True, slots=True)
-class Measured:
+class Measured(NamedTuple):
     """What imagemill itself knows of an ended attempt. cost_usd None: unpaid, or no price known."""
 
     attempt: int

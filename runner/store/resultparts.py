@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from functools import partial
+from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +51,7 @@ class Counts:
                 self.by_error[value["error_kind"]] += 1
 
 
-@dataclass(frozen=True, slots=True)
-class KnownLines:
+class KnownLines(NamedTuple):
     """Lines of rows that are told by the ledger alone, one each. offsets: places in the manifest's batch, which begins at
     `start`. table: lays them out."""
 
@@ -61,8 +61,7 @@ class KnownLines:
     start: int
 
 
-@dataclass(frozen=True, slots=True)
-class Part:
+class Part(NamedTuple):
     """The results of one batch: of its plain rows as a table, of the others as values, a list a row.
 
     kept: places of edited rows for which an earlier version stands. known: lines of rows that are not in `batch`, which

@@ -10,7 +10,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
-from typing import IO
+from typing import IO, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -50,8 +50,7 @@ _AHEAD = 5
 Making = Callable[[], pa.Table]
 
 
-@dataclass(frozen=True, slots=True)
-class ToldBatch:
+class ToldBatch(NamedTuple):
     """A batch of rows, their items in the ledger, and their results: offsets tell of which row each line is.
 
     kept: places of edited rows for which an earlier version stands.

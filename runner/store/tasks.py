@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from runner.store.ledger import Statement
 from runner.store.records import storable
@@ -18,8 +18,7 @@ _OPEN = (
 )
 
 
-@dataclass(frozen=True, slots=True)
-class OpenTask:
+class OpenTask(NamedTuple):
     """A task that had not ended when imagemill stopped polling it.
 
     row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it.

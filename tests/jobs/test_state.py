@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -189,8 +188,8 @@ def test_an_image_that_is_lacking_is_told_by_the_newest_attempt_that_asked_for_i
     absent = MissingImage(1, FailureKind.DOWNLOAD, "no image 1")
     first = succeeded(1, 0, missing=(absent,))
     parked = ended(2, RowStatus.PARKED, FailureKind.TIMEOUT)
-    for later in (replace(parked, indexes=(0,)), succeeded(2, 0)):
-        state = fold([first, replace(later, indexes=(0,))], 2)
+    for later in (parked._replace(indexes=(0,)), succeeded(2, 0)):
+        state = fold([first, later._replace(indexes=(0,))], 2)
         assert told(state.images)[1] == ("failed", "download")
         assert [each.try_number for each in state.images] == [1 if later.status is RowStatus.PARKED else 2, 1]
-    assert told(fold([first, replace(parked, indexes=(1,))], 2).images)[1] == ("parked", "timeout")
+    assert told(fold([first, parked._replace(indexes=(1,))], 2).images)[1] == ("parked", "timeout")

@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schemas.summary import Plan, Summary
+from schemas.summary import CostRange, Plan, Summary
 
 MANIFEST = "id,prompt\na,a red fox\nb,a [[refuse]] b\nc,\n"
 SIMULATED = ("--simulate", "--set", "simulator.latency=0")
@@ -25,6 +25,7 @@ def manifest(tmp_path: Path) -> str:
 def test_plan_then_run_then_status(imagemill: Any, manifest: str, tmp_path: Path) -> None:
     planned = imagemill("plan", manifest, *SIMULATED, "--json")
     assert (planned.code, list(planned.json)) == (0, [field.name for field in fields(Plan)])
+    assert list(planned.json["cost_usd"]) == [field.name for field in fields(CostRange)]
     assert [planned.json[name] for name in ("rows", "images", "requests", "invalid")] == [3, 2, 2, 1]
     assert imagemill("run", manifest, *SIMULATED, "--dry-run", "--json").json == planned.json
     assert not (tmp_path / "runs").exists()

@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -237,13 +237,13 @@ def test_only_what_was_sent_of_another_manifest_since_can_have_edited_a_row(mapp
     assert done is not None
     connection = mapped.place.connection
     since = done.attempts
-    assert nothing_else_sent(connection, replace(done, attempts=10_000))
+    assert nothing_else_sent(connection, done._replace(attempts=10_000))
     mapped.place.next_run()
     mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"))
     for command, same in (
         (told_of('{"command": "run"}', done), True),
         (told_of('{"command": "run"}', None), False),
-        (told_of('{"command": "run"}', replace(done, manifest="another")), False),
+        (told_of('{"command": "run"}', done._replace(manifest="another")), False),
     ):
         connection.execute("UPDATE runs SET command = ?", (command,))
         assert nothing_else_sent(connection, done) is same
