@@ -1,15 +1,10 @@
-"""Logging to stderr: structlog over the standard library, so that every library's lines pass the same redaction."""
+"""Logging to stderr, through the standard library: so every library's lines pass the same redaction."""
 
 from __future__ import annotations
 
 import logging
-import os
 import sys
-from collections.abc import Mapping
-from typing import Any, Literal, TextIO
-
-import structlog
-from structlog.typing import EventDict, Processor, WrappedLogger
+from typing import Literal, TextIO
 
 from runner.redaction import REDACTOR
 
@@ -36,19 +31,24 @@ class _StderrHandler(logging.StreamHandler[TextIO]):
         return sys.stderr
 
 
-def _redacted(value: Any, *, lines: bool = False) -> Any:
-    if value is None or isinstance(value, (bool, int, float)):
-        return value
-    if isinstance(value, Mapping):
-        return {REDACTOR.text(str(key)): _redacted(item) for key, item in value.items()}
-    if isinstance(value, (list, tuple, set, frozenset)):
-        return [_redacted(item) for item in value]
-    return REDACTOR.text(str(value), lines=lines)
+class _Lines(logging.Formatter):
+    """Formats as `runner.loglines` does, which is imported for the first line: it takes a tenth of a second, and most runs
+    have nothing to log."""
 
+    def __init__(self, log_format: LogFormat) -> None:
+        super().__init__()
+        self._log_format = log_format
+        self._made: logging.Formatter | None = None
 
-def redaction(_logger: WrappedLogger, _method: str, event: EventDict) -> EventDict:
-    """structlog processor: no secret, no signed URL and no control character leaves in any value of a line."""
-    return {key: _redacted(value, lines=key in ("exception", "stack")) for key, value in event.items()}
+    def format(self, record: logging.LogRecord) -> str:
+        """One line, redacted; the bare message where nothing can be imported, as with no descriptors left."""
+        if self._made is None:
+            try:
+                from runner.loglines import formatter
+            except (ImportError, OSError):
+                return REDACTOR.text(f"{record.levelname.lower()}: {record.getMessage()}")
+            self._made = formatter(self._log_format)
+        return self._made.format(record)
 
 
 def configure_logging(*, verbosity: int = 0, log_format: LogFormat = "console") -> None:
@@ -57,44 +57,10 @@ def configure_logging(*, verbosity: int = 0, log_format: LogFormat = "console") 
     verbosity: -1 errors only; 0 our own progress and anybody's warnings; 1 our debug lines; 2 or more everybody's.
     log_format: lines for people, or one JSON object a line.
     """
-    shared = _shared(log_format)
-    formatter = structlog.stdlib.ProcessorFormatter
-    structlog.configure(
-        processors=[structlog.stdlib.filter_by_level, *shared, formatter.wrap_for_formatter],
-        logger_factory=structlog.stdlib.LoggerFactory(),
-        wrapper_class=structlog.stdlib.BoundLogger,
-        cache_logger_on_first_use=False,
-    )
-    last: list[Processor] = [formatter.remove_processors_meta, redaction, _renderer(log_format)]
     handler = _StderrHandler()
-    handler.setFormatter(formatter(foreign_pre_chain=shared, processors=last))
+    handler.setFormatter(_Lines(log_format))
     ours, others = _LEVELS[max(-1, min(verbosity, 2))]
     logging.basicConfig(handlers=[handler], level=others, force=True)
     logging.captureWarnings(True)
     for name in _OURS:
         logging.getLogger(name).setLevel(ours)
-
-
-def _shared(log_format: LogFormat) -> list[Processor]:
-    """What our lines and those of libraries pass alike, before the redaction."""
-    utc = log_format == "json"
-    return [
-        structlog.contextvars.merge_contextvars,
-        structlog.stdlib.add_log_level,
-        structlog.stdlib.add_logger_name,
-        structlog.stdlib.PositionalArgumentsFormatter(),
-        structlog.stdlib.ExtraAdder(),
-        structlog.processors.TimeStamper(fmt="iso" if utc else "%H:%M:%S", utc=utc),
-        structlog.processors.StackInfoRenderer(),
-        structlog.processors.format_exc_info,
-    ]
-
-
-def _renderer(log_format: LogFormat) -> Processor:
-    if log_format == "json":
-        return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
-        exception_formatter=structlog.dev.plain_traceback,
-        pad_event_to=0,
-    )

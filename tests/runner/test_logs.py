@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import logging
+import sys
 import warnings
 from collections.abc import Iterator
 
@@ -29,15 +30,20 @@ def restored() -> Iterator[None]:
     for name, level in levels.items():
         logging.getLogger(name).setLevel(level)
     logging.captureWarnings(False)
-    structlog.reset_defaults()
 
 
 def speak() -> None:
-    ours = structlog.get_logger("runner.engine")
+    ours = logging.getLogger("runner.engine")
     ours.info(
-        "sent", key=SECRET, url="https://h/a.png?sig=abc", prompt="a\x1b[31m\nb", nested={"k": [SECRET]}
+        "sent",
+        extra={
+            "key": SECRET,
+            "url": "https://h/a.png?sig=abc",
+            "prompt": "a\x1b[31m\nb",
+            "nested": {"k": [SECRET]},
+        },
     )
-    ours.warning("odd", error=ValueError(f"Bearer {SECRET}"))
+    ours.warning("odd", extra={"error": ValueError(f"Bearer {SECRET}")})
     try:
         raise RuntimeError(f"with {SECRET}")
     except RuntimeError:
@@ -61,7 +67,9 @@ def test_g14_no_secret_in_any_part_of_a_line(log_format: str, capsys: pytest.Cap
 def test_json_is_one_object_a_line_with_context(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(log_format="json")
     with structlog.contextvars.bound_contextvars(run_id="r1", row_id="7"):
-        structlog.get_logger("runner.engine").info("sent", images=2, ratio=0.5, done=True, note=None)
+        logging.getLogger("runner.engine").info(
+            "sent", extra={"images": 2, "ratio": 0.5, "done": True, "note": None}
+        )
     line = json.loads(capsys.readouterr().err)
     assert line.pop("timestamp").endswith("Z")
     assert line == {
@@ -79,8 +87,20 @@ def test_json_is_one_object_a_line_with_context(capsys: pytest.CaptureFixture[st
 
 def test_one_event_is_one_line_on_the_console(capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging()
-    structlog.get_logger("runner.engine").info("first\nsecond", prompt="x\ny")
+    logging.getLogger("runner.engine").info("first\nsecond", extra={"prompt": "x\ny"})
     assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_line_is_redacted_where_nothing_can_be_imported(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    configure_logging()
+    monkeypatch.setitem(sys.modules, "runner.loglines", None)
+    logging.getLogger("runner.engine").warning("no %s for %s\nleft", "descriptors", SECRET)
+    shown = capsys.readouterr().err
+    assert shown.startswith("warning: no descriptors for ")
+    assert SECRET not in shown
+    assert len(shown.splitlines()) == 1
 
 
 @pytest.mark.parametrize(
@@ -95,7 +115,7 @@ def test_one_event_is_one_line_on_the_console(capsys: pytest.CaptureFixture[str]
 def test_levels(verbosity: int, heard: set[str], capsys: pytest.CaptureFixture[str]) -> None:
     configure_logging(verbosity=2)
     configure_logging(verbosity=verbosity, log_format="json")
-    ours, theirs = structlog.get_logger("jobs.plan"), logging.getLogger("aiohttp")
+    ours, theirs = logging.getLogger("jobs.plan"), logging.getLogger("aiohttp")
     ours.debug("ours debug")
     ours.info("ours info")
     ours.error("ours error")
