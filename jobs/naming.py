@@ -15,8 +15,9 @@ EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif", "svg": 
 
 def slug(text: str) -> str:
     """Lower-case letters and digits joined by hyphens, at most 40 characters; may be empty."""
-    plain = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii").lower()
-    return _UNSAFE.sub("-", plain).strip("-")[:_SLUG_CHARS].strip("-")
+    if not text.isascii():
+        text = unicodedata.normalize("NFKD", text).encode("ascii", "ignore").decode("ascii")
+    return _UNSAFE.sub("-", text.lower()).strip("-")[:_SLUG_CHARS].strip("-")
 
 
 def image_name(attempt: int, index: int, row_id: str, image_format: str) -> str:

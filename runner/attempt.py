@@ -99,7 +99,7 @@ class AttemptLine(NamedTuple):
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
-            async with cut.watched():
+            with cut.watched():
                 return await talking, clock() - started
         except TimeoutError:
             if not cut.is_set():

@@ -33,39 +33,51 @@ class Cut(asyncio.Event):
 
     def __init__(self) -> None:
         super().__init__()
-        self._watched: set[asyncio.Timeout] = set()
+        self._watched: set[_Watched] = set()
 
     def set(self) -> None:
         """End what is watched, now. Once is enough: what is ending already cannot be told again."""
         if self.is_set():
             return
         super().set()
-        for limit in self._watched:
-            limit.reschedule(0.0)
+        for block in self._watched:
+            block.end()
 
     def watched(self) -> _Watched:
-        """For a block that ends with TimeoutError when it is cut."""
-        return _Watched(self._watched, asyncio.timeout(0.0 if self.is_set() else None))
+        """For a block of one task that ends with TimeoutError when it is cut, at the first wait if it is cut already."""
+        return _Watched(self, self._watched)
 
 
 class _Watched:
-    """One block, known to its `Cut` while it lasts."""
+    """One block, known to its `Cut` while it lasts. As `asyncio.timeout` for a moment that is not known before."""
 
-    __slots__ = ("_all", "_limit")
+    __slots__ = ("_all", "_cancelling", "_cut", "_ended", "_task")
 
-    def __init__(self, all_: set[asyncio.Timeout], limit: asyncio.Timeout) -> None:
+    def __init__(self, cut: Cut, all_: set[_Watched]) -> None:
+        self._cut = cut
         self._all = all_
-        self._limit = limit
+        self._ended = False
 
-    async def __aenter__(self) -> None:
-        await self._limit.__aenter__()
-        self._all.add(self._limit)
+    def __enter__(self) -> None:
+        task = asyncio.current_task()
+        assert task is not None
+        self._task, self._cancelling = task, task.cancelling()
+        self._all.add(self)
+        if self._cut.is_set():
+            asyncio.get_running_loop().call_soon(self.end)
 
-    async def __aexit__(
+    def end(self) -> None:
+        """Cancel what the task waits for, unless the block is over."""
+        if self in self._all:
+            self._ended = True
+            self._task.cancel()
+
+    def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._all.discard(self._limit)
-        await self._limit.__aexit__(kind, error, trace)
+        self._all.discard(self)
+        if self._ended and self._task.uncancel() <= self._cancelling and kind is asyncio.CancelledError:
+            raise TimeoutError from error
 
 
 class Ending:
