@@ -35,11 +35,6 @@ class Keeping:
         self._quick = False
         self._idle_since = 0.0
 
-    @property
-    def trusted(self) -> bool:
-        """Whether the server has shown that it keeps connections."""
-        return self._stage is _Stage.TRUSTED
-
     def allows(self, now: float) -> bool:
         """Whether the request that is sent now may go over a kept connection, and leave its own to be kept."""
         match self._stage:

@@ -1,5 +1,5 @@
-"""Connections of our own to one endpoint, for requests that may go over a kept one: answers come fast there, and
-aiohttp's way with a request would cost more than all else that a small image takes.
+"""Connections of our own to one endpoint, for requests that cost money: aiohttp's way with a request would cost more than
+all else that a small image takes.
 
 A plain answer is read here: HTTP/1.1, a length that is told, nothing done to the body. Any other is handed, from its
 first byte on, to the protocol that aiohttp's own connections have.
@@ -143,12 +143,15 @@ class Connections:
         while self._idle:
             self._idle.pop().close()
 
-    async def exchange(self, request: bytes, room: Room, progress: Progress, opening: Turns) -> Told:
+    async def exchange(
+        self, request: bytes, room: Room, progress: Progress, opening: Turns, *, kept: bool
+    ) -> Told:
         """Send a request, and read its answer. opening: so many connections at a time.
 
-        Raises ClientError, OSError, TimeoutError and BodyTooLarge.
+        kept: it may go over a connection that another was answered on, and leave its own to others; otherwise it has a
+        fresh one to itself. Raises ClientError, OSError, TimeoutError and BodyTooLarge.
         """
-        connection = self._take()
+        connection = self._take() if kept else None
         progress.reused = connection is not None
         if connection is None:
             async with opening.turn():
@@ -167,7 +170,7 @@ class Connections:
             keeps = head.keeps and exact and connection.rest()
             return head.status, head.headers, body
         finally:
-            if keeps:
+            if keeps and kept:
                 self._keep(connection)
             else:
                 connection.close()

@@ -14,7 +14,6 @@ import aiohttp
 from aiohttp import ClientTimeout, TCPConnector, TraceConfig
 from aiohttp.connector import AddrInfoType
 
-from jobs.keeping import YOUNG_S
 from runner.guard import Guard, GuardedResolver
 from runner.memory import BYTES_IN_FLIGHT
 
@@ -33,11 +32,11 @@ PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
 
 
 class Sessions:
-    """Four sessions, open inside the async context manager.
+    """Three sessions, open inside the async context manager.
 
-    requests: for what costs money, each over a fresh connection. young: the same, over connections that were idle for
-    very short. files: for image URLs, and polls: for tasks; what is free goes where the guard allows, over connections
-    that are kept, and waits its turn.
+    requests: for what costs money where `runner.connections` is of no use, each over a fresh connection. files: for image
+    URLs, and polls: for tasks; what is free goes where the guard allows, over connections that are kept, and waits its
+    turn.
     """
 
     def __init__(self, guard: Guard, sockets: Sockets) -> None:
@@ -46,21 +45,20 @@ class Sessions:
 
     async def __aenter__(self) -> Sessions:
         self.requests = self._charged()
-        self.young = self._charged(YOUNG_S)
         self.files = self._free(FILE_CONNECTIONS, FILE_IDLE_S)
         self.polls = self._free(POLL_CONNECTIONS, POLL_IDLE_S)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for session in (self.requests, self.young, self.files, self.polls):
+        for session in (self.requests, self.files, self.polls):
             await session.close()
 
-    def _charged(self, kept_s: float | None = None) -> aiohttp.ClientSession:
+    def _charged(self) -> aiohttp.ClientSession:
         timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        kept: dict[str, Any] = {"force_close": True} if kept_s is None else {"keepalive_timeout": kept_s}
-        return _session(
-            TCPConnector(limit=0, ttl_dns_cache=60, socket_factory=self._sockets.open, **kept), timeout
+        connector = TCPConnector(
+            limit=0, ttl_dns_cache=60, socket_factory=self._sockets.open, force_close=True
         )
+        return _session(connector, timeout)
 
     def _free(self, limit: int, kept_s: float) -> aiohttp.ClientSession:
         connector = TCPConnector(
@@ -137,7 +135,7 @@ class Progress:
 
     __slots__ = ("_on_sent", "_total_s", "_turn", "deadline", "reused", "sent", "status")
 
-    def __init__(self, total_s: float, on_sent: Callable[[], None], turn: Turn | None) -> None:
+    def __init__(self, total_s: float, on_sent: Callable[[], None], turn: Turn | None = None) -> None:
         self._total_s = total_s
         self._on_sent = on_sent
         self._turn = turn
@@ -158,7 +156,6 @@ class Progress:
 def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientSession:
     """Each request's `trace_request_ctx` is its `Progress`, or None."""
     trace = TraceConfig()
-    trace.on_connection_reuseconn.append(_mark_reused)
     trace.on_request_headers_sent.append(_mark_sent)
     return aiohttp.ClientSession(
         connector=connector,
@@ -172,8 +169,3 @@ def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientS
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
     if context.trace_request_ctx is not None:
         context.trace_request_ctx.leaves()
-
-
-async def _mark_reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
-    if context.trace_request_ctx is not None:
-        context.trace_request_ctx.reused = True

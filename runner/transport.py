@@ -119,19 +119,16 @@ class Transport:
         data = _JSON.encode(body).encode("utf-8", "surrogatepass")
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
-        if kept and keeping.trusted and self._connections.usable:
-            request = self._head(path, query, headers, len(data)) + data
-            progress = Progress(self._deadlines.total_s, room.on_sent, None)
-            answer = await self._told(
-                self._connections.exchange(request, room, progress, self._leaving), room, progress
-            )
+        if self._connections.usable:
+            named = headers if kept else {**headers, "Connection": "close"}
+            request = self._head(path, query, named, len(data)) + data
+            progress = Progress(self._deadlines.total_s, room.on_sent)
+            exchange = self._connections.exchange(request, room, progress, self._leaving, kept=kept)
+            answer = await self._told(exchange, room, progress)
         else:
-            merged = {**self._posted, **headers}
-            session = self._sessions.young if kept else self._sessions.requests
+            requested = _Request("POST", self._url(path, query), {**self._posted, **headers}, data)
             async with self._leaving.turn() as turn:
-                answer = await self._exchange(
-                    session, _Request("POST", self._url(path, query), merged, data), room, turn
-                )
+                answer = await self._exchange(self._sessions.requests, requested, room, turn)
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:
