@@ -100,7 +100,9 @@ class AttemptLine(NamedTuple):
         started = clock()
         try:
             with cut.watched():
-                return await talking, clock() - started
+                result = await talking
+            self.persistence.outside.comes()
+            return result, clock() - started
         except TimeoutError:
             if not cut.is_set():
                 raise

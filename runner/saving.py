@@ -28,7 +28,7 @@ from schemas.outcome import SavedImage
 QUEUED = 12
 """Saves under way in threads at which the process is started."""
 CAME_BEFORE = 100
-"""Images at least that came before: a short run would be over before the process is of use."""
+"""Answers at least that came before the last one: a short run would be over before the process is of use."""
 _SLOTS = ((128, 2**17), (24, 2**24))
 """How many there are, and of how many bytes each; a larger image is saved by a thread."""
 _LARGEST = _SLOTS[-1][1]
@@ -101,6 +101,10 @@ class SavingProcess:
         self._give_up()
         await asyncio.to_thread(self._held.close)
 
+    def comes(self) -> None:
+        """An answer has come, whose images may have to wait until they are saved."""
+        self._came += 1
+
     def takes(self, pieces: Pieces) -> bool:
         """Whether it is there to save an image of this size."""
         return self._ready and sum(map(len, pieces)) <= _LARGEST
@@ -109,9 +113,8 @@ class SavingProcess:
     def elsewhere(self) -> Iterator[None]:
         """For the block, an image is saved without it; many at a time are a reason to start it."""
         self._elsewhere += 1
-        if self._elsewhere > QUEUED and self._came >= CAME_BEFORE and not self._tried:
+        if self._elsewhere > QUEUED and self._came > CAME_BEFORE and not self._tried:
             self._start()
-        self._came += 1
         try:
             yield
         finally:

@@ -69,7 +69,8 @@ def is_saver(pid: int) -> bool:
 
 def queue(process: SavingProcess) -> None:
     """Have it seen that saves queue."""
-    for _ in range(CAME_BEFORE):
+    for _ in range(CAME_BEFORE + 1):
+        process.comes()
         with process.elsewhere():
             assert children() == []
     with ExitStack() as stack:
@@ -161,10 +162,11 @@ async def test_images_that_wait_for_a_thread_change_over_to_it(tmp_path: Path) -
         async with SavingProcess(store) as process:
             seen = Seen(store.folder, CAP)
             persistence = Persistence(seen, process, pool, writer, ending, ballast)
-            saves = [
-                asyncio.create_task(persistence.image((picture("fox"),), ASKED, Label(number, 0, "x")))
-                for number in range(CAME_BEFORE + 3 * QUEUED)
-            ]
+            saves = []
+            for number in range(CAME_BEFORE + 3 * QUEUED):
+                process.comes()
+                save = persistence.image((picture("fox"),), ASKED, Label(number, 0, "x"))
+                saves.append(asyncio.create_task(save))
             while not process.takes((b"",)):  # noqa: ASYNC110 - it tells nobody when it is ready
                 await asyncio.sleep(0.01)
             blocked.set()
