@@ -21,6 +21,7 @@ from yarl import URL
 
 from jobs.keeping import YOUNG_S
 from runner.body import Body, BodyTooLarge, Lifter
+from runner.connection import Connection
 from runner.heads import Head, plain
 from runner.memory import Room
 from runner.reading import Told, is_good, read
@@ -33,83 +34,12 @@ _ADDRESSES_S = 60.0
 _TRIAL = b"HTTP/1.1 200 OK\r\nTransfer-Encoding: chunked\r\n\r\n3\r\nfox\r\n0\r\n\r\n"
 
 
-class Connection(asyncio.BufferedProtocol):
-    """One connection, asked for one answer at a time."""
+class NotConnected(aiohttp.ClientConnectionError):
+    """There is no connection, and nothing was sent. errno: the system's, where it told one."""
 
-    def __init__(self, window: Window) -> None:
-        self._window = window
-        self._came = b""
-        self._waiting: asyncio.Future[None] | None = None
-        self._heir: ResponseHandler | None = None
-        self.transport: asyncio.Transport
-        self.lost = False
-        self.idle_since = 0.0
-
-    def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """It is there."""
-        assert isinstance(transport, asyncio.Transport)
-        self.transport = transport
-
-    def get_buffer(self, sizehint: int) -> memoryview:
-        """Where the next bytes go."""
-        return self._window.room
-
-    def buffer_updated(self, nbytes: int) -> None:
-        """So many have come; nobody asked for those that come while it is idle."""
-        if self._waiting is None:
-            self.close()
-            return
-        self._came += bytes(self._window.room[:nbytes])
-        if not self._waiting.done():
-            self._waiting.set_result(None)
-
-    def connection_lost(self, exc: Exception | None) -> None:
-        """It is gone."""
-        self.lost = True
-        if self._heir is not None:
-            self._heir.connection_lost(exc)
-        if self._waiting is not None and not self._waiting.done():
-            self._waiting.set_exception(
-                aiohttp.ClientOSError(*exc.args)
-                if isinstance(exc, OSError)
-                else aiohttp.ServerDisconnectedError()
-            )
-
-    async def ask(self, request: bytes) -> bytes:
-        """Send a request; what came first of its answer. Raises ClientConnectionError."""
-        self._came = b""
-        self._waiting = asyncio.get_running_loop().create_future()
-        self.transport.write(request)
-        await self._waiting
-        return self._came
-
-    def hand_over(self) -> ResponseHandler:
-        """Have aiohttp read all that came and comes."""
-        handler = self._heir = ResponseHandler(asyncio.get_running_loop())
-        handler.connection_made(self.transport)
-        handler.set_response_params(read_until_eof=True)
-        self.transport.set_protocol(handler)
-        handler.data_received(self._came)
-        if self.lost:
-            handler.connection_lost(None)
-        return handler
-
-    def take_back(self) -> bool:
-        """What aiohttp read has ended; whether the connection is idle now."""
-        handler, self._heir = self._heir, None
-        if handler is None or handler.should_close or not self.rest():
-            return False
-        self.transport.set_protocol(self)
-        return True
-
-    def rest(self) -> bool:
-        """Its answer has been read; whether it is idle now, and not ending or still sending."""
-        self._waiting, self._came = None, b""
-        return not (self.lost or self.transport.is_closing() or self.transport.get_write_buffer_size())
-
-    def close(self) -> None:
-        """End it, whatever is under way."""
-        self.transport.abort()
+    def __init__(self, message: str, errno: int | None) -> None:
+        super().__init__(message)
+        self.errno = errno
 
 
 class Connections:
@@ -243,21 +173,32 @@ class Connections:
             self._sweeping = loop.call_at(self._idle[0].idle_since + YOUNG_S, self._sweep)
 
     async def _open(self) -> Connection:
-        loop, host = asyncio.get_running_loop(), self._base.raw_host
-        async with asyncio.timeout(CONNECT_TIMEOUT_S):
-            secure = await self._secured() if self._base.scheme == "https" else None
-            opened = await aiohappyeyeballs.start_connection(
-                await self._resolved(),
-                happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_S,
-                interleave=1,
-                socket_factory=self._sockets.open,
-            )
-            _, connection = await loop.create_connection(
-                lambda: Connection(self._window),
-                sock=opened,
-                ssl=secure,
-                server_hostname=host if secure else None,
-            )
+        """A fresh connection. Raises NotConnected, or TimeoutError after `CONNECT_TIMEOUT_S`."""
+        where = f"{self._base.raw_host}:{self._base.port}"
+        try:
+            async with asyncio.timeout(CONNECT_TIMEOUT_S):
+                return await self._connected()
+        except TimeoutError:
+            raise TimeoutError(f"Cannot connect to host {where} within {CONNECT_TIMEOUT_S:.0f} s") from None
+        except OSError as error:
+            raise NotConnected(
+                f"Cannot connect to host {where}: {error.strerror or error}", error.errno
+            ) from error
+
+    async def _connected(self) -> Connection:
+        secure = await self._secured() if self._base.scheme == "https" else None
+        opened = await aiohappyeyeballs.start_connection(
+            await self._resolved(),
+            happy_eyeballs_delay=_HAPPY_EYEBALLS_DELAY_S,
+            interleave=1,
+            socket_factory=self._sockets.open,
+        )
+        _, connection = await asyncio.get_running_loop().create_connection(
+            lambda: Connection(self._window),
+            sock=opened,
+            ssl=secure,
+            server_hostname=(self._base.raw_host or "").rstrip(".") if secure else None,
+        )
         return connection
 
     async def _resolved(self) -> list[AddrInfoType]:

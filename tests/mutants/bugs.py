@@ -146,4 +146,11 @@ BUGS = (
         "            target = target.join(URL(location))\n",
         (_TRANSPORT,),
     ),
+    Bug(
+        "answer of another request: a connection goes on after more bytes than were told",
+        "runner/connections.py",
+        "head.keeps and exact and connection.rest()",
+        "head.keeps and connection.rest()",
+        ("tests/runner/test_connections.py",),
+    ),
 )

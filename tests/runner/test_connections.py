@@ -20,10 +20,20 @@ from runner.connections import Connections
 from runner.guard import Guard
 from runner.memory import Memory, Room
 from runner.receiving import Receiver, Window
-from runner.sessions import Sockets
+from runner.sessions import CONNECT_TIMEOUT_S, Sockets
 from runner.transport import Answer, Broken, Deadlines, Transport
 from tests.runner.clock import clock, run
-from tests.runner.rawserver import Connection, Handler, RawServer, Seen, answering, chunked, head, sending
+from tests.runner.rawserver import (
+    Connection,
+    Handler,
+    RawServer,
+    Seen,
+    answering,
+    chunked,
+    closed_port,
+    head,
+    sending,
+)
 
 BODY = json.dumps({"data": [{"b64_json": base64.b64encode(b"fox" * 5000).decode()}]}).encode()
 PLAIN = head(200, Content_Length=str(len(BODY))) + BODY
@@ -277,3 +287,28 @@ def test_where_aiohttp_does_not_read_on_its_own_way_is_left_to_it(monkeypatch: p
 
     monkeypatch.setattr(ResponseHandler, "set_response_params", another)
     assert not asyncio.run(usable("http://127.0.0.1/v1"))
+
+
+def test_what_cannot_be_connected_to_is_told_by_name() -> None:
+    port = closed_port()
+
+    async def silence(connection: Connection) -> None:
+        await connection.reader.read(1)
+        clock().put_forward(CONNECT_TIMEOUT_S + 1)
+        await connection.gone()
+
+    async def one(base_url: str) -> str:
+        async with Transport(base_url, {}, Guard(URL(base_url), ()), Deadlines(60.0)) as transport:
+            found = await ask(transport)
+            assert isinstance(found, Broken)
+            assert found.how is Broke.BEFORE_SENDING
+            return found.detail
+
+    async def main() -> tuple[str, str, int]:
+        async with RawServer(silence) as server:
+            late = await one(server.base_url.replace("http:", "https:"))
+            return await one(f"http://127.0.0.1:{port}/v1"), late, server.port
+
+    refused, late, late_port = run(main())
+    assert refused.startswith(f"no connection: Cannot connect to host 127.0.0.1:{port}: ")
+    assert late == f"no connection: Cannot connect to host 127.0.0.1:{late_port} within 10 s"
