@@ -11,6 +11,18 @@ from tests.commandline import CommandLine
 pytest_plugins = ("tests.canary",)
 
 CHECKOUT = Path(__file__).resolve().parents[1]
+LONG = (
+    *("tests/endtoend/test_readme.py", "tests/crash/test_powerloss.py", "tests/bench/test_peers.py"),
+    *("tests/dialects/test_matrix.py", "tests/faults/test_faults.py", "tests/crash/test_campaign.py"),
+    *("tests/dialects/test_kills.py", "tests/runner/test_any_sequence.py", "tests/endtoend/test_samples.py"),
+)
+"""Files that take longest. They are begun first, so that in the end nobody waits for one of them alone."""
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Put the longest files first; whoever spreads files over processes takes them in this order."""
+    places = {CHECKOUT / name: place for place, name in enumerate(LONG)}
+    items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
 @pytest.fixture(scope="session")
