@@ -9,6 +9,9 @@ from aiohttp.client_proto import ResponseHandler
 
 from runner.receiving import Window
 
+FIRST_BYTES = 2**15
+"""Of an answer, at most: what comes first waits in memory of its own until there is room for all of it."""
+
 
 class Connection(asyncio.BufferedProtocol):
     """One connection, asked for one answer at a time."""
@@ -29,7 +32,7 @@ class Connection(asyncio.BufferedProtocol):
 
     def get_buffer(self, sizehint: int) -> memoryview:
         """Where the next bytes go."""
-        return self._window.room
+        return self._window.room[:FIRST_BYTES]
 
     def buffer_updated(self, nbytes: int) -> None:
         """So many have come; nobody asked for those that come while it is idle."""
@@ -51,6 +54,11 @@ class Connection(asyncio.BufferedProtocol):
                 if isinstance(exc, OSError)
                 else aiohttp.ServerDisconnectedError()
             )
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing can be asked on it any more."""
+        return self.lost or self.transport.is_closing()
 
     async def ask(self, request: bytes) -> bytes:
         """Send a request; what came first of its answer. Raises ClientConnectionError."""
@@ -82,7 +90,7 @@ class Connection(asyncio.BufferedProtocol):
     def rest(self) -> bool:
         """Its answer has been read; whether it is idle now, and not ending or still sending."""
         self._waiting, self._came = None, b""
-        return not (self.lost or self.transport.is_closing() or self.transport.get_write_buffer_size())
+        return not (self.ended or self.transport.get_write_buffer_size())
 
     def close(self) -> None:
         """End it, whatever is under way."""

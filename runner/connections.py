@@ -88,6 +88,8 @@ class Connections:
                 connection = await self._open()
         keeps = False
         try:
+            if connection.ended:
+                raise aiohttp.ServerDisconnectedError
             progress.leaves()
             came = await connection.ask(request)
             head = plain(came)
@@ -152,7 +154,7 @@ class Connections:
         while self._idle:
             connection = self._idle.pop()
             young = asyncio.get_running_loop().time() - connection.idle_since < YOUNG_S
-            if young and not connection.lost and not connection.transport.is_closing():
+            if young and not connection.ended:
                 return connection
             connection.close()
         return None

@@ -53,14 +53,9 @@ def plain(came: bytes) -> Head | None:
 
 
 def head_of_post(url: URL, headers: Mapping[str, str]) -> bytes:
-    """The start of a POST's head; more fields and an empty line are to follow. Raises ValueError."""
+    """A POST's head, to its empty line. Raises ValueError for a name or value that would be more than one field."""
     first = f"POST {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n"
-    return first.encode() + fields(headers)
-
-
-def fields(headers: Mapping[str, str]) -> bytes:
-    """Header fields as they are sent. Raises ValueError for a name or value that would be more than one field."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise ValueError("a line break in a header")
-    return lines.encode()
+    return f"{first}{lines}\r\n".encode()

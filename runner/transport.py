@@ -23,7 +23,7 @@ from jobs.keeping import Keeping
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.connections import Connections
 from runner.guard import DownloadRefused, Guard
-from runner.heads import fields, head_of_post
+from runner.heads import head_of_post
 from runner.memory import Room
 from runner.reading import Told, is_good, read
 from runner.receiving import Gatherer, Receiver, Window, fits
@@ -88,7 +88,6 @@ class Transport:
         self._guard = guard
         self._deadlines = deadlines
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
-        self._heads: dict[tuple[str, tuple[tuple[str, str], ...]], bytes] = {}
         window = Window()
         self._receiver = Receiver(window, deadlines.idle_s)
         self._keeping = Keeping()
@@ -119,16 +118,13 @@ class Transport:
         data = _JSON.encode(body).encode("utf-8", "surrogatepass")
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
+        request = _Request("POST", self._url(path, query), {**self._posted, **headers}, data)
         if self._connections.usable:
-            named = headers if kept else {**headers, "Connection": "close"}
-            request = self._head(path, query, named, len(data)) + data
             progress = Progress(self._deadlines.total_s, room.on_sent)
-            exchange = self._connections.exchange(request, room, progress, self._leaving, kept=kept)
-            answer = await self._told(exchange, room, progress)
+            answer = await self._told(self._over_connection(request, room, progress, kept), room, progress)
         else:
-            requested = _Request("POST", self._url(path, query), {**self._posted, **headers}, data)
             async with self._leaving.turn() as turn:
-                answer = await self._exchange(self._sessions.requests, requested, room, turn)
+                answer = await self._exchange(self._sessions.requests, request, room, turn)
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:
@@ -141,15 +137,6 @@ class Transport:
         if key not in self._urls:
             self._urls[key] = self._below(path).update_query(list(query))
         return self._urls[key]
-
-    def _head(
-        self, path: str, query: Sequence[tuple[str, str]], headers: Mapping[str, str], size: int
-    ) -> bytes:
-        """What stands before the body of so many bytes, on a connection of our own."""
-        key = (path, tuple(query))
-        if key not in self._heads:
-            self._heads[key] = head_of_post(self._url(path, query), PLAIN | self._posted)
-        return self._heads[key] + fields({**headers, "Content-Length": str(size)}) + b"\r\n"
 
     async def poll(self, url: str, room: Room) -> Answer | Broken:
         """GET what the service says of a task. url: absolute, below the host (`/…`), or below the base URL.
@@ -226,6 +213,12 @@ class Transport:
             room.held.arrived()
             progress.deadline = None  # through its task it knows the whole answer
         return Answer(status, headers, body, clock() - started, progress.reused)
+
+    async def _over_connection(self, request: _Request, room: Room, progress: Progress, kept: bool) -> Told:
+        data = request.data or b""
+        headers = {**PLAIN, **request.headers, "Content-Length": str(len(data))}
+        head = head_of_post(request.url, headers if kept else {**headers, "Connection": "close"})
+        return await self._connections.exchange(head + data, room, progress, self._leaving, kept=kept)
 
     async def _over_session(
         self, session: aiohttp.ClientSession, request: _Request, room: Room, progress: Progress, lift: bool

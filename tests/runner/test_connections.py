@@ -13,9 +13,11 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
+import runner.connection
 from jobs.evidence import Broke
 from jobs.keeping import LEFT_IDLE_S, YOUNG_S
 from runner import connections
+from runner.connection import FIRST_BYTES
 from runner.connections import Connections
 from runner.guard import Guard
 from runner.memory import Memory, Room
@@ -270,6 +272,21 @@ def test_one_that_breaks_is_undecided_and_no_other_is_trusted(sent: bytes) -> No
     assert (asked, opened) == (3, 5)
 
 
+def test_little_of_a_large_answer_is_read_before_there_is_room_for_it() -> None:
+    async def main() -> int:
+        window = Window()
+        async with (
+            RawServer(answering(b"x" * 2_000_000)) as server,
+            Connections(URL(server.base_url), Sockets(), Receiver(window, 60.0), window, 60.0) as made,
+        ):
+            connection = await made._connected()
+            came = await connection.ask(b"POST / HTTP/1.1\r\n\r\n")
+            connection.close()
+            return len(came)
+
+    assert run(main()) <= FIRST_BYTES
+
+
 def test_where_aiohttp_does_not_read_on_its_own_way_is_left_to_it(monkeypatch: pytest.MonkeyPatch) -> None:
     """As a later version might refuse: the arguments of something that is not documented."""
 
@@ -312,3 +329,30 @@ def test_what_cannot_be_connected_to_is_told_by_name() -> None:
     refused, late, late_port = run(main())
     assert refused.startswith(f"no connection: Cannot connect to host 127.0.0.1:{port}: ")
     assert late == f"no connection: Cannot connect to host 127.0.0.1:{late_port} within 10 s"
+
+
+def test_a_connection_that_ends_before_anything_was_sent_is_before_sending(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """As when TLS is there, and gone in the same moment."""
+    usual = Connections._connected
+
+    async def slowly(self: Connections) -> runner.connection.Connection:
+        made = await usual(self)
+        while not made.lost:  # noqa: ASYNC110 - nobody tells of it
+            await asyncio.sleep(0.001)
+        return made
+
+    async def leaves_at_once(connection: Connection) -> None:
+        """Closes without reading."""
+
+    async def main() -> tuple[Answer | Broken, int]:
+        async with RawServer(leaves_at_once) as server:
+            guard = Guard(URL(server.base_url), ())
+            async with Transport(server.base_url, {}, guard, Deadlines(60.0)) as transport:
+                return await ask(transport), len(server.requests)
+
+    monkeypatch.setattr(Connections, "_connected", slowly)
+    found, requests = run(main())
+    assert isinstance(found, Broken)
+    assert (found.how, requests) == (Broke.BEFORE_SENDING, 0)

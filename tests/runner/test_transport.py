@@ -306,6 +306,21 @@ def test_no_descriptors_left_is_this_machines_fault() -> None:
     assert found.local
 
 
+def test_a_key_that_no_header_can_hold_is_not_sent(way: str) -> None:
+    async def main() -> tuple[Answer | Broken, int]:
+        async with RawServer(answering(BODY)) as server:
+            key = {"Authorization": "Bearer two\nlines"}
+            async with Transport(
+                server.base_url, key, Guard(URL(server.base_url)), Deadlines(9.0)
+            ) as transport:
+                return await post(transport), len(server.requests)
+
+    found, requests = run(main())
+    # aiohttp says that headers are on their way before it looks at them
+    how = Broke.DISCONNECTED if way in (BY_AIOHTTP, TAKEN_OVER) else Broke.BEFORE_SENDING
+    assert (broke(found), requests) == ((how, None), 0)
+
+
 # After sending: ambiguous
 
 
