@@ -352,3 +352,29 @@ def test_a_connection_that_ends_before_anything_was_sent_is_before_sending(
     found, requests = run(main())
     assert isinstance(found, Broken)
     assert (found.how, requests) == (Broke.BEFORE_SENDING, 0)
+
+
+def test_a_request_with_a_connection_to_itself_leaves_it_to_nobody() -> None:
+    """Where a server is still tried: the first connection is left alone, and what comes meanwhile has its own."""
+    here: set[int] = set()
+
+    async def handle(connection: Connection) -> None:
+        number = connection.server.connections
+        here.add(number)
+        try:
+            while True:
+                await connection.request()
+                await connection.answer(BODY)
+        finally:
+            here.remove(number)
+
+    async def main() -> None:
+        async with RawServer(handle) as server:
+            guard = Guard(URL(server.base_url), ())
+            async with Transport(server.base_url, {}, guard, Deadlines(60.0)) as transport:
+                for _ in range(3):
+                    whole(await ask(transport))
+                await asyncio.sleep(0.02)
+                assert (here, server.connections) == ({1}, 3)
+
+    run(main())
