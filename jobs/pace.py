@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from typing import NamedTuple
 
 START = 16
 DEFAULT_CEILING = 1024
 SLOWER = 2.5
 
 
-@dataclass(frozen=True, slots=True)
-class Window:
+class Window(NamedTuple):
     """size: requests that may be in flight now. ceiling: never more. slow_start: still doubling each round trip.
 
     latency_s: smoothed seconds an answer takes; best_s: the least that has been (0: not known yet).
@@ -52,9 +51,11 @@ def grown(window: Window, latency_s: float) -> Window:
     step = 1.0 if window.slow_start else 1.0 / max(1.0, window.size)
     if smooth > SLOWER * best + 0.5:
         step = 0.0
-    return replace(window, size=min(float(window.ceiling), window.size + step), latency_s=smooth, best_s=best)
+    size = min(float(window.ceiling), window.size + step)
+    return Window(size, window.ceiling, window.slow_start, smooth, best)
 
 
 def steadied(window: Window, in_flight: int) -> Window:
     """After a refusal for speed: half as much again as there were in flight, growing slowly. The pace does the rest."""
-    return replace(window, size=float(max(START, min(window.size, 1.5 * in_flight + 1))), slow_start=False)
+    size = float(max(START, min(window.size, 1.5 * in_flight + 1)))
+    return window._replace(size=size, slow_start=False)

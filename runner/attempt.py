@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -155,7 +155,7 @@ class AttemptLine(NamedTuple):
 
     async def _note(self, attempt: int, task: Task) -> None:
         """Make the task durable. A query of its URL may be a signature, which no file may hold."""
-        kept = replace(task, poll_url=task.poll_url.partition("?")[0] if task.poll_url else None)
+        kept = task._replace(poll_url=task.poll_url.partition("?")[0] if task.poll_url else None)
         await self.persistence.record(accepted(attempt, kept, int(time.time() * 1000)))
 
     async def _poll(self, url: str, n: int, held: Held) -> Answer | Broken:
@@ -207,11 +207,11 @@ def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
     """The outcome with every text of the service's made harmless."""
     reported = outcome.reported
     if reported.request_id is not None:
-        reported = replace(reported, request_id=redactor.text(reported.request_id)[:_MAX_ID_CHARS])
+        reported = reported._replace(request_id=redactor.text(reported.request_id)[:_MAX_ID_CHARS])
     if reported.task_id is not None:
-        reported = replace(reported, task_id=redactor.text(reported.task_id)[:_MAX_ID_CHARS])
+        reported = reported._replace(task_id=redactor.text(reported.task_id)[:_MAX_ID_CHARS])
     if isinstance(outcome, Success):
-        return outcome if reported is outcome.reported else replace(outcome, reported=reported)
+        return outcome if reported is outcome.reported else outcome._replace(reported=reported)
     failure = outcome.failure
     clean = Failure(
         failure.kind,

@@ -18,7 +18,6 @@ import logging
 import time
 from collections.abc import Coroutine
 from contextlib import suppress
-from dataclasses import replace
 from typing import Any
 
 from jobs import pace
@@ -140,6 +139,9 @@ class Engine:
     async def _change(self, timeout_s: float | None = None) -> None:
         """Wait until an attempt ends, or so long."""
         self._changed.clear()
+        if timeout_s is None:
+            await self._changed.wait()
+            return
         with suppress(TimeoutError):
             async with asyncio.timeout(timeout_s):
                 await self._changed.wait()
@@ -243,7 +245,7 @@ class Engine:
         maybe = isinstance(outcome, Failed) and outcome.failure.maybe_billed
         self.budget.settle(reserved, cost_usd=cost, maybe_billed=maybe)
         self._count(outcome, status, cost, work.row.request.n)
-        self._act(decision, work if work.task is None else replace(work, task=None), outcome, latency_s)
+        self._act(decision, work if work.task is None else work._replace(task=None), outcome, latency_s)
 
     async def _leave(self, result: Unfinished, work: Work, attempt: int) -> None:
         """The task goes on without us; what is set aside for it stays so."""

@@ -52,10 +52,15 @@ def plain(came: bytes) -> Head | None:
     )
 
 
-def head_of_post(url: URL, headers: Mapping[str, str]) -> bytes:
-    """A POST's head, to its empty line. Raises ValueError for a name or value that would be more than one field."""
+def start_of_post(url: URL, headers: Mapping[str, str]) -> bytes:
+    """The line of a POST, its host, and these fields; more of them may follow. Raises ValueError as `fields` does."""
     first = f"POST {url.raw_path_qs} HTTP/1.1\r\nHost: {url.host_port_subcomponent}\r\n"
+    return first.encode() + fields(headers)
+
+
+def fields(headers: Mapping[str, str]) -> bytes:
+    """Fields of a head. Raises ValueError for a name or value that would be more than one field."""
     lines = "".join([f"{name}: {value}\r\n" for name, value in headers.items()])
     if lines.count("\n") != len(headers) or lines.count("\r") != len(headers):
         raise ValueError("a line break in a header")
-    return f"{first}{lines}\r\n".encode()
+    return lines.encode()

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import ctypes
 import itertools
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Callable
+from contextlib import suppress
 from typing import NamedTuple
 
 BYTES_IN_FLIGHT = 80 * 2**20
@@ -22,6 +22,8 @@ def give_back() -> None:
 
 class Held:
     """What one answer holds. Order of creation is order of precedence. arriving: more may still come; otherwise it lands."""
+
+    __slots__ = ("_memory", "arriving", "size")
 
     def __init__(self, memory: Memory) -> None:
         self._memory = memory
@@ -49,6 +51,12 @@ class Held:
         """The same without waiting; False, and nothing held, where that would take a wait."""
         return self._memory.take_now(self, size)
 
+    def __enter__(self) -> Held:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._memory.let_go(self)
+
 
 class Room(NamedTuple):
     """What an answer may hold: bytes at most, and its share of the memory for all answers.
@@ -72,18 +80,18 @@ class Memory:
         self._waiting: dict[Held, tuple[int, asyncio.Future[None]]] = {}
         self.used = self.landing = 0
 
-    @contextmanager
-    def holding(self) -> Iterator[Held]:
-        """One answer's share, given back at the end of the block."""
+    def holding(self) -> Held:
+        """One answer's share, given back at the end of its block."""
         held = Held(self)
         self._holders[held] = None
-        try:
-            yield held
-        finally:
-            del self._holders[held]
-            self.used -= held.size
-            self.landing -= 0 if held.arriving else held.size
-            self.freed()
+        return held
+
+    def let_go(self, held: Held) -> None:
+        """The end of that block."""
+        del self._holders[held]
+        self.used -= held.size
+        self.landing -= 0 if held.arriving else held.size
+        self.freed()
 
     def freed(self) -> None:
         """Let those go on for whom there is room now, and the oldest in any case."""

@@ -197,7 +197,7 @@ class SavingProcess:
             self._under_way[start] = save
             self._handed_bytes += save.size
             size += save.size
-            orders.append((start, save.size, save.asked, save.label))
+            orders.append((start, save.size, tuple(save.asked), tuple(save.label)))
         return orders
 
     def _heard(self) -> None:

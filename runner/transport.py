@@ -12,7 +12,6 @@ import json
 import re
 import ssl
 from collections.abc import Coroutine, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import aiohttp
@@ -23,7 +22,7 @@ from jobs.keeping import Keeping
 from runner.body import Body, BodyTooLarge, Lifter
 from runner.connections import Connections
 from runner.guard import DownloadRefused, Guard
-from runner.heads import head_of_post
+from runner.heads import fields, start_of_post
 from runner.memory import Room
 from runner.reading import Told, is_good, read
 from runner.receiving import Gatherer, Receiver, Window, fits
@@ -38,8 +37,7 @@ _JSON = json.JSONEncoder(ensure_ascii=False)
 _LEGAL_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 
 
-@dataclass(frozen=True, slots=True)
-class Answer:
+class Answer(NamedTuple):
     """A whole answer. headers: lower-case names. latency_s: from send to last byte. reused: over a kept connection."""
 
     status: int
@@ -49,8 +47,7 @@ class Answer:
     reused: bool = False
 
 
-@dataclass(frozen=True, slots=True)
-class Broken:
+class Broken(NamedTuple):
     """No whole answer. status: the answer's, when its headers were seen. local: this machine's fault, not the line's."""
 
     how: Broke
@@ -88,6 +85,8 @@ class Transport:
         self._guard = guard
         self._deadlines = deadlines
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
+        self._starts: dict[URL, bytes] = {}
+        """What requests begin with, by where they go."""
         window = Window()
         self._receiver = Receiver(window, deadlines.idle_s)
         self._keeping = Keeping()
@@ -118,11 +117,12 @@ class Transport:
         data = _JSON.encode(body).encode("utf-8", "surrogatepass")
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
-        request = _Request("POST", self._url(path, query), {**self._posted, **headers}, data)
+        request = _Request("POST", self._url(path, query), headers, data)
         if self._connections.usable:
             progress = Progress(self._deadlines.total_s, room.on_sent)
             answer = await self._told(self._over_connection(request, room, progress, kept), room, progress)
         else:
+            request = request._replace(headers={**self._posted, **headers})
             async with self._leaving.turn() as turn:
                 answer = await self._exchange(self._sessions.requests, request, room, turn)
         if isinstance(answer, Answer):
@@ -215,10 +215,14 @@ class Transport:
         return Answer(status, headers, body, clock() - started, progress.reused)
 
     async def _over_connection(self, request: _Request, room: Room, progress: Progress, kept: bool) -> Told:
-        data = request.data or b""
-        headers = {**PLAIN, **request.headers, "Content-Length": str(len(data))}
-        head = head_of_post(request.url, headers if kept else {**headers, "Connection": "close"})
-        return await self._connections.exchange(head + data, room, progress, self._leaving, kept=kept)
+        start, data = self._starts.get(request.url), request.data or b""
+        if start is None:
+            start = self._starts[request.url] = start_of_post(request.url, {**PLAIN, **self._posted})
+        own = {**request.headers, "Content-Length": str(len(data))}
+        if not kept:
+            own["Connection"] = "close"
+        whole = b"%b%b\r\n%b" % (start, fields(own), data)
+        return await self._connections.exchange(whole, room, progress, self._leaving, kept=kept)
 
     async def _over_session(
         self, session: aiohttp.ClientSession, request: _Request, room: Room, progress: Progress, lift: bool

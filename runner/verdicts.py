@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import random
-from dataclasses import replace
 
 from jobs.breaker import Breaker
 from jobs.retry import (
@@ -92,7 +91,7 @@ class Verdicts:
             decision = Halt(RowStatus.PENDING)
         if isinstance(decision, (GiveUp, Park)):
             self.breaker.settled(failure.kind, first=work.task is None)
-        return decision, replace(work, history=history)
+        return decision, work._replace(history=history)
 
     def _history(self, failure: Failure, before: History, now: float) -> History:
         resend = failure.rule.resend

@@ -7,7 +7,7 @@ import heapq
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
-from typing import Protocol
+from typing import NamedTuple, Protocol
 
 from jobs.retry import History
 from runner.intake import Intake, RowBatch
@@ -24,8 +24,7 @@ FIRST = History()
 """The history of a row that has not been sent in this run."""
 
 
-@dataclass(frozen=True, slots=True)
-class Work:
+class Work(NamedTuple):
     """One row to send. item: its number in the ledger, None while it has none. history: its failures in this run.
 
     indexes: which of the row's images the request is for; None means all. task: sent by an earlier run, to be polled.

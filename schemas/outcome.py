@@ -38,8 +38,7 @@ class MissingImage:
     revised_prompt: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Reported:
+class Reported(NamedTuple):
     """What the service said about an attempt; None where it said nothing.
 
     created: Unix seconds. cost_usd: the service's own figure. Tokens from `usage`.
@@ -56,16 +55,14 @@ class Reported:
 NOTHING_REPORTED = Reported()
 
 
-@dataclass(frozen=True, slots=True)
-class Task:
+class Task(NamedTuple):
     """An answer that the service has promised. poll_url: where to ask for it, when the service or a poll told."""
 
     task_id: str
     poll_url: str | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Success:
+class Success(NamedTuple):
     """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole."""
 
     images: tuple[SavedImage, ...]
@@ -75,8 +72,7 @@ class Success:
     flags: tuple[str, ...] = ()
 
 
-@dataclass(frozen=True, slots=True)
-class Failed:
+class Failed(NamedTuple):
     """An attempt without a usable image. `quarantined`: file below OUT that holds the paid body, if there is one."""
 
     failure: Failure

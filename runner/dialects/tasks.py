@@ -168,7 +168,7 @@ def receive(item: answers.Item) -> Generator[Step, StepResult, ReceivedImage]:
     fetched = yield Fetch(item.url)
     if isinstance(fetched, Failure):
         return ReceivedImage(None, fetched, item.revised_prompt)
-    assert isinstance(fetched, tuple)
+    assert fetched is not None and not isinstance(fetched, Answer | Broken)
     return ReceivedImage(fetched, None, item.revised_prompt)
 
 
@@ -192,12 +192,11 @@ def _reported(document: Any, answer: Answer, task: Task) -> Reported:
     top = answers.reported(document, answer.headers)
     for name in ("data", "result", "output"):
         inner = answers.reported(documents.dig(document, name), {})
-        top = replace(
-            top,
+        top = top._replace(
             **{
                 field: getattr(inner, field)
                 for field in ("created", "input_tokens", "output_tokens", "cost_usd")
                 if getattr(top, field) is None
             },
         )
-    return replace(top, task_id=task.task_id)
+    return top._replace(task_id=task.task_id)

@@ -11,6 +11,8 @@ from schemas.outcome import Failed, Success
 from schemas.request import canonical_params
 from schemas.row import Row
 
+_OUTCOME = f"INSERT INTO outcomes VALUES ({','.join('?' * 18)})"
+
 
 class Intent(NamedTuple):
     """An attempt that is about to be sent. fresh: the row has no item number in the ledger yet.
@@ -139,7 +141,7 @@ def _outcome_row(status: RowStatus, outcome: Success | Failed, measured: Measure
         _joined(outcome.flags) if isinstance(outcome, Success) else None,
         outcome.quarantined if isinstance(outcome, Failed) else None,
     )
-    return "INSERT INTO outcomes VALUES (" + ",".join("?" * len(values)) + ")", values
+    return _OUTCOME, values
 
 
 def _joined(flags: tuple[str, ...]) -> str | None:
@@ -148,4 +150,6 @@ def _joined(flags: tuple[str, ...]) -> str | None:
 
 def storable(text: str | None) -> str | None:
     """Text that UTF-8 can hold: lone surrogates, which JSON and headers may bring, appear as their escapes."""
-    return None if text is None else text.encode("utf-8", "backslashreplace").decode("utf-8")
+    if text is None or text.isascii():
+        return text
+    return text.encode("utf-8", "backslashreplace").decode("utf-8")

@@ -29,8 +29,9 @@ THREADS = 4
 _FIELDS = attrgetter(*SavedImage.__slots__)
 _PR_SET_PDEATHSIG = 1
 
-Order = tuple[int, int, Asked, Label]
-"""Where the bytes begin, how many they are, and what is known of the image. A message is a list of them."""
+Order = tuple[int, int, tuple[Any, ...], tuple[Any, ...]]
+"""Where the bytes begin, how many they are, and the fields of the image's `Asked` and `Label`, whose classes would take
+longer to tell of than all else. A message is a list of them."""
 Told = tuple[Any, ...] | NotAnImage | OSError
 """The fields of the `SavedImage`, or why there is none. The answer to a message is a list of these, each after where its
 bytes began."""
@@ -68,7 +69,10 @@ def _serve(line: socket.socket, shared: mmap.mmap, images: ImageStore) -> None:
         while message := line.recv(LARGEST_MESSAGE):
             orders: list[Order] = pickle.loads(message)
             ends = images.save_all(
-                [((memory[start : start + size],), asked, label) for start, size, asked, label in orders]
+                [
+                    ((memory[start : start + size],), Asked(*asked), Label(*label))
+                    for start, size, asked, label in orders
+                ]
             )
             line.send(
                 pickle.dumps([(start, _told(end)) for (start, *_), end in zip(orders, ends, strict=True)])

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from runner.heads import MOST_HEAD_BYTES, Head, head_of_post, plain
+from runner.heads import MOST_HEAD_BYTES, Head, fields, plain, start_of_post
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\ncontent-LENGTH:  5 \r\nX-Empty:\r\n\r\n"
 HEADERS = {"content-type": "application/json", "content-length": "5", "x-empty": ""}
@@ -119,8 +119,8 @@ def test_what_is_plain_is_read_as_aiohttp_reads_it(first: bytes, pieces: list[by
 
 def test_a_post_begins_with_where_it_goes() -> None:
     url = URL("http://[::1]:8080/v1/images?api-version=1&a=b%20c", encoded=True)
-    assert head_of_post(url, {"Accept": "x", "X-Name": "é"}) == (
-        "POST /v1/images?api-version=1&a=b%20c HTTP/1.1\r\nHost: [::1]:8080\r\nAccept: x\r\nX-Name: é\r\n\r\n".encode()
+    assert start_of_post(url, {"Accept": "x", "X-Name": "é"}) == (
+        "POST /v1/images?api-version=1&a=b%20c HTTP/1.1\r\nHost: [::1]:8080\r\nAccept: x\r\nX-Name: é\r\n".encode()
     )
 
 
@@ -128,4 +128,6 @@ def test_a_post_begins_with_where_it_goes() -> None:
 def test_no_value_can_be_more_than_one_field(value: str) -> None:
     for headers in ({"X-Key": value}, {value: "x"}):
         with pytest.raises(ValueError, match="line break"):
-            head_of_post(URL("http://127.0.0.1/v1"), headers)
+            start_of_post(URL("http://127.0.0.1/v1"), headers)
+        with pytest.raises(ValueError, match="line break"):
+            fields(headers)
