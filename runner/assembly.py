@@ -56,7 +56,8 @@ async def assembled(
         ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
     ):
         images = ImageStore(place.folder, job.output.max_pixels)
-        async with transport, ledger.Writer(place.connection) as writer, SavingProcess(images) as outside:
+        outside = SavingProcess(images, lambda: source.tally.to_make)
+        async with transport, ledger.Writer(place.connection) as writer, outside:
             persistence = Persistence(images, outside, pool, writer, ending, ballast)
             landing = Landing(place.folder, persistence, REDACTOR)
             line = AttemptLine(

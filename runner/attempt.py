@@ -101,7 +101,6 @@ class AttemptLine(NamedTuple):
         try:
             with cut.watched():
                 result = await talking
-            self.persistence.outside.comes()
             return result, clock() - started
         except TimeoutError:
             if not cut.is_set():

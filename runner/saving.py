@@ -16,7 +16,7 @@ import socket
 import subprocess
 import sys
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
@@ -27,8 +27,8 @@ from schemas.outcome import SavedImage
 
 QUEUED = 12
 """Saves under way in threads at which the process is started."""
-CAME_BEFORE = 100
-"""Answers at least that came before the last one: a short run would be over before the process is of use."""
+SHORT_RUN = 100
+"""Images of a run that would be over before the process is of use."""
 _SLOTS = ((128, 2**17), (24, 2**24))
 """How many there are, and of how many bytes each; a larger image is saved by a thread."""
 _LARGEST = _SLOTS[-1][1]
@@ -80,11 +80,15 @@ class _Save(NamedTuple):
 
 
 class SavingProcess:
-    """At most one process. Use as an async context manager inside the running event loop."""
+    """At most one process. Use as an async context manager inside the running event loop.
 
-    def __init__(self, images: ImageStore) -> None:
+    to_make: how many images the run makes, as far as that is known.
+    """
+
+    def __init__(self, images: ImageStore, to_make: Callable[[], int]) -> None:
         self._images = images
-        self._elsewhere = self._came = 0
+        self._to_make = to_make
+        self._elsewhere = 0
         self._tried = False
         self._ready = False
         self._line: socket.socket | None = None
@@ -101,10 +105,6 @@ class SavingProcess:
         self._give_up()
         await asyncio.to_thread(self._held.close)
 
-    def comes(self) -> None:
-        """An answer has come, whose images may have to wait until they are saved."""
-        self._came += 1
-
     def takes(self, pieces: Pieces) -> bool:
         """Whether it is there to save an image of this size."""
         return self._ready and sum(map(len, pieces)) <= _LARGEST
@@ -113,7 +113,7 @@ class SavingProcess:
     def elsewhere(self) -> Iterator[None]:
         """For the block, an image is saved without it; many at a time are a reason to start it."""
         self._elsewhere += 1
-        if self._elsewhere > QUEUED and self._came > CAME_BEFORE and not self._tried:
+        if self._elsewhere > QUEUED and not self._tried and self._to_make() > SHORT_RUN:
             self._start()
         try:
             yield

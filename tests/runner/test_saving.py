@@ -22,7 +22,7 @@ from PIL import Image
 from runner.ending import Ending
 from runner.folder import Ballast
 from runner.persistence import SAVING_THREADS, Persistence
-from runner.saving import CAME_BEFORE, QUEUED, Gone, SavingProcess
+from runner.saving import QUEUED, SHORT_RUN, Gone, SavingProcess
 from runner.store.durable import TEMPORARY, Folder
 from runner.store.images import Asked, ImageStore, Label, NotAnImage
 from runner.store.straight import Buffer
@@ -69,10 +69,6 @@ def is_saver(pid: int) -> bool:
 
 def queue(process: SavingProcess) -> None:
     """Have it seen that saves queue."""
-    for _ in range(CAME_BEFORE + 1):
-        process.comes()
-        with process.elsewhere():
-            assert children() == []
     with ExitStack() as stack:
         for _ in range(QUEUED + 1):
             assert children() == []
@@ -81,11 +77,16 @@ def queue(process: SavingProcess) -> None:
 
 @asynccontextmanager
 async def started(folder: Path) -> AsyncIterator[SavingProcess]:
-    async with SavingProcess(ImageStore(Folder(folder), CAP)) as process:
+    async with SavingProcess(ImageStore(Folder(folder), CAP), lambda: SHORT_RUN + 1) as process:
         queue(process)
-        while not process.takes((b"",)):  # noqa: ASYNC110 - it tells nobody when it is ready
-            await asyncio.sleep(0.01)
+        await ready(process)
         yield process
+
+
+async def ready(process: SavingProcess) -> None:
+    """Wait until it takes images."""
+    while not process.takes((b"",)):  # noqa: ASYNC110 - it tells nobody
+        await asyncio.sleep(0.01)
 
 
 @in_a_loop
@@ -159,16 +160,14 @@ async def test_images_that_wait_for_a_thread_change_over_to_it(tmp_path: Path) -
 
     writer, ending = cast(Any, None), Ending()
     with ThreadPoolExecutor(2) as pool, Ballast(store.folder) as ballast:
-        async with SavingProcess(store) as process:
+        async with SavingProcess(store, lambda: SHORT_RUN + 1) as process:
             seen = Seen(store.folder, CAP)
             persistence = Persistence(seen, process, pool, writer, ending, ballast)
             saves = []
-            for number in range(CAME_BEFORE + 3 * QUEUED):
-                process.comes()
+            for number in range(3 * QUEUED):
                 save = persistence.image((picture("fox"),), ASKED, Label(number, 0, "x"))
                 saves.append(asyncio.create_task(save))
-            while not process.takes((b"",)):  # noqa: ASYNC110 - it tells nobody when it is ready
-                await asyncio.sleep(0.01)
+            await ready(process)
             blocked.set()
             found = await asyncio.gather(*saves)
     assert len({image.file_name for image in found}) == len(saves)
@@ -210,9 +209,21 @@ async def test_where_it_cannot_be_had_nothing_waits_for_it(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("sys.executable", str(tmp_path / "gone"))
-    async with SavingProcess(ImageStore(Folder(tmp_path), CAP)) as process:
+    async with SavingProcess(ImageStore(Folder(tmp_path), CAP), lambda: SHORT_RUN + 1) as process:
         queue(process)
         assert not process.takes((b"",))
+    assert children() == []
+
+
+@in_a_loop
+async def test_it_is_started_once_the_run_is_known_to_be_long(tmp_path: Path) -> None:
+    known = SHORT_RUN
+    async with SavingProcess(ImageStore(Folder(tmp_path), CAP), lambda: known) as process:
+        queue(process)
+        assert children() == []
+        known += 1
+        queue(process)
+        await ready(process)
     assert children() == []
 
 
@@ -237,7 +248,7 @@ def savers(parent: int) -> list[int]:
 def start(job: ServedJob) -> tuple[subprocess.Popen[str], list[int]]:
     """A run whose saves have queued, and its saving process: it was stopped until all in flight had been answered."""
     process = job.start("--concurrency", "200")
-    job.reach(CAME_BEFORE + 300)
+    job.reach(400)
     process.send_signal(signal.SIGSTOP)
     job.fall_silent()
     process.send_signal(signal.SIGCONT)
