@@ -13,6 +13,7 @@ import pandas as pd
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.manifest.columns import ALIASES
 from runner.manifest.opening import open_manifest
 from runner.manifest.textlines import line_blocks
 from tests.runner.manifest.readback import Found, read_back
@@ -151,7 +152,8 @@ def test_json_values_keep_their_source_text(values: dict[str, object], spaced: b
     found = written("a.jsonl", lambda path: path.write_bytes(line))
     assert not found.malformed
     for key, value in values.items():
-        carried = found.extras[key] if key in found.extras else found.roles.get(key, [None])
+        role = "id" if key in ALIASES["id"] else key
+        carried = found.extras[key] if key in found.extras else found.roles.get(role, [None])
         as_text = (
             value if value is None or isinstance(value, str) else json.dumps(value, separators=separators)
         )
