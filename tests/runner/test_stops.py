@@ -86,11 +86,13 @@ def test_two_runners(command: CommandLine) -> None:
     with served_job(command, "--latency", "0.3") as job:
         first = job.start("--concurrency", "4")
         job.reach(4)
+        first.send_signal(signal.SIGSTOP)  # it has the folder for as long as the others need to find out
         second = job.run()
         assert (second.code, second.json["exit_code"]) == (6, 6)
         assert "another run is working on out" in second.err
         assert command("retry", "out", "--parked", environ=WITH_CANARY).code == 6
         assert first.poll() is None
+        first.send_signal(signal.SIGCONT)
         patient = job.run("--wait-lock", "2m")
         assert first.communicate(timeout=HANG_S)[0]
         assert (first.returncode, patient.code, patient.json["requests_sent"]) == (0, 0, job.rows)
