@@ -23,11 +23,12 @@ from typing import Any
 from jobs import pace
 from jobs.cost import Estimate, estimate, likely_tokens
 from jobs.retry import PROBE_S, Decision, Halt, Retry
+from jobs.sends import Weight
 from runner.attempt import Flight, safe
 from runner.counters import Counters, Numbers
 from runner.dialects.conversation import Result
 from runner.memory import Memory
-from runner.pacer import Permit, Weight
+from runner.pacer import Permit
 from runner.parts import EngineParts
 from runner.store import records
 from runner.store.ledger import LedgerWriteError

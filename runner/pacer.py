@@ -8,34 +8,21 @@ window; `jobs.windows` bounds every window, counting each request from the momen
 from __future__ import annotations
 
 import asyncio
-from collections import deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import NamedTuple
 
 from aiolimiter import AsyncLimiter
 
 from jobs import probing
 from jobs.evidence import RateTold
+from jobs.sends import Sends, Weight
 from jobs.windows import Sent, WindowLog, margin_s, spacing
 from runner.shared_limits import SharedLog
 from schemas.job import LimitsTable
 
-_HISTORY = 100_000
 _LATELY_S = 1.0
 UNIT_NAMES = ("requests", "images", "tokens")
-
-
-class Weight(NamedTuple):
-    """What one request takes of each allowance."""
-
-    images: int
-    tokens: float
-
-    def of(self, unit: str) -> float:
-        """Its weight in `requests`, `images` or `tokens`."""
-        return {"requests": 1.0, "images": float(self.images), "tokens": self.tokens}[unit]
 
 
 @dataclass(slots=True)
@@ -84,7 +71,7 @@ class Pacer:
         told = {"requests": limits.rpm, "images": limits.ipm, "tokens": limits.tpm}
         self._told = {unit: rate for unit, rate in told.items() if rate is not None}
         self._earlier = [(age, Weight(images, 0.0)) for age, images in earlier]
-        self._history: deque[tuple[float, Weight]] = deque(maxlen=_HISTORY)
+        self._history = Sends(max(limits.window_s, _LATELY_S))
         self._rates: dict[str, Rate] = {}
         self._shared = SharedLog.named(limits.share, self._told, limits.window_s) if limits.share else None
         self._gate_until = 0.0
@@ -97,12 +84,13 @@ class Pacer:
     def start(self) -> None:
         """The run begins; call inside the event loop, before the first permit."""
         now = self._started = asyncio.get_running_loop().time()
-        self._history.extend((now - age, weight) for age, weight in self._earlier)
+        for age, weight in self._earlier:
+            self._history.add(now - age, weight)
         for unit, rate in self._told.items():
             self._rates[unit] = self._rate(unit, rate)
 
     def _rate(self, unit: str, limit: float) -> Rate:
-        return Rate(limit, self._window_s, ((at, weight.of(unit)) for at, weight in self._history))
+        return Rate(limit, self._window_s, self._history.amounts(unit))
 
     async def permit(self, weight: Weight) -> Permit:
         """Wait for every allowance, for the pace, and for the gate."""
@@ -115,7 +103,7 @@ class Pacer:
         now = loop.time()
         if self._pace is not None:
             self._next_slot = max(now - 0.05, self._next_slot) + 1.0 / self._pace.rate(now)
-        self._history.append((now, weight))
+        self._history.add(now, weight)
         return Permit([rate.log.add(now, weight.of(unit)) for unit, rate in self._rates.items()], tell)
 
     async def _share(self, weight: Weight) -> Callable[[], None]:
@@ -140,7 +128,7 @@ class Pacer:
         now = asyncio.get_running_loop().time()
         resumes = now + wait_s
         if self._pace is None:
-            lately = sum(1 for at, _ in self._history if now - at < _LATELY_S) / _LATELY_S
+            lately = self._history.since(now - _LATELY_S) / _LATELY_S
             elapsed = now - self._started
             self._pace = probing.first_pace(self._admitted, elapsed, lately, now, resumes)
         else:

@@ -6,7 +6,8 @@ import asyncio
 import time
 from pathlib import Path
 
-from runner.pacer import Pacer, Weight
+from jobs.sends import Weight
+from runner.pacer import Pacer
 from runner.store.views import recent_sends
 from schemas.job import LimitsTable
 from schemas.row import Row

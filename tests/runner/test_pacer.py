@@ -11,7 +11,8 @@ from hypothesis import settings as effort
 from hypothesis import strategies as st
 
 from jobs.evidence import RateTold
-from runner.pacer import Pacer, Weight
+from jobs.sends import Weight
+from runner.pacer import Pacer
 from schemas.job import LimitsTable
 from tests.runner.clock import run_idle
 
