@@ -162,6 +162,7 @@ def _helpers(
             ResultsTable(ready.intake, connection, run, known).write(place.folder, writer.record_from_thread)
         finally:
             connection.close()
+            give_back()
 
     beside = [watch.drain(), watch.refresh(table)]
     if observer is not None:

@@ -21,7 +21,8 @@ from schemas.summary import Progress
 Observer = Callable[[Progress], None]
 
 LOOKS_A_SECOND = 4
-FIRST_TABLE_S = 45.0
+FIRST_TABLE_S = 30.0
+"""So that it is there within a minute, however long the manifest and busy the machine."""
 TABLE_EVERY_S = 300.0
 
 
