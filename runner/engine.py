@@ -17,7 +17,7 @@ import asyncio
 import logging
 import time
 from collections.abc import Coroutine
-from contextlib import suppress
+from contextlib import nullcontext, suppress
 from typing import Any
 
 from jobs import pace
@@ -140,11 +140,8 @@ class Engine:
     async def _change(self, timeout_s: float | None = None) -> None:
         """Wait until an attempt ends, or so long."""
         self._changed.clear()
-        if timeout_s is None:
-            await self._changed.wait()
-            return
         with suppress(TimeoutError):
-            async with asyncio.timeout(timeout_s):
+            async with nullcontext() if timeout_s is None else asyncio.timeout(timeout_s):
                 await self._changed.wait()
 
     async def _affordable(self, price: Estimate) -> bool:
