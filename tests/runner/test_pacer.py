@@ -149,6 +149,28 @@ def test_limits_told_by_the_service_are_obeyed_where_they_are_lower() -> None:
     assert most(sent, 60.0, images=False) <= 6
 
 
+def test_what_was_sent_before_a_limit_was_heard_of_counts_against_it() -> None:
+    async def main() -> list[tuple[float, int]]:
+        made = pacer()
+        before = await sends(made, [1] * 4)
+        made.heard({"requests": RateTold(6.0, 2.0, 1.0)})
+        return before + await sends(made, [1] * 20)
+
+    assert most(run_idle(main()), 60.0, images=False) <= 6
+
+
+def test_the_first_pace_follows_from_what_was_sent_lately() -> None:
+    async def main() -> float:
+        made = pacer()
+        for _ in range(100):
+            await made.permit(Weight(1, 0.0))
+            await asyncio.sleep(0.01)
+        made.refused(0.5)
+        return float(made.waiting.rpartition(": ")[2].split()[0])
+
+    assert run_idle(main()) > 1000
+
+
 def test_what_the_service_says_is_used_up_closes_the_gate_until_it_resets() -> None:
     async def main() -> float:
         made = pacer()
