@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from runner.manifest.records import Values
+from runner.manifest.records import Texts, Values
 
 Problems = dict[int, str]
 """Offset -> why the value there is no text."""
@@ -27,10 +27,8 @@ def text_values(array: pa.Array) -> tuple[Values, Problems]:
     return _shown(array)
 
 
-def merged_roles(
-    texts: Mapping[str, tuple[Values, Problems]], columns: Mapping[str, str]
-) -> tuple[dict[str, Values], Problems]:
-    """Role -> values, and what is wrong with which records. A malformed record has None in every role.
+def merged_roles(texts: Mapping[str, tuple[Values, Problems]], columns: Mapping[str, str]) -> Texts:
+    """The records of which these are the columns. A malformed record has None in every role.
 
     texts: role -> what `text_values` gives for its column. columns: role -> the column's name, for messages.
     """
@@ -41,7 +39,7 @@ def merged_roles(
     for values, _ in texts.values():
         for offset in malformed:
             values[offset] = None
-    return {role: values for role, (values, _) in texts.items()}, malformed
+    return Texts({role: values for role, (values, _) in texts.items()}, malformed)
 
 
 def carried_text(array: pa.Array) -> Values:

@@ -19,7 +19,7 @@ from runner.manifest.arrowtext import (
     string_array,
     text_values,
 )
-from runner.manifest.records import Places, Values
+from runner.manifest.records import Places, Texts, Values
 from runner.manifest.tables import BATCH_RECORDS, Block, Table, batch_sizes, unique_names
 
 if TYPE_CHECKING:
@@ -57,11 +57,13 @@ def _blocks(
     while start < rows:
         count = min(next(sizes), rows - start)
         part = slice(start, start + count)
-        texts = {role: _role_text(columns[name].iloc[part]) for role, name in roles.items()}
-        values, malformed = merged_roles(texts, roles)
-        column = partial(_column, columns, part, types)
-        yield Block(Places("row %d", range(start, start + count)), values, column, malformed)
+        places = Places("row %d", range(start, start + count))
+        yield Block(places, partial(_texts, columns, part, roles), partial(_column, columns, part, types))
         start += count
+
+
+def _texts(columns: Mapping[str, pd.Series], part: slice, roles: Mapping[str, str]) -> Texts:
+    return merged_roles({role: _role_text(columns[name].iloc[part]) for role, name in roles.items()}, roles)
 
 
 def _column(

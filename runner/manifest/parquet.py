@@ -1,17 +1,19 @@
-"""Parquet: columns of roles are read as the manifest is, the others only where they are asked for."""
+"""Parquet: what is asked for is read, columns of roles apart from the others."""
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterator, Mapping
 from contextlib import closing
 from functools import partial
+from itertools import accumulate
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.manifest.arrowtext import merged_roles, plain_type, text_values
-from runner.manifest.records import ManifestError, Places
+from runner.manifest.records import ManifestError, Places, Texts
 from runner.manifest.sources import Source, reading
 from runner.manifest.tables import BATCH_RECORDS, Block, Table, batch_sizes, unique_names
 
@@ -59,11 +61,14 @@ def _blocks(
         sizes = batch_sizes()
         while start < total:
             count = min(next(sizes), total - start)
-            texts = {role: text_values(role_rows.column(role, start, count)) for role in columns}
-            roles, malformed = merged_roles(texts, columns)
+            texts = partial(_texts, role_rows, columns, start, count)
             extra = partial(_other_column, other_rows, others, start, count)
-            yield Block(Places("row %d", range(start, start + count)), roles, extra, malformed)
+            yield Block(Places("row %d", range(start, start + count)), texts, extra)
             start += count
+
+
+def _texts(rows: _Rows, columns: Mapping[str, str], start: int, count: int) -> Texts:
+    return merged_roles({role: text_values(rows.column(role, start, count)) for role in columns}, columns)
 
 
 def _other_column(
@@ -73,7 +78,8 @@ def _other_column(
 
 
 class _Rows:
-    """Some columns of a file by ranges of rows: reads on from the last range, or opens the file again elsewhere.
+    """Some columns of a file by ranges of rows: reads on from the last range, or opens the file again where that is behind,
+    or in a row group ahead.
 
     fields: any key -> the column's name in the file and which one of that name it is.
     """
@@ -85,16 +91,16 @@ class _Rows:
         self._batches: Iterator[pa.RecordBatch] = iter(())
         self._held: deque[pa.RecordBatch] = deque()
         self._start = self._stop = 0
+        self._starts: list[int] = []
 
     def begin(self, row: int) -> int:
         """Opens the file where `row` can be read from; returns how many rows it has."""
         self.close()
         self._file = _open(self._source)
         metadata = self._file.metadata
-        group, first = 0, 0
-        while group < metadata.num_row_groups and first + metadata.row_group(group).num_rows <= row:
-            first += metadata.row_group(group).num_rows
-            group += 1
+        sizes = [metadata.row_group(group).num_rows for group in range(metadata.num_row_groups)]
+        self._starts = [0, *accumulate(sizes)][:-1]
+        group, first = self._group(row)
         self._batches = self._file.iter_batches(
             batch_size=_batch_rows(metadata),
             row_groups=range(group, metadata.num_row_groups),
@@ -118,6 +124,11 @@ class _Rows:
             first += len(batch)
         return parts[0] if len(parts) == 1 else pa.concat_arrays(parts)
 
+    def _group(self, row: int) -> tuple[int, int]:
+        """The row group that a row is in, and its first row."""
+        group = max(0, bisect_right(self._starts, row) - 1)
+        return group, self._starts[group] if self._starts else 0
+
     def close(self) -> None:
         """Closes the file; the next `column` opens it again."""
         self._held.clear()
@@ -127,7 +138,7 @@ class _Rows:
             self._file = None
 
     def _hold(self, start: int, count: int) -> None:
-        if self._file is None or not self._start <= start <= self._stop:
+        if self._file is None or start < self._start or self._group(start)[1] > self._stop:
             self.begin(start)
         while self._stop < start + count:
             batch = next(self._batches, None)
@@ -137,7 +148,7 @@ class _Rows:
                 )
             self._held.append(batch)
             self._stop += len(batch)
-            while self._start + len(self._held[0]) <= start:
+            while self._held and self._start + len(self._held[0]) <= start:
                 self._start += len(self._held.popleft())
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import NamedTuple, overload
 
 import pyarrow as pa
@@ -49,6 +49,17 @@ class Places(Sequence[str]):
         return len(self.numbers)
 
 
+class Texts(NamedTuple):
+    """What is read of consecutive records.
+
+    roles: role (`prompt`, `id`, a request field) to the values as text, one a record; None is null or absent.
+    malformed: offset -> what is wrong with that record and how to mend it. The role values of such a record are None.
+    """
+
+    roles: dict[str, Values]
+    malformed: dict[int, str]
+
+
 @dataclass(frozen=True, slots=True)
 class Batch:
     """Consecutive records of one file.
@@ -56,22 +67,30 @@ class Batch:
     source: the file's name, for messages.
     places: where each record starts, ready to show: `line 17` (text forms, counted from 1), `row 17` (Parquet and
         DataFrame, counted from 0 in the file), a file name (folder). With several files: `b.csv, line 17`.
-    roles: role (`prompt`, `id`, a request field) to the values as text, one a record; None is null or absent. Every
-        role of `Manifest.columns` is there, others where a later file or record brings them.
-    extras: the other columns of these records, in the manifest's `extra_schema`, made on demand. It may raise
-        `ManifestError` where the file has changed since.
-    malformed: offset in this batch -> what is wrong with that record and how to mend it, ready to show: it begins
-        with the place. The role values of such a record are None.
+    texts: the records themselves, made on demand and kept. Every role of `Manifest.columns` is there, others where a later
+        file or record brings them. What is malformed is ready to show: it begins with the place.
+    extras: the other columns of these records, in the manifest's `extra_schema`, made on demand.
+
+    Both may raise `ManifestError` where the file cannot be read there, or has changed since.
     """
 
     source: str
     places: Sequence[str]
-    roles: dict[str, Values]
+    texts: Callable[[], Texts]
     extras: Callable[[], pa.RecordBatch]
-    malformed: dict[int, str] = field(default_factory=dict)
 
     def __len__(self) -> int:
         return len(self.places)
+
+    @property
+    def roles(self) -> dict[str, Values]:
+        """As in `Texts`."""
+        return self.texts().roles
+
+    @property
+    def malformed(self) -> dict[int, str]:
+        """As in `Texts`."""
+        return self.texts().malformed
 
 
 class Manifest(NamedTuple):
@@ -82,7 +101,8 @@ class Manifest(NamedTuple):
     extra_schema: Arrow schema of the other columns. The first call may read the manifest once (JSONL, object columns
         of a DataFrame).
     batches: opens the manifest and yields its records in order, in batches that grow from 64 to 2,048 records so that
-        the first is there soon. Raises `ManifestError` where a file cannot be read to its end.
+        the first is there soon. Raises `ManifestError` where a file cannot be read to its end. What nobody asks for of a
+        Parquet file or a DataFrame is not read.
     """
 
     label: str

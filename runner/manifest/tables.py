@@ -10,7 +10,7 @@ from typing import Generic, NamedTuple, TypeVar
 import pyarrow as pa
 
 from runner.manifest.arrowtext import string_array
-from runner.manifest.records import ManifestError, Places, Values
+from runner.manifest.records import ManifestError, Places, Texts
 
 FIRST_BATCH_RECORDS = (64, 256)
 BATCH_RECORDS = 2_048
@@ -43,14 +43,13 @@ class Gathered(Generic[Item]):
 class Block:
     """Consecutive records of one file.
 
-    places: where each starts. roles: as in `Batch`, for the roles asked for. malformed: offset -> what is wrong.
+    places: where each starts. texts: of the roles asked for, under `reading`.
     column: the values of a column by its name, as Arrow, of any type; None where this block has no such column.
     """
 
     places: Places
-    roles: dict[str, Values]
+    texts: Callable[[], Texts]
     column: Callable[[str], pa.Array | None]
-    malformed: dict[int, str] = field(default_factory=dict)
 
 
 class Table(NamedTuple):
@@ -131,6 +130,5 @@ def text_block(
 ) -> Block:
     """A block of a text form. values: column name -> values. columns: role -> column name."""
     roles = {role: list(values[name]) for role, name in columns.items()}
-    return Block(
-        places, roles, lambda name: string_array(values[name]) if name in values else None, malformed
-    )
+    texts = Texts(roles, malformed)
+    return Block(places, lambda: texts, lambda name: string_array(values[name]) if name in values else None)

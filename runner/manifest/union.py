@@ -11,7 +11,7 @@ import pyarrow.types as kinds
 
 from runner.manifest.arrowtext import as_type
 from runner.manifest.columns import assign_roles
-from runner.manifest.records import Batch, Manifest
+from runner.manifest.records import Batch, Manifest, Texts
 from runner.manifest.sources import reading
 from runner.manifest.tables import Block, Table, check_width
 
@@ -76,16 +76,20 @@ def _batches(
 
 def _batch(part: _Part, block: Block, columns: Mapping[str, str], schema: Callable[[], pa.Schema]) -> Batch:
     places = block.places.within(part.prefix)
-    roles = dict(block.roles)
-    for role in columns:
-        roles.setdefault(role, [None] * len(places))
     return Batch(
         source=part.table.source,
         places=places,
-        roles=roles,
+        texts=cache(partial(_texts, part, block, columns, places)),
         extras=partial(_extras, part, block, schema),
-        malformed={offset: f"{places[offset]}: {problem}" for offset, problem in block.malformed.items()},
     )
+
+
+def _texts(part: _Part, block: Block, columns: Mapping[str, str], places: Sequence[str]) -> Texts:
+    with reading(part.table.source):
+        roles, malformed = block.texts()
+    for role in columns:
+        roles.setdefault(role, [None] * len(places))
+    return Texts(roles, {offset: f"{places[offset]}: {problem}" for offset, problem in malformed.items()})
 
 
 def _extras(part: _Part, block: Block, schema: Callable[[], pa.Schema]) -> pa.RecordBatch:

@@ -8,7 +8,7 @@ from typing import Any
 import pyarrow as pa
 
 from runner.intake import Intake, request_defaults
-from runner.manifest.records import Batch, Manifest
+from runner.manifest.records import Batch, Manifest, Texts
 from schemas.endpoints import PROFILES
 from schemas.job import Job
 
@@ -25,12 +25,15 @@ def manifest(records: Sequence[Record], extras: pa.Table | None = None, *, batch
         for start in range(0, len(records), batch):
             part = records[start : start + batch]
             count = len(part)
+            texts = Texts(
+                {role: [record.get(role) for record in part] for role in roles},
+                {i: str(record[MALFORMED]) for i, record in enumerate(part) if MALFORMED in record},
+            )
             yield Batch(
                 source="by hand",
                 places=[f"line {start + i + 2}" for i in range(count)],
-                roles={role: [record.get(role) for record in part] for role in roles},
+                texts=lambda texts=texts: texts,  # type: ignore[misc]
                 extras=lambda start=start, count=count: _cut(others, start, count),  # type: ignore[misc]
-                malformed={i: str(record[MALFORMED]) for i, record in enumerate(part) if MALFORMED in record},
             )
 
     return Manifest("by hand", "by_hand", {role: role for role in roles}, lambda: others.schema, batches)

@@ -5,11 +5,14 @@ from __future__ import annotations
 import io
 import subprocess
 import sys
+import tempfile
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from runner.manifest.opening import open_manifest
 from runner.manifest.parquet import MAX_BATCH_BYTES
@@ -41,6 +44,44 @@ def test_extras_in_any_order_and_after_the_end(path: Path) -> None:
         wanted = range(starts[at], starts[at] + len(batches[at]))
         assert extras.column("tag").to_pylist() == [f"tag {row}" for row in wanted]
         assert extras.column("x").to_pylist() == [[row] for row in wanted]
+
+
+@given(st.data(), st.integers(100, ROWS), st.booleans())
+def test_records_in_any_order(data: st.DataObject, group: int, in_order: bool) -> None:
+    """Whatever is asked for, with whatever left out and however many row groups lie between, is what stands there."""
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "a.parquet"
+        path.write_bytes(parquet(TABLE, row_group_size=group))
+        batches = list(open_manifest(path).batches())
+        numbers = st.lists(st.integers(0, len(batches) - 1), min_size=1)
+        chosen = data.draw(numbers)
+        for batch in (batches[at] for at in (sorted(set(chosen)) if in_order else chosen)):
+            start = int(batch.places[0].removeprefix("row "))
+            wanted = range(start, start + len(batch))
+            assert batch.roles["prompt"] == [f"thing {row}" for row in wanted]
+            assert batch.roles["id"] == [str(row) for row in wanted]
+            assert not batch.malformed
+
+
+def test_row_groups_that_no_one_asks_for_are_not_read(tmp_path: Path) -> None:
+    """A row group whose pages are damaged does no harm until its records are wanted."""
+    prompts = [f"{i:04d}" + "é" * 90 for i in range(6_000)]
+    data = parquet(
+        {"prompt": pa.array(prompts)},
+        compression="none",
+        use_dictionary=False,
+        write_page_checksum=True,
+        row_group_size=1_000,
+    )
+    at = data.index(prompts[3_500].encode())
+    path = tmp_path / "a.parquet"
+    path.write_bytes(data[:at] + b"\xff" + data[at + 1 :])
+    first, *_, last = open_manifest(path).batches()
+    assert first.roles["prompt"] == prompts[:64]
+    assert last.roles["prompt"] == prompts[-len(last) :]
+    with pytest.raises(ManifestError, match=r"a\.parquet cannot be read"):
+        for batch in open_manifest(path).batches():
+            assert batch.roles
 
 
 def test_readings_do_not_disturb_each_other(path: Path) -> None:
@@ -101,6 +142,7 @@ def test_a_file_that_vanishes(path: Path) -> None:
 
 FOOTERS = """
 import sys
+import tempfile
 from pathlib import Path
 from runner.manifest.opening import open_manifest
 from schemas.exit_codes import JobError
