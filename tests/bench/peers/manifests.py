@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import statistics
-import subprocess
 import sys
 import tempfile
 import time
@@ -19,6 +18,7 @@ from tests.bench.peers.measuring import Failed, Looks, watched
 from tests.bench.peers.pictures import SMALL
 from tests.bench.peers.programs import LoadServer, Serving
 from tests.bench.peers.traffic import Size
+from tests.bench.peers.turns import repetitions
 from tests.canary import WITH_CANARY
 from tests.commandline import COMMAND, CommandLine
 
@@ -29,8 +29,9 @@ FLAT = (1000, 10, 1)
 _LIMIT_S = 3600.0
 _ASK_EVERY_S = 0.1
 _REPEATS = 3
-_MOST_TIMES, _ROWS_IN_ALL = 11, 4_000_000
-"""Times that something short is measured: as many as these rows make, between two and the most."""
+_ENDLESS = 10**9
+_LEAST_S = 4.0
+"""So long a round the longest manifest is at work for its cost a row."""
 
 
 def _run(ground: Ground, command: list[str], enough: Callable[[], bool] = lambda: False) -> Looks:
@@ -135,7 +136,7 @@ def results(ground: Ground, size: Size) -> Iterator[Reached]:
         with tempfile.TemporaryDirectory(dir=ground.scratch) as folder:
             copied, _looks = _client(ground, "arrow.py", "copy", made.manifest, Path(folder) / "copy.parquet")
         written, looks = _client(ground, "inside_long.py", "results", made.manifest, made.out, "1")
-        taken_s = written["seconds"][0]
+        taken_s = written["ended"] - written["began"]
         ratios.append(taken_s / copied["seconds"])
         peak = max(peak, looks.peak_mb)
     note = f"{made.rows:,} rows; {taken_s:.1f} s, the copy {copied['seconds']:.1f} s"
@@ -145,34 +146,30 @@ def results(ground: Ground, size: Size) -> Iterator[Reached]:
 
 def flat(ground: Ground, size: Size) -> Iterator[Reached]:
     """Time a row of planning and of writing results, by the manifest's length: what its rows add to what a few take."""
-    few, *lengths = [
+    made = [
         long(ground.kept, rows) for rows in (FEW_ROWS, *(max(SHORT_ROWS, size.rows // part) for part in FLAT))
     ]
     for line, what in (("new", "plan"), ("plan", "plan"), ("results", "results")):
-        start_s = _unwatched_s(ground, what, few, line)
-        whole_s = {made.rows: _unwatched_s(ground, what, made, line) for made in lengths}
-        costs = {rows: (taken - start_s) / (rows - FEW_ROWS) * 1e6 for rows, taken in whole_s.items()}
+        start_s, *whole_s = _in_turns_s(ground, size, what, made, line)
+        costs = {
+            each.rows: (taken - start_s) / (each.rows - FEW_ROWS) * 1e6
+            for each, taken in zip(made[1:], whole_s, strict=True)
+        }
         told = ", ".join(f"{cost:.2f} us a row at {rows:,}" for rows, cost in costs.items())
-        shortest = lengths[0].rows
-        all_in = f"{whole_s[shortest] / shortest * 1e6:.2f} us with all at {shortest:,}"
-        note = f"{told}; {FEW_ROWS} rows take {start_s * 1000:.0f} ms, which makes {all_in}"
+        note = f"{told}; {FEW_ROWS} rows take {start_s * 1000:.0f} ms"
         yield Reached(f"flat {line}", max(costs.values()) / min(costs.values()), note)
 
 
-def _unwatched_s(ground: Ground, what: str, made: Long, line: str) -> float:
-    """Seconds, the median of those times for which everything has been imported and its memory was there."""
-    times = max(2, min(_MOST_TIMES, _ROWS_IN_ALL // made.rows))
-    out = made.out.with_name("none") if line == "new" else made.out
-    arguments = [what, str(made.manifest), str(out), str(times)]
+def _in_turns_s(ground: Ground, size: Size, what: str, made: list[Long], line: str) -> list[float]:
+    """Seconds of each, the mean of those times for which everything has been imported and its memory was there.
+
+    The mean, because one time of the longest is a mean over good and bad seconds of the machine, too.
+    """
+    commands = []
+    for each in made:
+        out = each.out.with_name("none") if line == "new" else each.out
+        script = str(CLIENTS / "inside_long.py")
+        commands.append([sys.executable, script, what, str(each.manifest), str(out), str(_ENDLESS)])
     environ = CommandLine(ground.scratch).environ(**WITH_CANARY, PYTHONPATH=str(ROOT))
-    ended = subprocess.run(
-        [sys.executable, str(CLIENTS / "inside_long.py"), *arguments],
-        env=environ,
-        capture_output=True,
-        text=True,
-        timeout=_LIMIT_S,
-    )
-    if ended.returncode:
-        raise Failed(f"inside_long.py {what} ended with {ended.returncode}: {ended.stderr.strip()[-400:]}")
-    seconds: list[float] = json.loads(ended.stdout)["seconds"]
-    return statistics.median(seconds[len(seconds) // 2 :])
+    taken = repetitions(commands, environ, _LEAST_S * size.rounds, _LIMIT_S)
+    return [statistics.fmean(times[len(times) > 1 :]) for times in taken]

@@ -1,0 +1,91 @@
+"""Programs that each do one thing again and again, in turns: while one goes on, the others stand still.
+
+What a shared machine is like in one second and what in the next is then the same for all of them.
+"""
+
+from __future__ import annotations
+
+import json
+import signal
+import subprocess
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import IO
+
+from tests.bench.peers.measuring import Failed
+
+_LONG_TURN_S, _SHORT_TURN_S = 1.0, 0.25
+
+
+class _Player:
+    """One of the programs. Its output: a JSON document a line, with when it `began` and `ended` (monotonic clock)."""
+
+    def __init__(self, command: Sequence[str], environ: Mapping[str, str], out: IO[bytes]) -> None:
+        self._command, self._environ, self._out = command, environ, out
+        self._process: subprocess.Popen[bytes] | None = None
+        self._turns: list[tuple[float, float]] = []
+
+    def go_on(self, seconds: float) -> None:
+        """Have a turn. Raises Failed where it has ended."""
+        began = time.monotonic()
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command, env=dict(self._environ), stdout=self._out, stderr=subprocess.STDOUT
+            )
+        else:
+            self._process.send_signal(signal.SIGCONT)
+        time.sleep(seconds)
+        self._process.send_signal(signal.SIGSTOP)
+        self._turns.append((began, time.monotonic()))
+        if self._process.poll() is not None:
+            self._out.seek(0)
+            raise Failed(f"{' '.join(self._command)} ended: {self._out.read()[-400:].decode()}")
+
+    @property
+    def spent_s(self) -> float:
+        """Seconds of its turns."""
+        return sum(ended - began for began, ended in self._turns)
+
+    def repetitions_s(self) -> list[float]:
+        """Seconds of its turns that each finished repetition took."""
+        self._out.seek(0)
+        told = [
+            json.loads(line) for line in self._out.read().splitlines(keepends=True) if line.endswith(b"\n")
+        ]
+        return [
+            sum(max(0.0, min(end, one["ended"]) - max(start, one["began"])) for start, end in self._turns)
+            for one in told
+        ]
+
+    def end(self) -> None:
+        """Kill it."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+
+
+def repetitions(
+    commands: Sequence[Sequence[str]], environ: Mapping[str, str], least_s: float, limit_s: float
+) -> list[list[float]]:
+    """Seconds of each command's repetitions. The last command, whose take longest, ends the bench: when it has done one and
+    had its turns for so many seconds.
+
+    Raises Failed for a command that ends by itself, and when all of it takes longer than the limit.
+    """
+    began = time.monotonic()
+    with ExitStack() as stack:
+        players = []
+        for command in commands:
+            player = _Player(command, environ, stack.enter_context(tempfile.TemporaryFile()))
+            stack.callback(player.end)
+            players.append(player)
+        *short, longest = players
+        while longest.spent_s < least_s or not longest.repetitions_s():
+            if time.monotonic() - began > limit_s:
+                raise Failed(f"no turn of {' '.join(commands[-1])} ended within {limit_s:.0f} s")
+            for player in short:
+                player.go_on(_SHORT_TURN_S)
+            longest.go_on(_LONG_TURN_S)
+        return [player.repetitions_s() for player in players]
