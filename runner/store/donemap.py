@@ -89,9 +89,9 @@ class MapBuilder:
     _keys: list[npt.NDArray[np.uint64]] = field(default_factory=list)
     _known: list[tuple[Numbers, Numbers]] = field(default_factory=list)
 
-    def know(self, positions: Iterable[int], items: Iterable[int]) -> None:
+    def know(self, positions: npt.NDArray[np.int64], items: npt.NDArray[np.int64]) -> None:
         """The same of rows that an earlier map of the same manifest knows: none of them comes twice."""
-        self._known.append((np.fromiter(positions, np.uint32), np.fromiter(items, np.uint32)))
+        self._known.append((positions.astype(np.uint32), items.astype(np.uint32)))
 
     def __post_init__(self) -> None:
         self._stamp = _stamp(self.job)

@@ -49,7 +49,7 @@ class KnownRows:
         if self._lines is not None and told.any():
             before = int(np.count_nonzero(self._told[:first]))
             table = partial(_cut, self._lines.table, before, int(np.count_nonzero(told)))
-            lines = KnownLines(table, places[told], items[told].tolist(), position)
+            lines = KnownLines(table, places[told], items[told], position)
         return lines, dict(zip(places[~told].tolist(), items[~told].tolist(), strict=True))
 
     def _read(self, position: int, count: int) -> None:

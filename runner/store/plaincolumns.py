@@ -41,7 +41,7 @@ Numbers = npt.NDArray[np.int64]
 
 _DENSE = 4
 """A range is read whole when it holds at most so many items for each one that is wanted."""
-_NEEDED = {"item", "attempt", "params"}
+_NEEDED = {"item", "ahead", "params"}
 """Columns that are cut when they are read: how to go on hangs on them."""
 _DIGEST_BYTES = 32
 _USUAL_SCALE = 2.0**53
@@ -155,20 +155,21 @@ class PlainReader:
             self._varying |= {name for name, differ in zip(alike, many, strict=True) if differ}
         told = {name: values[name] for name in alike}
         told |= self._joined(dict(zip(varying, found, strict=True)), count)
+        told["attempt"] = pc.add(told["item"], told.pop("ahead"))
+        for name in self._scales:
+            if isinstance(told.get(name), _Joined) and INEXACT in told[name].text:
+                told[name] = self._one_by_one(name, told["attempt"])
         again: list[tuple[int]] = []
         if sent > count or not _ascends(told["item"].to_numpy()):
             again = self._connection.execute(SENT_AGAIN.format(which=which), values).fetchall()
         return _ordered(told, [item for (item,) in again])
 
     def _joined(self, found: Mapping[str, bytes | None], count: int) -> dict[str, Any]:
-        """The columns of so many rows; those that are needed now, or that need the ledger, are cut."""
+        """The columns of so many rows; those that are needed now are cut."""
         told: dict[str, Any] = {}
         for name, text in found.items():
             joined = _Joined(text or b"", count, COLUMNS[name], self._scales.get(name, 1.0))
             told[name] = joined.cut() if name in _NEEDED else joined
-        for name in self._scales.keys() & found.keys():
-            if INEXACT in told[name].text:
-                told[name] = self._one_by_one(name, told["attempt"])
         return told
 
     def _one_by_one(self, name: str, attempts: pa.Array) -> pa.Array:

@@ -29,7 +29,7 @@ class Column(NamedTuple):
 
 OF_ATTEMPTS = {
     "item": Column("a.item", Kind.INTEGER, nullable=False, differs=True),
-    "attempt": Column("a.attempt", Kind.INTEGER, nullable=False, differs=True),
+    "ahead": Column("a.attempt - a.item", Kind.INTEGER, nullable=False),
     "params": Column("a.params", Kind.INTEGER, nullable=False),
     "run": Column("a.run", Kind.INTEGER, nullable=False),
     "outcome_flags": Column("o.flags", Kind.TEXT),

@@ -57,7 +57,7 @@ class KnownLines(NamedTuple):
 
     table: Callable[[], pa.Table]
     offsets: Offsets
-    items: Sequence[int]
+    items: npt.NDArray[np.int64]
     start: int
 
 
