@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
 from schemas.endpoints import PriceTable
@@ -56,6 +57,7 @@ def estimate(request: ImageRequest, prices: Prices) -> Estimate:
     return Estimate(min(known) * request.n + fewest * rate, max(known) * request.n + most * rate)
 
 
+@lru_cache(maxsize=1024)
 def _table_price(table: PriceTable, model: str, size: str, quality: str) -> float | None:
     best: tuple[tuple[int, bool], float] | None = None
     for (prefix, priced_size, priced_quality), price in table.per_image.items():

@@ -74,4 +74,4 @@ def remade(
         return RowProblem(row.position, row.row_id, prompt, f"{place}: {params.problem}", own)
     request = ImageRequest(prompt, params.params)
     other = None if prompt == row.request.prompt else row.request.prompt
-    return replace(row, request=request, warnings=params.warnings, manifest_prompt=other)
+    return row._replace(request=request, warnings=params.warnings, manifest_prompt=other)

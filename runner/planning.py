@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
-from jobs.cost import Estimate, estimate
+from jobs.cost import Estimate, Prices, estimate
 from jobs.windows import WindowLog, margin_s
 from runner.changes import Census, change_warnings
 from runner.prepared import Prepared
@@ -43,6 +43,8 @@ class Paced:
 
     def add(self, images: int) -> None:
         """Another request."""
+        if not self._logs:
+            return
         weights = {name: float(images if name == "ipm" else 1) for name in self._logs}
         for name, log in self._logs.items():
             ready = log.ready_at(self.last_s, weights[name])
@@ -82,7 +84,7 @@ class _Work:
 
 def plan(ready: Prepared) -> Plan:
     """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
-    work = _Work(paced=Paced(_told(ready.job)))
+    work, prices = _Work(paced=Paced(_told(ready.job))), ready.prices
     with _known(ready) as (index, work.past, done, census):
         if done is not None:
             work.rows = work.done = done.rows
@@ -98,7 +100,7 @@ def plan(ready: Prepared) -> Plan:
                     work.rows += 1
                     work.polled += 1
                 else:
-                    _add(work, row, status, ready)
+                    _add(work, row, status, prices)
         if census is not None and not census.empty:
             work.changes = census.changes()
             work.changed = [
@@ -124,7 +126,7 @@ def _known(
         yield index, views.past(connection), done, Census(ready.intake, connection, index, done)
 
 
-def _add(work: _Work, row: Row | RowProblem, status: RowStatus, ready: Prepared) -> None:
+def _add(work: _Work, row: Row | RowProblem, status: RowStatus, prices: Prices) -> None:
     work.rows += 1
     if isinstance(row, RowProblem):
         work.invalid += 1
@@ -138,10 +140,11 @@ def _add(work: _Work, row: Row | RowProblem, status: RowStatus, ready: Prepared)
         work.parked += status is RowStatus.PARKED
         work.failed += status is RowStatus.FAILED
         return
-    price = estimate(row.request, ready.prices)
+    price = estimate(row.request, prices)
     work.requests += 1
-    work.images += row.request.n
-    work.paced.add(row.request.n)
+    images = row.request.n
+    work.images += images
+    work.paced.add(images)
     _add_price(work, price)
 
 
@@ -257,12 +260,12 @@ class Forecast:
 
     def __init__(self, ready: Prepared, past: views.Past | None) -> None:
         """past: what the folder's successes were like."""
-        self._ready = ready
+        self._ready, self._prices = ready, ready.prices
         self._work = _Work(paced=Paced(_told(ready.job)), past=past)
 
     def add(self, row: Row) -> None:
         """Another row."""
-        _add(self._work, row, RowStatus.PENDING, self._ready)
+        _add(self._work, row, RowStatus.PENDING, self._prices)
 
     def plan(self, *, rows: int, done: int, parked: int, invalid: int) -> Plan:
         """The whole; the counts are of the folder's rows."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -82,5 +81,5 @@ def replaced(
         row = rows[offset]
         if isinstance(row, Row) and row.request.n != n:
             others = tuple((name, value) for name, value in row.request.params if name != "n")
-            rows[offset] = replace(row, request=ImageRequest(row.request.prompt, (*others, ("n", n))))
+            rows[offset] = row._replace(request=ImageRequest(row.request.prompt, (*others, ("n", n))))
     return Settled(rows, items, frozenset(offset for offset, _, _, kept in found if kept))

@@ -6,7 +6,7 @@ import asyncio
 import heapq
 import itertools
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
 from jobs.retry import History
@@ -172,7 +172,7 @@ class Source:
 def part(row: Row, indexes: Sequence[int]) -> Row:
     """The row as a request for some of its images."""
     others = tuple((name, value) for name, value in row.request.params if name != "n")
-    return replace(row, request=ImageRequest(row.request.prompt, (*others, ("n", len(indexes)))))
+    return row._replace(request=ImageRequest(row.request.prompt, (*others, ("n", len(indexes)))))
 
 
 def count(tally: Tally, row: Row | RowProblem, status: RowStatus, gap: Gap | None = None) -> None:

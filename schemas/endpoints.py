@@ -6,13 +6,13 @@ Facts and their sources stand in one place here; code asks a profile instead of 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import NamedTuple
 
 from schemas.failures import Billed
 
 
-class PriceTable(NamedTuple):
-    """List prices of one service.
+@dataclass(frozen=True, slots=True, eq=False)
+class PriceTable:
+    """List prices of one service. Two tables are never equal, so that what is found in one can be remembered by it.
 
     source, date: where and when the figures were published; shown beside every estimate.
     per_image: (model prefix, size, quality) -> USD an image; size `*` matches any. The longest model prefix wins.

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from array import array
 from bisect import bisect_left
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from runner.intake import RowBatch
 from runner.reprocess.remaking import Remaker
@@ -49,7 +49,7 @@ class Picks:
         made = self.remaker.again(batch, place, row)
         if not isinstance(made, Row):
             return None
-        made = replace(made, edition=self._editions[at])
+        made = made._replace(edition=self._editions[at])
         indexes = self._parts.get(row.position)
         if indexes is not None:
             made = part(made, indexes)

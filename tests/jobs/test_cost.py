@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -57,6 +59,14 @@ def test_estimates_from_the_table(fields: dict[str, object], low: float | None, 
         low if low is None else pytest.approx(low + prompt_low),
         high if high is None else pytest.approx(high + prompt_high),
     )
+
+
+def test_tables_are_told_apart() -> None:
+    """What one table says is not remembered of another with the same name."""
+    dearer = replace(TABLE, per_image={key: 2 * usd for key, usd in TABLE.per_image.items()})
+    fields = request(model="m", quality="low")
+    for table, usd in ((TABLE, 0.01), (dearer, 0.02), (TABLE, 0.01)):
+        assert estimate(fields, Prices(table=table)).low == pytest.approx(usd, rel=1e-3)
 
 
 def test_a_long_prompt_costs_its_tokens_at_worst_one_for_each_byte() -> None:
