@@ -16,7 +16,7 @@ from runner.attempt import AttemptLine
 from runner.counters import Numbers
 from runner.ending import Ending
 from runner.engine import Engine
-from runner.folder import Ballast, Headroom, OpenFolder, earlier_totals
+from runner.folder import Ballast, Headroom, OpenFolder
 from runner.guard import Guard
 from runner.landing import Landing
 from runner.money import Budget
@@ -27,7 +27,7 @@ from runner.prepared import Prepared
 from runner.redaction import REDACTOR
 from runner.saving import SavingProcess
 from runner.speaking import POLLS_A_SECOND, key_header, speaker
-from runner.store import ledger, views
+from runner.store import donemap, ledger, views
 from runner.store.images import ImageStore
 from runner.store.totals import Totals
 from runner.transport import Deadlines, Transport
@@ -42,7 +42,7 @@ async def assembled(
 ) -> AsyncIterator[tuple[Engine, ledger.Writer]]:
     """The engine of one run and its ledger's writer, connections and threads open for as long as the block runs."""
     job = ready.job
-    sums = earlier_totals(place)
+    sums = donemap.sums(place.connection, place.done)
     numbers = Numbers(
         run,
         ledger.next_number(place.connection, "attempts", "attempt"),

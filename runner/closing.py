@@ -20,7 +20,7 @@ from runner.store.durable import Folder
 from runner.store.ledger import record_now
 from runner.store.resultparts import Counts
 from runner.store.results import ResultsTable
-from runner.store.totals import totals, undecided
+from runner.store.totals import Totals, undecided
 from schemas.exit_codes import ExitCode
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -51,9 +51,8 @@ def conclude(
     if reason is None:
         code, text = finished_code(counts.by_status)
         _record_end(place.connection, run, code, text)
-    summary = summarize(
-        place.connection, ready.job, str(place.out), ready.run_id, counts, code, text, duration_s
-    )
+    sums = donemap.sums(place.connection, place.done)
+    summary = summarize(sums, ready.job, str(place.out), ready.run_id, counts, code, text, duration_s)
     save_summary(place.folder, summary)
     return summary
 
@@ -65,7 +64,7 @@ def _record_end(connection: sqlite3.Connection, run: int, code: ExitCode, text: 
 
 
 def summarize(
-    connection: sqlite3.Connection,
+    sums: Totals,
     job: Job,
     out: str,
     run_id: str,
@@ -74,8 +73,7 @@ def summarize(
     text: str,
     duration_s: float,
 ) -> Summary:
-    """A summary of the folder as the ledger and the table's counts tell it."""
-    sums = totals(connection)
+    """A summary of the folder as its totals and the table's counts tell it."""
     order = [status.value for status in RowStatus]
     most = job.budget.max_requests
     cap = "--max-requests" if most is not None and sums.requests >= most else "--max-cost"
@@ -122,6 +120,7 @@ def look(intake: Intake, job: Job, out: str, connection: sqlite3.Connection, *, 
     else:
         text, duration_s = str(reason), (finished_ms - started_ms) / 1000
     shown = ExitCode(code) if code is not None else ExitCode.OK if live else ExitCode.INTERNAL
-    summary = summarize(connection, job, out, run_id, counts, shown, text, duration_s)
+    sums = donemap.sums(connection, done)
+    summary = summarize(sums, job, out, run_id, counts, shown, text, duration_s)
     left = 0 if live else undecided(connection, 0 if done is None else done.attempts)
     return dataclasses.replace(summary, maybe_billed=summary.maybe_billed + left)

@@ -17,7 +17,6 @@ from runner.store import donemap, layout, ledger, lock
 from runner.store.adopt import adopt
 from runner.store.donemap import DoneMap
 from runner.store.durable import TEMPORARY, Folder
-from runner.store.totals import Totals, totals
 from schemas.exit_codes import ExitCode, JobError
 from schemas.job import Job
 
@@ -77,13 +76,6 @@ def opened(
             raise layout.unusable(out, error) from error
         finally:
             connection.close()
-
-
-def earlier_totals(place: OpenFolder) -> Totals:
-    """What the folder's earlier runs sent and spent."""
-    if place.done is None:
-        return totals(place.connection)
-    return place.done.totals.plus(totals(place.connection, since=place.done.attempts))
 
 
 def _unwritable(out: Path, error: OSError) -> JobError:

@@ -173,6 +173,13 @@ def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
         return None
 
 
+def sums(connection: sqlite3.Connection, done: DoneMap | None) -> Totals:
+    """What the folder has sent, kept and cost so far; of its ledger only what is newer than its map is read."""
+    if done is None:
+        return totals(connection)
+    return done.totals.plus(totals(connection, since=done.attempts))
+
+
 def _stamp(job: Job) -> Stamp | None:
     """What changes when the manifest is written to; None where it is no file of this machine."""
     try:

@@ -110,7 +110,7 @@ class ResultsTable:
         counts = Counts()
         if self.known is not None:
             counts.succeeded(self.known.images, self.known.rows)
-        for part in self._parts(counts, self.known):
+        for part in self._parts(counts, self.known, flagged=False):
             part.count_into(counts)
         return counts
 
@@ -143,12 +143,14 @@ class ResultsTable:
                 part.note(self._builder)
             yield part.whole(extra, schema)
 
-    def _parts(self, counts: Counts, done: DoneMap | None = None) -> Iterator[Part]:
+    def _parts(self, counts: Counts, done: DoneMap | None = None, *, flagged: bool = True) -> Iterator[Part]:
+        """flagged: images are compared with all others, for the flag that tells of the same one twice."""
         known = done or self.known
         index = ItemIndex(self.connection, known)
         self._census = Census(self.intake, self.connection, index, known)
         reader = AttemptReader(self.connection, self.live_run)
-        facts = Facts(self.live_run is not None, stop_message(self.connection), duplicates(self.connection))
+        twice = duplicates(self.connection) if flagged else frozenset[str]()
+        facts = Facts(self.live_run is not None, stop_message(self.connection), twice)
         plain = PlainRows(self.connection, facts)
         for batch, lines, numbers in self._batches(plain, done):
             found = index.items(batch.rows)

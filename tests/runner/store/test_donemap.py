@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from runner.diffing import nothing_else_sent, told_of
-from runner.folder import OpenFolder, earlier_totals
+from runner.folder import OpenFolder
 from runner.intake import Intake, request_defaults
 from runner.manifest.opening import open_manifest
 from runner.store import donemap
@@ -150,7 +150,7 @@ def test_earlier_sums_and_later_ones_make_the_whole(mapped: Mapped) -> None:
     assert done is not None
     mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"), cost_usd=0.25)
     place = OpenFolder(mapped.place.root, mapped.place.folder, mapped.place.connection, 0, done)
-    assert earlier_totals(place) == totals(mapped.place.connection)
+    assert donemap.sums(place.connection, place.done) == totals(mapped.place.connection)
 
 
 @pytest.mark.parametrize("size", [0, 10, 200, -1])
