@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import io
 import shutil
 import sys
 import urllib.request
@@ -18,6 +19,7 @@ from tests.bench.peers.goals import GOALS, Reached
 from tests.bench.peers.measuring import Failed
 from tests.bench.peers.plot import IN_FLIGHT, Panel, drawn
 from tests.bench.peers.programs import LoadServer, Serving, compiled
+from tests.bench.peers.turns import Player, repetitions
 
 pytestmark = pytest.mark.skipif(shutil.which("cc") is None, reason="no C compiler (cc) here")
 
@@ -85,6 +87,19 @@ def test_the_server_waits_and_closes_as_told(programs: Path) -> None:
             assert answer.read() == (programs / "small.5.json").read_bytes()
         stats = server.stats()
         assert stats["last_s"] - stats["first_s"] >= 0.2
+
+
+def test_only_its_own_turns_count() -> None:
+    lines = b"".join(b'{"began": %d, "ended": %d}\n' % span for span in ((1, 2), (2, 13), (13, 25)))
+    player = Player([], {}, io.BytesIO(lines + b'{"began": 2'))
+    player.turns += [(0.5, 3), (10, 14), (20, 21)]
+    assert player.repetitions_s() == [1, 4, 2]
+
+
+def test_a_program_that_ends_in_its_turns_is_told(tmp_path: Path) -> None:
+    on, ends = ([sys.executable, "-c", code] for code in ("while True: pass", "print('so soon')"))
+    with pytest.raises(Failed, match="ended: so soon"):
+        repetitions([on, ends], {}, 0.0, 60.0)
 
 
 def test_every_line_is_printed(

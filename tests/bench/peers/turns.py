@@ -19,13 +19,16 @@ from tests.bench.peers.measuring import Failed
 _LONG_TURN_S, _SHORT_TURN_S = 1.0, 0.25
 
 
-class _Player:
-    """One of the programs. Its output: a JSON document a line, with when it `began` and `ended` (monotonic clock)."""
+class Player:
+    """One of the programs. Its output: a JSON document a repetition and line, with when that `began` and `ended`.
+
+    turns: when it went on, from and to. Times are on the monotonic clock.
+    """
 
     def __init__(self, command: Sequence[str], environ: Mapping[str, str], out: IO[bytes]) -> None:
         self._command, self._environ, self._out = command, environ, out
         self._process: subprocess.Popen[bytes] | None = None
-        self._turns: list[tuple[float, float]] = []
+        self.turns: list[tuple[float, float]] = []
 
     def go_on(self, seconds: float) -> None:
         """Have a turn. Raises Failed where it has ended."""
@@ -38,7 +41,7 @@ class _Player:
             self._process.send_signal(signal.SIGCONT)
         time.sleep(seconds)
         self._process.send_signal(signal.SIGSTOP)
-        self._turns.append((began, time.monotonic()))
+        self.turns.append((began, time.monotonic()))
         if self._process.poll() is not None:
             self._out.seek(0)
             raise Failed(f"{' '.join(self._command)} ended: {self._out.read()[-400:].decode()}")
@@ -46,7 +49,13 @@ class _Player:
     @property
     def spent_s(self) -> float:
         """Seconds of its turns."""
-        return sum(ended - began for began, ended in self._turns)
+        return sum(ended - began for began, ended in self.turns)
+
+    @property
+    def has_done_one(self) -> bool:
+        """Whether a repetition has finished."""
+        self._out.seek(0)
+        return self._out.readline().endswith(b"\n")
 
     def repetitions_s(self) -> list[float]:
         """Seconds of its turns that each finished repetition took."""
@@ -55,7 +64,7 @@ class _Player:
             json.loads(line) for line in self._out.read().splitlines(keepends=True) if line.endswith(b"\n")
         ]
         return [
-            sum(max(0.0, min(end, one["ended"]) - max(start, one["began"])) for start, end in self._turns)
+            sum(max(0.0, min(end, one["ended"]) - max(start, one["began"])) for start, end in self.turns)
             for one in told
         ]
 
@@ -69,8 +78,8 @@ class _Player:
 def repetitions(
     commands: Sequence[Sequence[str]], environ: Mapping[str, str], least_s: float, limit_s: float
 ) -> list[list[float]]:
-    """Seconds of each command's repetitions. The last command, whose take longest, ends the bench: when it has done one and
-    had its turns for so many seconds.
+    """Seconds of each command's repetitions, one at least. The last command, whose take longest, has its turns for so many
+    seconds.
 
     Raises Failed for a command that ends by itself, and when all of it takes longer than the limit.
     """
@@ -78,11 +87,11 @@ def repetitions(
     with ExitStack() as stack:
         players = []
         for command in commands:
-            player = _Player(command, environ, stack.enter_context(tempfile.TemporaryFile()))
+            player = Player(command, environ, stack.enter_context(tempfile.TemporaryFile()))
             stack.callback(player.end)
             players.append(player)
         *short, longest = players
-        while longest.spent_s < least_s or not longest.repetitions_s():
+        while longest.spent_s < least_s or not all(player.has_done_one for player in players):
             if time.monotonic() - began > limit_s:
                 raise Failed(f"no turn of {' '.join(commands[-1])} ended within {limit_s:.0f} s")
             for player in short:
