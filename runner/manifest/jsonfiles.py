@@ -14,7 +14,7 @@ from runner.manifest.jsonarray import ArrayItems
 from runner.manifest.jsontext import BARE_STRING_KEY, Record, parse_record
 from runner.manifest.records import ManifestError, Places, Texts
 from runner.manifest.sources import Source, open_text
-from runner.manifest.tables import Block, Gathered, Malformed, Table, check_width, gather
+from runner.manifest.tables import Block, Gathered, Malformed, Table, check_width, gather, read_already
 from runner.manifest.textlines import Lines, Readable, line_blocks, text_chunks
 
 HEAD_BATCHES = 2
@@ -117,12 +117,8 @@ def _blocks(
                 for role, name in columns.items()
                 if name in known or name in present or role == "prompt"
             }
-            texts = Texts(roles, batch.malformed)
-            yield Block(Places(form.place, batch.starts), partial(_given, texts), partial(_column, records))
-
-
-def _given(texts: Texts) -> Texts:
-    return texts
+            texts = read_already(Texts(roles, batch.malformed))
+            yield Block(Places(form.place, batch.starts), texts, partial(_column, records))
 
 
 def _column(records: list[Record], name: str) -> pa.Array:

@@ -122,6 +122,11 @@ def check_width(columns: int, source: str) -> None:
         )
 
 
+def read_already(texts: Texts) -> Callable[[], Texts]:
+    """The `texts` of a block of a form that must be read to know where its records are."""
+    return lambda: texts
+
+
 def text_block(
     places: Places,
     values: Mapping[str, Sequence[str | None]],
@@ -130,5 +135,5 @@ def text_block(
 ) -> Block:
     """A block of a text form. values: column name -> values. columns: role -> column name."""
     roles = {role: list(values[name]) for role, name in columns.items()}
-    texts = Texts(roles, malformed)
-    return Block(places, lambda: texts, lambda name: string_array(values[name]) if name in values else None)
+    texts = read_already(Texts(roles, malformed))
+    return Block(places, texts, lambda name: string_array(values[name]) if name in values else None)

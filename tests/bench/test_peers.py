@@ -96,7 +96,7 @@ def test_only_its_own_turns_count() -> None:
     assert player.repetitions_s() == [1, 4, 2]
 
 
-def test_a_program_that_ends_in_its_turns_is_told(tmp_path: Path) -> None:
+def test_a_program_that_ends_in_its_turns_is_told() -> None:
     on, ends = ([sys.executable, "-c", code] for code in ("while True: pass", "print('so soon')"))
     with pytest.raises(Failed, match="ended: so soon"):
         repetitions([on, ends], {}, 0.0, 60.0)

@@ -93,7 +93,7 @@ def repetitions(
         *short, longest = players
         while longest.spent_s < least_s or not all(player.has_done_one for player in players):
             if time.monotonic() - began > limit_s:
-                raise Failed(f"no turn of {' '.join(commands[-1])} ended within {limit_s:.0f} s")
+                raise Failed(f"nothing of {' '.join(commands[-1])} ended within {limit_s:.0f} s")
             for player in short:
                 player.go_on(_SHORT_TURN_S)
             longest.go_on(_LONG_TURN_S)

@@ -36,6 +36,7 @@ def read_back(manifest: Manifest) -> Found:
     for batch in manifest.batches():
         assert manifest.columns.keys() <= batch.roles.keys()
         assert {len(values) for values in batch.roles.values()} == {len(batch)}
+        assert batch.texts() is batch.texts()
         before = len(found.places)
         _check_malformed(batch)
         found.malformed |= {before + offset: message for offset, message in batch.malformed.items()}
