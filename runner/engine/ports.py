@@ -1,0 +1,196 @@
+"""All that the engine knows of the world. `runner.app.composition` fills these ports; tests fill them with fakes.
+
+Imports `jobs` and `schemas` only. Each port has a contract suite in `tests/contracts`, run over every implementation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from dataclasses import dataclass
+from typing import NamedTuple, Protocol
+
+from jobs.classify import RateTold
+from jobs.cost import Estimate
+from jobs.send_history import Weight
+from jobs.work import Work
+from schemas.artifacts import Asked, Label
+from schemas.attempt import Intent, Measured
+from schemas.failures import RowStatus
+from schemas.outcome import Outcome, SavedImage, Task
+from schemas.received import Pieces, Result
+from schemas.reports import Progress, Summary
+from schemas.row import Row
+
+
+class AttemptLog(Protocol):
+    """The durable record of attempts. Each coroutine returns when its record is on stable storage.
+
+    Raises OSError when the record could not be written; nothing of it is kept then.
+    """
+
+    async def intend(self, intent: Intent) -> None:
+        """An attempt is about to be sent; awaited before its first byte leaves."""
+
+    async def accepted(self, attempt: int, task: Task) -> None:
+        """The service has promised a task for it; awaited before the first poll."""
+
+    async def still_open(self, attempt: int, why: str) -> None:
+        """Polling its task has taken too long; the task stays open."""
+
+    async def conclude(self, outcome: Outcome, status: RowStatus, measured: Measured) -> None:
+        """The attempt has ended. Files that the outcome names are durable already."""
+
+
+class ArtifactStore(Protocol):
+    """Images and quarantined bodies, by names relative to OUT. A name that was returned is durable.
+
+    Raises OSError when the store refuses; nothing is left under the final name then.
+    """
+
+    async def save_image(self, data: Pieces, asked: Asked, label: Label) -> SavedImage:
+        """Check an image and save it. Raises NotAnImage for bytes that are no whole image."""
+
+    async def quarantine(self, name: str, data: Iterable[bytes]) -> str:
+        """Keep bytes that were paid for and cannot be used, readable by the user alone; the name they got."""
+
+    def room_for(self, images: int) -> str | None:
+        """Why nothing more should be sent while so many images are in flight; None when there is room."""
+
+    def release_reserve(self) -> None:
+        """Free the space that was set aside, so that what is in flight can still be saved on a full disk."""
+
+
+class CancelSignal(Protocol):
+    """Says that all waiting ends."""
+
+    def is_set(self) -> bool:
+        """Whether it has been given."""
+
+    def cancellable(self) -> AbstractContextManager[None]:
+        """A block of one task that ends with TimeoutError when the signal is given."""
+
+
+class Permit(Protocol):
+    """Leave to send one request."""
+
+    def sent(self, now: float) -> None:
+        """The request left at `now` (seconds, the event loop's clock); until then it counts from when it was given."""
+
+
+Checkpoint = Callable[[Task], Awaitable[None]]
+"""Makes a task durable. Awaited before the task is polled."""
+
+
+class Arrival(NamedTuple):
+    """What a request came to, and the seconds it took."""
+
+    result: Result
+    latency_s: float
+
+
+class Road(Protocol):
+    """One way from a row to a result: online requests, a Batch API, another endpoint.
+
+    capacity: rows that it can have under way; None: the engine's concurrency window decides.
+    Memory that the result holds is given back at the end of the block.
+    """
+
+    @property
+    def capacity(self) -> int | None:
+        """See above."""
+
+    def send(
+        self, row: Row, permit: Permit, checkpoint: Checkpoint, cancel: CancelSignal
+    ) -> AbstractAsyncContextManager[Arrival]:
+        """Send the row, and wait for what comes of it.
+
+        `cancel` ends the wait: a request that may have left is `Rejected` as ambiguous then, a task that the service has
+        accepted is `Unfinished`.
+        """
+
+    def rejoin(
+        self, row: Row, task: Task, checkpoint: Checkpoint, cancel: CancelSignal
+    ) -> AbstractAsyncContextManager[Arrival]:
+        """Go on waiting for a task of an earlier run; nothing is sent."""
+
+
+class RateLimiter(Protocol):
+    """Says when a request may leave. No window of time ever holds more than the limits allow."""
+
+    @property
+    def waiting_reason(self) -> str:
+        """Why senders wait now; "" when nothing holds them back."""
+
+    @property
+    def known_rate_per_s(self) -> float | None:
+        """The lowest limit that the user gave, in requests or images a second; None without one."""
+
+    def start(self) -> None:
+        """The run begins; called inside the event loop, before the first permit."""
+
+    async def permit(self, weight: Weight) -> Permit:
+        """Wait until a request of this weight may leave; first come, first served."""
+
+    def close_gate(self, seconds: float, reason: str) -> None:
+        """Nobody sends for so long. A longer closure that is under way stays."""
+
+    def throttled(self, wait_s: float) -> None:
+        """The service refused a request for speed, and wants none for so long."""
+
+    def admitted(self) -> None:
+        """The service took a request."""
+
+    def heard(self, rates: Mapping[str, RateTold]) -> None:
+        """Obey what an answer's headers say of the service's limits: they can only slow the run down."""
+
+
+class Budget(Protocol):
+    """Money and requests that may still be spent, over the folder's whole life. Amounts in USD."""
+
+    def refusal(self, estimate: Estimate) -> str | None:
+        """Why a request may not be sent now; None when it may."""
+
+    def reserve(self, estimate: Estimate) -> float:
+        """Count a request and set its estimate aside; the amount."""
+
+    def rejoin(self, reserved_usd: float) -> float:
+        """What an earlier run set aside for a task is set aside again; the amount."""
+
+    def settle(self, reserved_usd: float, *, cost_usd: float | None, maybe_billed: bool) -> None:
+        """Replace what was set aside by what the attempt cost; what may have been billed counts as spent."""
+
+
+class RowSource(Protocol):
+    """Rows to send, in the order of the manifest, tasks of earlier runs first."""
+
+    async def next(self) -> Work | None:
+        """The next row to send; None at the end. Safe to cancel and call again."""
+
+    async def anything(self) -> bool:
+        """Whether there is any row left to send."""
+
+    async def close(self) -> None:
+        """Wait for what is being read, if anything."""
+
+
+class RunListener(Protocol):
+    """Hears of a run: a progress bar, metrics, notifications."""
+
+    def progress(self, seen: Progress) -> None:
+        """How the run stands; called a few times a second, and once more at its end."""
+
+    def finished(self, summary: Summary) -> None:
+        """The run has ended, and its results table is written."""
+
+
+@dataclass(frozen=True, slots=True)
+class Ports:
+    """What one engine drives."""
+
+    source: RowSource
+    road: Road
+    log: AttemptLog
+    store: ArtifactStore
+    limiter: RateLimiter
+    budget: Budget
