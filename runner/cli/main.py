@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -44,7 +45,8 @@ _EPILOG = (
 )
 
 
-class Stop(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stop:
     """Why the program ends early. trace: the traceback, for -v."""
 
     exit_code: int
