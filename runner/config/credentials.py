@@ -6,16 +6,18 @@ import logging
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from runner.process.redaction import REDACTOR, Redactor
 from schemas.errors import JobError
+from schemas.job import secrecy
 from schemas.providers import CUSTOM_KEY_ENV, PROFILES, Profile
+from schemas.secrecy import BY_NAME, Secrecy
 
 if TYPE_CHECKING:
     from schemas.job import EndpointTable, Job
@@ -28,6 +30,7 @@ __all__ = [
     "checked_base_url",
     "dotenv_variables",
     "find_key",
+    "register_secrets",
     "resolve_endpoint",
 ]
 
@@ -155,6 +158,30 @@ def _key_from_command(command: str, cwd: Path) -> ApiKey:
     if not lines or not lines[0].strip():
         raise JobError("endpoint.api_key_command printed no key", fix=fix)
     return ApiKey(lines[0].strip(), "endpoint.api_key_command")
+
+
+def register_secrets(settings: Mapping[str, Any]) -> None:
+    """Hide secret settings wherever they show, before they are checked: they may be of any form.
+
+    settings: dotted key -> value, as written.
+    """
+    for key, value in settings.items():
+        if secrecy(key) is Secrecy.SECRET:
+            for text in _texts(value):
+                if not text.startswith(BY_NAME):
+                    REDACTOR.register_url(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
 
 
 class ResolvedEndpoint(NamedTuple):

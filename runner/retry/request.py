@@ -16,10 +16,11 @@ from jobs.selection import Wanted
 from jobs.templates import Template, TemplateError
 from runner.config.json_schema import job_keys
 from runner.config.toml_values import read_setting
-from runner.process.redaction import REDACTOR
+from runner.process.redaction import HIDDEN, REDACTOR
 from schemas.errors import JobError
-from schemas.job import parse_duration
+from schemas.job import parse_duration, secrecy
 from schemas.request import FIELDS
+from schemas.secrecy import Secrecy
 
 _REQUEST = "request."
 _PARAM = "param."
@@ -51,7 +52,11 @@ class Asked:
         """What the ledger keeps of it: JSON without secrets. elsewhere: it goes to another service than the folder's."""
         changed = {name: _shown(template) for name, template in self.changes.fields}
         changed |= {f"{_PARAM}{name}": _shown(template) for name, template in self.changes.params}
-        settings = {key: value for key, value in self.settings.items() if value is not None}
+        settings = {
+            key: value if key.startswith(_REQUEST) or secrecy(key) is Secrecy.OPEN else HIDDEN
+            for key, value in self.settings.items()
+            if value is not None
+        }
         told = {
             "command": "retry",
             "select": dict(self.told),
