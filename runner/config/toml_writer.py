@@ -13,7 +13,7 @@ from pydantic import BaseModel
 from jobs.addresses import is_url
 from runner.config.json_schema import job_keys
 from runner.process.redaction import REDACTOR
-from schemas.job import BY_NAME, Job, secrecy
+from schemas.job import Job, secrecy
 from schemas.secrecy import BY_NAME, Secrecy
 
 _HEADER = "# The resolved job of this folder, written by imagemill. It holds no secrets.\n"
