@@ -45,7 +45,6 @@ def _wanted(values: Mapping[str, Any]) -> Wanted:
 
     from jobs.selection import Wanted
     from runner.retry import request
-    from runner.retry.conditions import parsed
 
     return Wanted(
         kinds=_kinds(values["error"]),
@@ -53,7 +52,7 @@ def _wanted(values: Mapping[str, Any]) -> Wanted:
         since_ms=request.since(values["since"], datetime.now().astimezone())
         if values["since"] is not None
         else None,
-        where=parsed(values["where"]) if values["where"] is not None else None,
+        where=values["where"],
         row_ids=request.row_ids(Path(values["rows"])) if values["rows"] is not None else None,
         parked=values["parked"],
         pending=values["pending"],
