@@ -10,9 +10,8 @@ from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from jobs.overrides import Changes, Texts, remade
+from jobs.overrides import Changes, TemplateError, Texts, remade
 from jobs.rows import RequestDefaults, shown
-from jobs.templates import TemplateError
 from runner.planning.row_stream import RowBatch
 from schemas.row import Row, RowProblem
 

@@ -10,10 +10,8 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Any
 
-from jobs import templates
-from jobs.overrides import FIXED, PROMPT, Changes
+from jobs.overrides import FIXED, PROMPT, Changes, Template, TemplateError, template
 from jobs.selection import Wanted
-from jobs.templates import Template, TemplateError
 from runner.config.json_schema import job_keys
 from runner.config.toml_values import read_setting
 from runner.process.redaction import REDACTOR
@@ -49,8 +47,8 @@ class Asked:
 
     def command(self, *, elsewhere: bool) -> str:
         """What the ledger keeps of it: JSON without secrets. elsewhere: it goes to another service than the folder's."""
-        changed = {name: _shown(template) for name, template in self.changes.fields}
-        changed |= {f"{_PARAM}{name}": _shown(template) for name, template in self.changes.params}
+        changed = {name: _shown(value) for name, value in self.changes.fields}
+        changed |= {f"{_PARAM}{name}": _shown(value) for name, value in self.changes.params}
         settings = {key: value for key, value in self.settings.items() if value is not None}
         told = {
             "command": "retry",
@@ -62,9 +60,9 @@ class Asked:
         return json.dumps(_hidden({key: value for key, value in told.items() if value}), ensure_ascii=True)
 
 
-def _shown(template: Template) -> str:
-    escaped = [text.replace("{", "{{").replace("}", "}}") for text in template.texts]
-    names = [f"{{{name}}}" for name in template.columns]
+def _shown(value: Template) -> str:
+    escaped = [text.replace("{", "{{").replace("}", "}}") for text in value.texts]
+    names = [f"{{{name}}}" for name in value.columns]
     return escaped[0] + "".join(name + text for name, text in zip(names, escaped[1:], strict=True))
 
 
@@ -90,11 +88,11 @@ def overrides(
         name = key.removeprefix(_REQUEST)
         if name.startswith(_PARAM):
             value = read_setting(_REQUEST + name, text)
-            template = _template(key, value) if isinstance(value, str) else None
-            if template is not None and template.columns:
-                others[name.removeprefix(_PARAM)] = template
+            param = _template(key, value) if isinstance(value, str) else None
+            if param is not None and param.columns:
+                others[name.removeprefix(_PARAM)] = param
             else:
-                settings[_REQUEST + name] = template.texts[0] if template is not None else value
+                settings[_REQUEST + name] = param.texts[0] if param is not None else value
         elif name in (PROMPT, *FIELDS):
             fields[name] = _template(key, read_setting(_REQUEST + name, text))
         else:
@@ -102,7 +100,7 @@ def overrides(
     settings |= {f"{_REQUEST}{_PARAM}{name}": read_setting(_REQUEST + _PARAM, text) for name, text in params}
     for key, value in given.items():
         if key.startswith(_REQUEST):
-            fields[key.removeprefix(_REQUEST)] = templates.literal(str(value))
+            fields[key.removeprefix(_REQUEST)] = Template((str(value),))
         else:
             settings[key] = value
     for name in FIXED:
@@ -118,7 +116,7 @@ def _template(key: str, value: Any) -> Template:
     if not isinstance(value, str):
         raise JobError(f"--set {key}: takes a text, not {value!r}", fix="put the text in quotes")
     try:
-        return templates.parse(value)
+        return template(value)
     except TemplateError as error:
         raise JobError(
             f"--set {key}: {error}", fix="write it like: --set prompt='{prompt}, watercolour'"

@@ -14,9 +14,9 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.overrides import unknown
 from jobs.rows import part
 from jobs.selection import Wanted
-from jobs.templates import unknown
 from runner.ledger.completion_cache import DoneMap
 from runner.ledger.open_tasks import open_tasks, waiting_items
 from runner.planning.plan import Forecast

@@ -262,7 +262,7 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         (("--where", ""), "is empty", "write it like"),
         (("--set", "prompt={nope}"), "{nope} is no column", "mood"),
         (("--set", "prompt={prompt.upper}"), "no attributes", "mood"),
-        (("--set", "prompt={prompt"), "'{' at character 1", "write it like"),
+        (("--set", "prompt={prompt"), "write {column}, and {{ or }}", "write it like"),
         (("--set", "qualty=low"), "did you mean 'quality'?", "--param qualty"),
         (("--set", "n=3"), "n cannot be changed by a retry", "in the manifest"),
         (("--set", "input.limit=3"), "the folder's own manifest", "use run"),
