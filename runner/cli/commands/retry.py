@@ -44,16 +44,15 @@ def _wanted(values: Mapping[str, Any]) -> Wanted:
     from datetime import datetime
 
     from jobs.selection import Wanted
-    from runner.retry import request
+    from runner.retry.request import since
+    from runner.retry.row_ids import row_ids
 
     return Wanted(
         kinds=_kinds(values["error"]),
         flags=frozenset(values["flag"]),
-        since_ms=request.since(values["since"], datetime.now().astimezone())
-        if values["since"] is not None
-        else None,
+        since_ms=since(values["since"], datetime.now().astimezone()) if values["since"] is not None else None,
         where=values["where"],
-        row_ids=request.row_ids(Path(values["rows"])) if values["rows"] is not None else None,
+        row_ids=row_ids(Path(values["rows"])) if values["rows"] is not None else None,
         parked=values["parked"],
         pending=values["pending"],
         succeeded=values["succeeded"],

@@ -15,7 +15,7 @@ from runner.engine.attempt import idempotency_key
 from runner.ledger import statements
 from runner.ledger.open_tasks import accepted, open_tasks, within_reach
 from runner.ledger.writer import record_now
-from runner.retry.request import Asked, overrides, row_ids, since
+from runner.retry.request import Asked, overrides, since
 from schemas.errors import JobError
 from schemas.failures import FailureKind, RowStatus
 from schemas.job import Job
@@ -117,26 +117,6 @@ def test_ages_and_times(text: str, moment: str) -> None:
 def test_what_is_no_time_is_refused(text: str) -> None:
     with pytest.raises(JobError, match="neither an age nor a time"):
         since(text, datetime(2026, 11, 22, 3, tzinfo=UTC))
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("a.txt", b"\n\n", "no row id in it"),
-        ("a.txt", b"\xff\xfe", "utf-8"),
-        ("a.csv", b"name\nx\n", "has no column row_id or id, but name"),
-        ("a.parquet", b"PAR1", "a.parquet"),
-    ],
-)
-def test_a_file_without_ids_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(JobError, match=told):
-        row_ids(tmp_path / name)
-
-
-def test_ids_stay_text(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,n\n007,1\n1e5,2\n")
-    assert row_ids(tmp_path / "a.csv") == {"007", "1e5"}
 
 
 S = RowStatus
