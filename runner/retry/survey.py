@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from jobs.rows import part
 from jobs.selection import Wanted
 from runner.ledger.completion_cache import DoneMap
 from runner.ledger.open_tasks import open_tasks, waiting_items
+from runner.ledger.queries import Connection
 from runner.planning.plan import Forecast
 from runner.reprocess.expression import listed
 from runner.results.filter import Mask, RowFilter
@@ -57,7 +57,7 @@ class Surveyor:
     """Looks at a folder's rows. live_run: the run that is going on, None when there is none."""
 
     table: ResultsTable
-    connection: sqlite3.Connection
+    connection: Connection
     wanted: Wanted
     remaker: Remaker
     forecast: Forecast
