@@ -204,7 +204,7 @@ class _Reader:
             self._refuse(f"column {name!r} may be {' or '.join(map(_written, alike))}", token.at)
         if alike:
             return token._replace(kind="column", sql=f"c{names.index(alike[0])}", column=alike[0])
-        hint = "" if token.kind == "name" else _HINTS.get(name.lower(), "")
+        hint = _HINTS.get(name.lower(), "")
         near = get_close_matches(name, names, 1)
         if near and not hint:
             hint = f"did you mean {_written(near[0])!r}?"

@@ -142,7 +142,7 @@ command = Command(
         _select(
             "--error", multiple=True, metavar="KIND", help="whose last failure is of this kind; repeatable"
         ),
-        _select("--where", metavar="EXPR", help="an expression over any column of results.parquet"),
+        _select("--where", metavar="EXPR", help="SQL, as after WHERE, over the columns of results.parquet"),
         _select("--flag", multiple=True, metavar="NAME", help="with this flag; successes too, with --yes"),
         _select("--since", metavar="TIME", help="last sent at this time or later: 2h, 1d, 2026-11-22T02:00"),
         _select("--rows", metavar="FILE", help="ids: one a line, or column row_id or id of CSV or Parquet"),

@@ -19,6 +19,7 @@ COLUMNS = {
     "group": Family.TEXT,
     "end": Family.TEXT,
     'q"u': Family.TEXT,
+    "größe": Family.TEXT,
     "width": Family.NUMBER,
     "ok": Family.TRUTH,
     "at": Family.TIME,
@@ -42,6 +43,7 @@ def columns(text: str) -> tuple[str, ...]:
         ("`my col` == 'a' or \"my col\" == 'b'", ("my col",)),
         ('"q""u" == \'it\'\'s "mood"\'', ('q"u',)),
         ("cast(mood as integer) > 3", ("mood",)),
+        ("größe == 'x' or GRÖßE is null", ("größe",)),
         ("\n mood\n==\n'x'\n", ("mood",)),
     ],
 )
@@ -149,8 +151,8 @@ def test_what_sql_takes_as_it_is_meant_is_left_to_it(text: str) -> None:
     ],
 )
 def test_a_time_is_one_moment_however_it_is_written(written: str, held: str) -> None:
-    assert read(f"at >= '{written}'", COLUMNS).sql == f"c9 >= '{held}'"
-    assert read(f"'{written}' == at", COLUMNS).sql == f"'{held}' == c9"
+    assert read(f"at >= '{written}'", COLUMNS).sql == f"c10 >= '{held}'"
+    assert read(f"'{written}' == at", COLUMNS).sql == f"'{held}' == c10"
 
 
 @given(st.text(max_size=60))
