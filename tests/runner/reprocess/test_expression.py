@@ -24,6 +24,7 @@ COLUMNS = {
     "ok": Family.TRUTH,
     "at": Family.TIME,
     "flags": Family.LIST,
+    "text": Family.TEXT,
 }
 
 
@@ -39,6 +40,7 @@ def columns(text: str) -> tuple[str, ...]:
         ("MOOD = 'x' AND WIDTH IN (1, 2)", ("mood", "width")),
         ("tone == 'x' or Tone == 'x'", ("tone", "Tone")),
         ("group == 'x'", ("group",)),
+        ("text == 'x' or cast(mood as text) == 'x'", ("text", "mood")),
         ("\"end\" == 'x' and end is null", ("end",)),
         ("`my col` == 'a' or \"my col\" == 'b'", ("my col",)),
         ('"q""u" == \'it\'\'s "mood"\'', ('q"u',)),
@@ -99,6 +101,7 @@ def test_a_name_never_reaches_sqlite() -> None:
         ("((mood == 'x')", "at character 1: this bracket is not closed"),
         ("mood == 7", "compare it with text in single quotes, or write cast(mood as integer)"),
         ("-7 < mood", "column 'mood' cannot equal 7"),
+        ("mood > -7", "column 'mood' cannot equal 7"),
         ("mood == true", "column 'mood' cannot equal true"),
         ("width == '7'", "column 'width' cannot equal '7'; compare it with a number"),
         ("ok == 'true'", "compare it with true or false"),
