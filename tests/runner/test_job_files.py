@@ -14,9 +14,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.addresses import manifest_stem
 from runner.config.json_schema import job_keys
 from runner.config.loader import job_json_schema, job_toml, load_job, out_folder, read_out_job
+from runner.config.out_folder import manifest_stem
 from runner.config.problems import nearest_key
 from runner.config.toml_values import read_setting
 from runner.config.toml_writer import toml_value
