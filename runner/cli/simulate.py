@@ -34,7 +34,7 @@ def _simulate(**values: Any) -> int:
 
 def _list_faults(*, as_json: bool) -> int:
     from runner.cli.output import print_json
-    from runner.simulator.faults import KINDS, kinds_table
+    from runner.simulator.faults.kinds import KINDS, kinds_table
 
     if as_json:
         kinds = [asdict(kind) for kind in KINDS.values()]

@@ -7,11 +7,11 @@ from dataclasses import dataclass, replace
 from difflib import get_close_matches
 from pathlib import Path
 
-from runner.simulator.answers import Latency
+from runner.simulator.answers.document import Latency
 from runner.simulator.dialects import DIALECTS, OFFICIAL
-from runner.simulator.faults import Fault
+from runner.simulator.faults.kinds import Fault
+from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import LimitsChange, Outage
-from runner.simulator.windows import Limits
 from schemas.exit_codes import JobError
 
 DEFAULT_LATENCY = Latency()

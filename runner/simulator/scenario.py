@@ -8,13 +8,13 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from runner.simulator.answers import Latency
+from runner.simulator.answers.document import Latency
 from runner.simulator.config import P95_TO_MEDIAN, SimulatorConfig
 from runner.simulator.dialects import DIALECTS, OFFICIAL
-from runner.simulator.faults import KINDS, PARAMETERS, Fault, parameters
-from runner.simulator.spoiling import FORMATS
+from runner.simulator.faults.content import FORMATS
+from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, parameters
+from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
-from runner.simulator.windows import Limits
 from schemas.endpoints import PROFILES
 from schemas.exit_codes import JobError
 from schemas.job import Duration, PositiveDuration

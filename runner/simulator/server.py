@@ -17,7 +17,7 @@ from aiohttp import web
 from runner.descriptors import allow_all
 from runner.simulator.config import SimulatorConfig, configure
 from runner.simulator.dialects import DIALECTS
-from runner.simulator.faults import kinds_table
+from runner.simulator.faults.kinds import kinds_table
 from runner.simulator.service import Service
 from schemas.endpoints import PROFILES
 from schemas.exit_codes import ExitCode, JobError

@@ -11,22 +11,22 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from runner.simulator import wire
-from runner.simulator.answers import latency_of
+from runner.simulator.answers.document import latency_of
+from runner.simulator.answers.images import Studio
+from runner.simulator.answers.templates import Document, error_body, synchronous_answer
 from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects import DIALECTS
-from runner.simulator.documents import Document, error_body, synchronous_answer
-from runner.simulator.errors import ServiceError
-from runner.simulator.faults import KINDS, Fault, FaultPlan, Stage
-from runner.simulator.polls import Polls
-from runner.simulator.reading import caller_key, read_order, wants_task
-from runner.simulator.responses import as_service_error, json_response, turn_away
-from runner.simulator.studio import Studio
-from runner.simulator.tally import PromptTally, Tally
-from runner.simulator.tasks import Task
+from runner.simulator.faults import wire
+from runner.simulator.faults.kinds import KINDS, Fault, FaultPlan, Stage
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.requests.read import caller_key, read_order, wants_task
+from runner.simulator.requests.responses import as_service_error, json_response, turn_away
+from runner.simulator.requests.validate import Order, read_document
+from runner.simulator.sliding_window import Limiter
+from runner.simulator.stats import PromptTally, Tally
+from runner.simulator.tasks.life import Task
+from runner.simulator.tasks.polls import Polls
 from runner.simulator.timetable import Timetable
-from runner.simulator.validation import Order, read_document
-from runner.simulator.windows import Limiter
 from schemas.endpoints import PROFILES
 
 GENERATIONS = "images/generations"

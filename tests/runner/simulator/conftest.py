@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.faults import KINDS
+from runner.simulator.faults.kinds import KINDS
 from tests.canary import CANARY
 
 COMMAND = [sys.executable, "-m", "runner.simulator"]

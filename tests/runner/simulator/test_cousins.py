@@ -9,8 +9,7 @@ from typing import Any
 
 import pytest
 
-from runner.simulator import relays
-from runner.simulator.dialects import DIALECTS
+from runner.simulator.dialects import DIALECTS, relays
 from tests.canary import CANARY
 from tests.runner.simulator.replies import at, picture
 

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.faults import KINDS, Fault, FaultPlan, parameters
+from runner.simulator.faults.kinds import KINDS, Fault, FaultPlan, parameters
 
 
 def test_parameters_override_the_kind(simulate: Callable[..., Any]) -> None:

@@ -13,8 +13,12 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.simulator import downloads, errors, spoiling, tasks, wire
-from runner.simulator.faults import KINDS, PARAMETERS, Stage
+from runner.simulator.answers import downloads
+from runner.simulator.faults import content as spoiling
+from runner.simulator.faults import wire
+from runner.simulator.faults.kinds import KINDS, PARAMETERS, Stage
+from runner.simulator.requests import errors
+from runner.simulator.tasks import life as tasks
 from tests.canary import CANARY
 
 PLAYERS = {

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.simulator.errors import ServiceError
-from runner.simulator.windows import Limiter, Limits
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.sliding_window import Limiter, Limits
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 3), st.integers(1, 10)), min_size=1, max_size=60)
 

@@ -15,7 +15,7 @@ from typing import Any
 import aiohttp
 import pytest
 
-from runner.simulator.faults import KINDS
+from runner.simulator.faults.kinds import KINDS
 from runner.simulator.server import main
 from tests.canary import CANARY
 

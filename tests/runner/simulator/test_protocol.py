@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.simulator.answers import output_tokens
+from runner.simulator.answers.document import output_tokens
 from schemas.endpoints import OPENAI_PRICES
 from schemas.request import FIELDS
 from tests.canary import CANARY

@@ -10,8 +10,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from runner.simulator import relays
-from runner.simulator.faults import KINDS, Stage
+from runner.simulator.dialects import relays
+from runner.simulator.faults.kinds import KINDS, Stage
 from tests.canary import CANARY
 from tests.runner.simulator.replies import at, picture
 

@@ -6,11 +6,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.simulator.answers import Latency, latency_of
+from runner.simulator.answers.document import Latency, latency_of
 from runner.simulator.config import SimulatorConfig, configure
-from runner.simulator.faults import KINDS, Fault
+from runner.simulator.faults.kinds import KINDS, Fault
+from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import Timetable
-from runner.simulator.windows import Limits
 from schemas.exit_codes import ExitCode, JobError
 
 CONTRACT = """

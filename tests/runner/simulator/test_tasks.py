@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 
 from runner.simulator.config import configure
-from runner.simulator.faults import Fault
-from runner.simulator.tasks import TASK_LIFE_S, Phase, Task, TaskBook, view_of
-from runner.simulator.validation import check_order
+from runner.simulator.faults.kinds import Fault
+from runner.simulator.requests.validate import check_order
+from runner.simulator.tasks.life import TASK_LIFE_S, Phase, Task, TaskBook, view_of
 from schemas.exit_codes import ExitCode, JobError
 from tests.canary import CANARY
 

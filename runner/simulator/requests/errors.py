@@ -6,7 +6,7 @@ import math
 from dataclasses import dataclass, replace
 from typing import Any
 
-from runner.simulator.faults import Fault
+from runner.simulator.faults.kinds import Fault
 
 INVALID = "invalid_request_error"
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from random import Random
 from typing import Any
 
-from runner.simulator.drawing import Picture, digest
-from runner.simulator.validation import Order
+from runner.simulator.pictures.picture import Picture, digest
+from runner.simulator.requests.validate import Order
 from schemas.endpoints import OPENAI_PRICES, PROFILES
 
 _P95_Z = 1.6449

@@ -6,7 +6,7 @@ import math
 from collections import deque
 from dataclasses import dataclass
 
-from runner.simulator.errors import rate_limit_error
+from runner.simulator.requests.errors import rate_limit_error
 
 _EXACT = 1e-9
 """Sums of fractions are exact to this."""

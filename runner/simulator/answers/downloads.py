@@ -11,10 +11,10 @@ from dataclasses import dataclass
 
 from aiohttp import web
 
-from runner.simulator.drawing import Picture
-from runner.simulator.faults import KINDS, Fault, Stage
-from runner.simulator.protocol import Dialect
-from runner.simulator.wire import cut_body
+from runner.simulator.dialects.model import Dialect
+from runner.simulator.faults.kinds import KINDS, Fault, Stage
+from runner.simulator.faults.wire import cut_body
+from runner.simulator.pictures.picture import Picture
 
 MOST_URLS = 200_000
 """URLs that are remembered; the oldest are forgotten first and then answer 404."""

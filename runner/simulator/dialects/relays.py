@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.simulator.protocol import DIEYUYUN_TASKS, Dialect, Reading, Switch, TaskForm
+from runner.simulator.dialects.model import DIEYUYUN_TASKS, Dialect, Reading, Switch, TaskForm
 
 _LINK_LIFE_S = 86_400.0
 _ERROR = {"code": "$code", "message": "$message"}

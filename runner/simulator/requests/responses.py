@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from aiohttp import web
 
-from runner.simulator.errors import ServiceError, page_of, refusal_error
-from runner.simulator.faults import KINDS, Fault, Stage
+from runner.simulator.faults.kinds import KINDS, Fault, Stage
+from runner.simulator.requests.errors import ServiceError, page_of, refusal_error
 
 
 def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:

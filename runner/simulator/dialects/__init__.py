@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from runner.simulator.cousins import COUSINS
-from runner.simulator.protocol import Dialect
-from runner.simulator.relays import RELAYS
+from runner.simulator.dialects.model import Dialect
+from runner.simulator.dialects.relays import RELAYS
+from runner.simulator.dialects.servers import COUSINS
 
 OFFICIAL = "official"
 DIALECTS: dict[str, Dialect] = {dialect.name: dialect for dialect in (Dialect(OFFICIAL), *RELAYS, *COUSINS)}

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from typing import Any, NoReturn
 
-from runner.simulator.errors import ServiceError
+from runner.simulator.requests.errors import ServiceError
 from schemas.endpoints import PROFILES
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule
 from schemas.services import ANY_SIZE, Document, Fault, document_of

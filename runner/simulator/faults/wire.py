@@ -11,7 +11,7 @@ from functools import lru_cache
 
 from aiohttp import web
 
-from runner.simulator.faults import Fault
+from runner.simulator.faults.kinds import Fault
 
 HUGE_BYTES = 2 * 2**30
 BOMB_BYTES = 100 * 2**20

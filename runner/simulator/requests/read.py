@@ -8,9 +8,9 @@ from typing import Any
 
 from aiohttp import web
 
-from runner.simulator.errors import ServiceError
-from runner.simulator.protocol import Dialect, Reading
-from runner.simulator.validation import Order, check_order
+from runner.simulator.dialects.model import Dialect, Reading
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.requests.validate import Order, check_order
 from schemas.request import FIELDS
 
 REFUSED_KEY = "invalid"

@@ -11,13 +11,13 @@ from typing import Any
 import pybase64
 from aiohttp import web
 
-from runner.simulator.answers import answer_document, picture_of
+from runner.simulator.answers.document import answer_document, picture_of
+from runner.simulator.answers.downloads import Entry, UrlBook, answer_url, download
 from runner.simulator.config import SimulatorConfig
-from runner.simulator.downloads import Entry, UrlBook, answer_url, download
-from runner.simulator.faults import Fault
-from runner.simulator.protocol import Dialect
-from runner.simulator.spoiling import image_bytes, images_made, spoil, wants_base64
-from runner.simulator.validation import Order
+from runner.simulator.dialects.model import Dialect
+from runner.simulator.faults.content import image_bytes, images_made, spoil, wants_base64
+from runner.simulator.faults.kinds import Fault
+from runner.simulator.requests.validate import Order
 
 _DRAWING_THREADS = 2
 Document = dict[str, Any]

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runner.simulator.errors import REFUSALS, ServiceError
-from runner.simulator.protocol import OPENAI_ERROR, Dialect, fill
+from runner.simulator.dialects.model import OPENAI_ERROR, Dialect, fill
+from runner.simulator.requests.errors import REFUSALS, ServiceError
 
 Document = dict[str, Any]
 UNPROCESSABLE = 422

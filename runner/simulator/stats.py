@@ -6,7 +6,7 @@ from collections import Counter
 from dataclasses import dataclass, field
 from typing import Any
 
-from runner.simulator.windows import Limiter, Window
+from runner.simulator.sliding_window import Limiter, Window
 
 
 @dataclass(slots=True)

@@ -8,16 +8,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from runner.simulator import wire
-from runner.simulator.documents import Document, answer_values, failure_values
-from runner.simulator.errors import ServiceError
-from runner.simulator.faults import Fault
-from runner.simulator.protocol import Dialect, Template, fill
-from runner.simulator.reading import caller_key
-from runner.simulator.responses import json_response, turn_away
-from runner.simulator.studio import Studio
-from runner.simulator.tally import Tally
-from runner.simulator.tasks import TASK_LIFE_S, Phase, Task, TaskBook, View, view_of
+from runner.simulator.answers.images import Studio
+from runner.simulator.answers.templates import Document, answer_values, failure_values
+from runner.simulator.dialects.model import Dialect, Template, fill
+from runner.simulator.faults import wire
+from runner.simulator.faults.kinds import Fault
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.requests.read import caller_key
+from runner.simulator.requests.responses import json_response, turn_away
+from runner.simulator.stats import Tally
+from runner.simulator.tasks.life import TASK_LIFE_S, Phase, Task, TaskBook, View, view_of
 
 _FAULTY_POLLS = {429: "rate_limit_no_hint", 500: "server_error", 503: "overloaded"}
 

@@ -11,9 +11,9 @@ from random import Random
 
 from PIL import Image, ImageDraw, ImageFilter
 
-from runner.simulator.caption import write_caption
-from runner.simulator.palette import ramp
-from runner.simulator.scene import draw_scene
+from runner.simulator.pictures.caption import write_caption
+from runner.simulator.pictures.palette import ramp
+from runner.simulator.pictures.scene import draw_scene
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFAULT_COMPRESSION = 90

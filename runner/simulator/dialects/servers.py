@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from runner.simulator.protocol import Dialect, Reading
+from runner.simulator.dialects.model import Dialect, Reading
 
 _B64_ONLY = (("b64_json", "b64_json"),)
 _DIFFUSION = (

@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
 
-from runner.simulator.drawing import digest
+from runner.simulator.pictures.picture import digest
 
 
 class Stage(Enum):

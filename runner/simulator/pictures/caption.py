@@ -7,7 +7,7 @@ from unicodedata import combining, normalize
 
 from PIL import Image, ImageDraw, ImageFont
 
-from runner.simulator.scene import GROUND
+from runner.simulator.pictures.scene import GROUND
 
 MAX_LINES = 4
 _INK = 250

@@ -11,8 +11,8 @@ from dataclasses import dataclass, field
 from enum import IntEnum
 from typing import Any
 
-from runner.simulator.faults import Fault
-from runner.simulator.validation import Order
+from runner.simulator.faults.kinds import Fault
+from runner.simulator.requests.validate import Order
 
 TASK_LIFE_S = 86_400.0
 STRANGE_WORD = "percolating"
