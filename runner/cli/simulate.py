@@ -18,7 +18,7 @@ def _simulate(**values: Any) -> int:
 
     if values["list_faults"]:
         return _list_faults(as_json=values["as_json"])
-    from runner.simulator.config import configure
+    from runner.simulator.options import configure
     from runner.simulator.server import serve
 
     scenario = values["scenario"]

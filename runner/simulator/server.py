@@ -15,9 +15,10 @@ from pathlib import Path
 from aiohttp import web
 
 from runner.descriptors import allow_all
-from runner.simulator.config import SimulatorConfig, configure
+from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults.kinds import kinds_table
+from runner.simulator.options import configure
 from runner.simulator.service import Service
 from schemas.endpoints import PROFILES
 from schemas.exit_codes import ExitCode, JobError

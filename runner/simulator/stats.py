@@ -10,7 +10,7 @@ from runner.simulator.sliding_window import Limiter, Window
 
 
 @dataclass(slots=True)
-class PromptTally:
+class PromptStats:
     """One distinct prompt. row: its place in order of first arrival, from 0. billed_images: images charged."""
 
     row: int
@@ -19,7 +19,7 @@ class PromptTally:
 
 
 @dataclass(slots=True)
-class Tally:
+class Stats:
     """Counts since the start.
 
     requests: POSTs for images. refused: those that were answered without a charge, whatever the answer.
@@ -43,7 +43,7 @@ class Tally:
     poll_statuses: Counter[str] = field(default_factory=Counter)
     statuses: Counter[str] = field(default_factory=Counter)
     faults: Counter[str] = field(default_factory=Counter)
-    prompts: dict[str, PromptTally] = field(default_factory=dict)
+    prompts: dict[str, PromptStats] = field(default_factory=dict)
 
     def begin(self) -> None:
         """A POST for images has come in."""
@@ -54,10 +54,10 @@ class Tally:
     def arrive(self, prompt: str) -> None:
         """Its prompt is known."""
         if prompt not in self.prompts:
-            self.prompts[prompt] = PromptTally(row=len(self.prompts))
+            self.prompts[prompt] = PromptStats(row=len(self.prompts))
         self.prompts[prompt].requests += 1
 
-    def bill(self, entry: PromptTally, images: int) -> None:
+    def bill(self, entry: PromptStats, images: int) -> None:
         """The request is charged: decided when it is admitted, whether or not the caller stays."""
         self.billed_requests += 1
         self.billed_images += images

@@ -13,7 +13,6 @@ from aiohttp import web
 
 from runner.simulator.answers.document import answer_document, picture_of
 from runner.simulator.answers.downloads import Entry, UrlBook, answer_url, download
-from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects.model import Dialect
 from runner.simulator.faults.content import image_bytes, images_made, spoil, wants_base64
 from runner.simulator.faults.kinds import Fault
@@ -24,12 +23,12 @@ Document = dict[str, Any]
 Dress = Callable[[Document], Document]
 
 
-class Studio:
+class ImageRenderer:
     """Makes bodies for one simulator; `close` ends its threads."""
 
-    def __init__(self, config: SimulatorConfig, dialect: Dialect) -> None:
-        self._seed = config.seed
-        self._profile = dialect.profile or config.profile
+    def __init__(self, seed: int, profile: str, dialect: Dialect) -> None:
+        self._seed = seed
+        self._profile = dialect.profile or profile
         self._relative = dialect.relative
         self._only_base64 = dialect.reading.forced_format == "b64_json"
         self._urls = UrlBook(dialect)

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from runner.simulator.dialects.model import OPENAI_ERROR, Dialect, fill
-from runner.simulator.requests.errors import REFUSALS, ServiceError
+from runner.simulator.faults.refusals import REFUSALS
+from runner.simulator.requests.errors import ServiceError
 
 Document = dict[str, Any]
 UNPROCESSABLE = 422

@@ -13,8 +13,9 @@ from typing import Any
 import pybase64
 
 from runner.simulator.faults.kinds import KINDS, Fault, Stage
+from runner.simulator.faults.refusals import REFUSALS
 from runner.simulator.pictures.picture import PNG_SIGNATURE, Picture, digest, draw, png_chunk
-from runner.simulator.requests.errors import REFUSALS, error_document
+from runner.simulator.requests.errors import error_document
 
 FORMATS = ("png", "jpeg", "webp", "gif", "bmp", "tiff", "svg")
 """What `wrong_format` can send."""

@@ -1,7 +1,7 @@
 """What can go wrong: one table of fault kinds, and which request meets which fault.
 
 The table says what a kind means and whether the service charges for it; how it is played stands with its stage
-(`errors.REFUSALS` and `PAGES`, `wire.ACTIONS`, `spoiling.DOCUMENTS` and `IMAGES`, `downloads.ACTIONS`).
+(`refusals.REFUSALS` and `PAGES`, `wire.ACTIONS`, `content.DOCUMENTS` and `IMAGES`, `downloads.ACTIONS`).
 """
 
 from __future__ import annotations

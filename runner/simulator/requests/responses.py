@@ -1,25 +1,15 @@
-"""Responses that are made of a body, of a fault or of aiohttp's own refusal."""
+"""Responses that are made of a body or of aiohttp's own refusal."""
 
 from __future__ import annotations
 
 from aiohttp import web
 
-from runner.simulator.faults.kinds import KINDS, Fault, Stage
-from runner.simulator.requests.errors import ServiceError, page_of, refusal_error
+from runner.simulator.requests.errors import ServiceError
 
 
 def json_response(body: bytes, status: int = 200, headers: dict[str, str] | None = None) -> web.Response:
     """A JSON document as it is."""
     return web.Response(body=body, status=status, content_type="application/json", headers=headers)
-
-
-def turn_away(fault: Fault, request_id: str) -> web.Response:
-    """The page of a fault whose stage is PAGE; ServiceError for one whose stage is REFUSAL."""
-    if KINDS[fault.kind].stage is Stage.REFUSAL:
-        raise refusal_error(fault, request_id)
-    page = page_of(fault)
-    headers = {"Location": page.location} if page.location else None
-    return web.Response(text=page.body, status=page.status, content_type=page.content_type, headers=headers)
 
 
 def as_service_error(request: web.Request, error: web.HTTPException) -> ServiceError:

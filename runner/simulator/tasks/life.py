@@ -33,7 +33,7 @@ class Phase(IntEnum):
 class Plot:
     """What one kind of fault makes of a task's life.
 
-    ends: how, or None for never. failure: the kind in `errors.REFUSALS` whose text a failed one shows.
+    ends: how, or None for never. failure: the kind in `refusals.REFUSALS` whose text a failed one shows.
     opening: phase and progress that the first polls see, whatever the time. held: how many first polls see it going.
     strange: its word is one that nobody knows while it goes on. other_id: polls show another one.
     vanished: polls answer 404. errors: statuses of the first polls, in turn. silent: they are not answered.

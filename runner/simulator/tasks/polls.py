@@ -8,15 +8,16 @@ from collections.abc import Callable
 
 from aiohttp import web
 
-from runner.simulator.answers.images import Studio
+from runner.simulator.answers.images import ImageRenderer
 from runner.simulator.answers.templates import Document, answer_values, failure_values
 from runner.simulator.dialects.model import Dialect, Template, fill
 from runner.simulator.faults import wire
 from runner.simulator.faults.kinds import Fault
+from runner.simulator.faults.refusals import turn_away
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.requests.read import caller_key
-from runner.simulator.requests.responses import json_response, turn_away
-from runner.simulator.stats import Tally
+from runner.simulator.requests.responses import json_response
+from runner.simulator.stats import Stats
 from runner.simulator.tasks.life import TASK_LIFE_S, Phase, Task, TaskBook, View, view_of
 
 _FAULTY_POLLS = {429: "rate_limit_no_hint", 500: "server_error", 503: "overloaded"}
@@ -26,13 +27,18 @@ class Polls:
     """The tasks of one simulator and the answers about them. outage: the fault that every request meets now, if any."""
 
     def __init__(
-        self, dialect: Dialect, studio: Studio, tally: Tally, outage: Callable[[], Fault | None]
+        self,
+        dialect: Dialect,
+        renderer: ImageRenderer,
+        stats: Stats,
+        book: TaskBook,
+        outage: Callable[[], Fault | None],
     ) -> None:
-        self.book = TaskBook()
+        self.book = book
         self._dialect = dialect
         self._form = dialect.task
-        self._studio = studio
-        self._tally = tally
+        self._renderer = renderer
+        self._stats = stats
         self._outage = outage
 
     def paths(self, base: str) -> list[str]:
@@ -49,7 +55,7 @@ class Polls:
     async def poll(self, request: web.Request) -> web.StreamResponse:
         """Answer a GET for a task; ServiceError where there is none or the fault says so."""
         now = time.monotonic()
-        self._tally.begin_poll(now)
+        self._stats.begin_poll(now)
         status = "cut"
         try:
             response = await self._answer(request, now)
@@ -58,7 +64,7 @@ class Polls:
             status = str(error.status)
             raise
         finally:
-            self._tally.end_poll(status)
+            self._stats.end_poll(status)
         return response
 
     async def _answer(self, request: web.Request, now: float) -> web.StreamResponse:
@@ -120,7 +126,7 @@ class Polls:
             filled: Document = fill(self._form.done, answer | self._values(task, view, request))
             return filled
 
-        body = await self._studio.body(task.order, task.fault, task.key, request, dress)
+        body = await self._renderer.body(task.order, task.fault, task.key, request, dress)
         if task.order.as_url:
             task.body = body
         return body

@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 
 from runner.simulator.answers.document import Latency, latency_of
-from runner.simulator.config import SimulatorConfig, configure
+from runner.simulator.config import SimulatorConfig
 from runner.simulator.faults.kinds import KINDS, Fault
+from runner.simulator.options import configure
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import Timetable
 from schemas.exit_codes import ExitCode, JobError

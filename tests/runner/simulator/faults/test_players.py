@@ -14,21 +14,19 @@ import pytest
 from PIL import Image
 
 from runner.simulator.answers import downloads
-from runner.simulator.faults import content as spoiling
-from runner.simulator.faults import wire
+from runner.simulator.faults import content, refusals, wire
 from runner.simulator.faults.kinds import KINDS, PARAMETERS, Stage
-from runner.simulator.requests import errors
-from runner.simulator.tasks import life as tasks
+from runner.simulator.tasks import life
 from tests.canary import CANARY
 
 PLAYERS = {
-    Stage.REFUSAL: errors.REFUSALS,
-    Stage.PAGE: errors.PAGES,
+    Stage.REFUSAL: refusals.REFUSALS,
+    Stage.PAGE: refusals.PAGES,
     Stage.WIRE: wire.ACTIONS,
-    Stage.DOCUMENT: spoiling.DOCUMENTS,
-    Stage.IMAGE: spoiling.IMAGES,
+    Stage.DOCUMENT: content.DOCUMENTS,
+    Stage.IMAGE: content.IMAGES,
     Stage.URL: downloads.ACTIONS,
-    Stage.TASK: tasks.PLOTS,
+    Stage.TASK: life.PLOTS,
 }
 
 
@@ -67,7 +65,7 @@ REFUSALS = {
 }
 
 
-@pytest.mark.parametrize("kind", [name for name in errors.REFUSALS if name != "unprocessable"])
+@pytest.mark.parametrize("kind", [name for name in refusals.REFUSALS if name != "unprocessable"])
 def test_refusals(faulty: Any, kind: str) -> None:
     reply = meet(faulty, kind)
     assert (reply.status, reply.error["type"], reply.error["code"]) == REFUSALS[kind]
@@ -216,7 +214,7 @@ def test_missing_fields_with_good_images(faulty: Any) -> None:
         assert Image.open(BytesIO(image_of(reply))).size == (64, 64)
 
 
-@pytest.mark.parametrize("kind", list(spoiling.IMAGES))
+@pytest.mark.parametrize("kind", list(content.IMAGES))
 def test_spoilt_images_come_inline_and_by_url(faulty: Any, kind: str) -> None:
     inline = image_of(meet(faulty, kind))
     assert SPOILT[kind](inline)

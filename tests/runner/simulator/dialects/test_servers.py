@@ -18,7 +18,7 @@ GENERATIONS = "/v1/images/generations"
 
 
 @dataclass(frozen=True)
-class Cousin:
+class Server:
     """keys: of the answer, and of its images. message: where a mistake's text is. size: fields for 64 x 64 pixels."""
 
     keys: set[str]
@@ -33,16 +33,16 @@ class Cousin:
 
 
 OPENAI_KEYS = {"created", "data", "background", "output_format", "size", "quality", "usage"}
-COUSINS = {
-    "official": Cousin({"created", "data", "usage"}, {"url", "revised_prompt"}, "error.message"),
-    "azure": Cousin(
+SERVERS = {
+    "official": Server({"created", "data", "usage"}, {"url", "revised_prompt"}, "error.message"),
+    "azure": Server(
         OPENAI_KEYS,
         {"b64_json"},
         "error.message",
         path="/openai/deployments/mine/images/generations?api-version=2025-04-01-preview",
         headers={"api-key": CANARY},
     ),
-    "xai": Cousin(
+    "xai": Server(
         {"data"},
         {"url", "revised_prompt"},
         "error",
@@ -50,30 +50,30 @@ COUSINS = {
         format="JPEG",
         edge=1024,
     ),
-    "gemini": Cousin(
+    "gemini": Server(
         {"data", "model"}, {"b64_json"}, "error.message", path="/v1beta/openai/images/generations"
     ),
-    "together": Cousin(
+    "together": Server(
         {"id", "model", "object", "data"},
         {"index", "url"},
         "error.message",
         size={"width": 64, "height": 64, "steps": 4, "seed": 1},
     ),
-    "localai": Cousin({"created", "id", "data", "usage"}, {"index", "url"}, "error.message"),
-    "sdserver": Cousin({"created", "data", "output_format"}, {"b64_json"}, "error"),
-    "vllm-omni": Cousin(
+    "localai": Server({"created", "id", "data", "usage"}, {"index", "url"}, "error.message"),
+    "sdserver": Server({"created", "data", "output_format"}, {"b64_json"}, "error"),
+    "vllm-omni": Server(
         {"created", "data"}, {"b64_json", "url", "revised_prompt"}, "detail.0.msg", mistake=422
     ),
-    "sglang": Cousin({"created", "data"}, {"b64_json", "revised_prompt"}, "detail.0.msg", mistake=422),
-    "litellm": Cousin(OPENAI_KEYS, {"b64_json", "revised_prompt"}, "error.message"),
+    "sglang": Server({"created", "data"}, {"b64_json", "revised_prompt"}, "detail.0.msg", mistake=422),
+    "litellm": Server(OPENAI_KEYS, {"b64_json", "revised_prompt"}, "error.message"),
 }
 
 
 def asker(simulate: Callable[..., Any], name: str) -> tuple[Any, Callable[..., Any]]:
     """A simulator that speaks this dialect, and a function that posts the fields of an order to it."""
-    cousin, simulator = COUSINS[name], simulate("--latency", "0", "--dialect", name)
+    server, simulator = SERVERS[name], simulate("--latency", "0", "--dialect", name)
 
-    def ask(path: str = cousin.path, headers: dict[str, str] = cousin.headers, **fields: Any) -> Any:
+    def ask(path: str = server.path, headers: dict[str, str] = server.headers, **fields: Any) -> Any:
         body = json.dumps({"model": "m", **fields}).encode()
         return simulator.ask("POST", path, body, **headers, **{"Content-Type": "application/json"})
 
@@ -81,30 +81,30 @@ def asker(simulate: Callable[..., Any], name: str) -> tuple[Any, Callable[..., A
 
 
 def test_every_other_dialect_is_tested() -> None:
-    assert set(COUSINS) == set(DIALECTS) - {dialect.name for dialect in relays.RELAYS}
+    assert set(SERVERS) == set(DIALECTS) - {dialect.name for dialect in relays.RELAYS}
 
 
-@pytest.mark.parametrize("name", list(COUSINS))
+@pytest.mark.parametrize("name", list(SERVERS))
 def test_answers_and_mistakes(simulate: Callable[..., Any], name: str) -> None:
-    cousin = COUSINS[name]
+    server = SERVERS[name]
     simulator, ask = asker(simulate, name)
-    reply = ask(prompt="a boat", n=2, **cousin.size)
+    reply = ask(prompt="a boat", n=2, **server.size)
     document = reply.json()
-    assert (reply.status, set(document)) == (200, cousin.keys)
-    assert [set(item) for item in document["data"]] == [cousin.item] * 2
+    assert (reply.status, set(document)) == (200, server.keys)
+    assert [set(item) for item in document["data"]] == [server.item] * 2
     for item in document["data"]:
         image = picture(simulator, item.get("url") or item["b64_json"])
-        assert (image.format, image.size) == (cousin.format, (cousin.edge, cousin.edge))
+        assert (image.format, image.size) == (server.format, (server.edge, server.edge))
     mistake = ask(n=1)
-    assert mistake.status == cousin.mistake
-    assert "prompt" in at(mistake.json(), cousin.message)
-    assert simulator.ask("POST", cousin.path, b"{}").status == 401
+    assert mistake.status == server.mistake
+    assert "prompt" in at(mistake.json(), server.message)
+    assert simulator.ask("POST", server.path, b"{}").status == 401
     assert simulator.stats()["tasks"]["submitted"] == 0
 
 
 def test_azure_wants_its_header_and_its_version(simulate: Callable[..., Any]) -> None:
     _, ask = asker(simulate, "azure")
-    path = COUSINS["azure"].path
+    path = SERVERS["azure"].path
     assert ask(path=path.partition("?")[0], prompt="p").status == 404
     refused = ask(headers=BEARER, prompt="p")
     assert (refused.status, set(refused.json()["error"])) == (401, {"code", "message"})

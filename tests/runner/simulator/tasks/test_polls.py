@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.config import configure
 from runner.simulator.faults.kinds import Fault
+from runner.simulator.options import configure
 from runner.simulator.requests.validate import check_order
 from runner.simulator.tasks.life import TASK_LIFE_S, Phase, Task, TaskBook, view_of
 from schemas.exit_codes import ExitCode, JobError
