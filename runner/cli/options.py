@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import click
 
 from runner.cli.command import Option
+from schemas.endpoints import DEFAULT_PROFILE, PROFILES
 
 if TYPE_CHECKING:
     from schemas.job import Job
@@ -79,8 +80,8 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
             "--profile",
             "endpoint.profile",
             "NAME",
-            "the service (default: dieyuyun)",
-            ("dieyuyun", "openai", "azure", "xai", "together"),
+            f"the service (default: {DEFAULT_PROFILE})",
+            tuple(PROFILES),
         ),
         JobOption(
             "--base-url", "endpoint.base_url", "URL", "any other service, up to its version path (…/v1)"

@@ -10,6 +10,7 @@ import click
 
 from runner.cli.command import Command, Option
 from runner.cli.options import common_options, set_up_logs
+from schemas.endpoints import DEFAULT_PROFILE, PROFILES, alternatives
 
 
 def _simulate(**values: Any) -> int:
@@ -46,6 +47,7 @@ def _list_faults(*, as_json: bool) -> int:
     return 0
 
 
+_BEHAVIOURS = [name for name, profile in PROFILES.items() if not profile.simulated_as]
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 command = Command(
@@ -59,14 +61,14 @@ command = Command(
             ["--profile"],
             group="Server",
             metavar="NAME",
-            type=click.Choice(["dieyuyun", "openai"]),
-            help="whose behaviour: dieyuyun (default) or openai",
+            type=click.Choice(_BEHAVIOURS),
+            help=f"whose behaviour: {alternatives(_BEHAVIOURS)} (default {DEFAULT_PROFILE})",
         ),
         Option(
             ["--dialect"],
             group="Server",
             metavar="NAME",
-            help="whose protocol: official (default), dieyuyun, evolink, azure, … (a wrong name lists them)",
+            help="whose protocol: official (default), a relay's or a server's (a wrong name lists them)",
         ),
         Option(
             ["--latency"], group="Server", type=click.FloatRange(min=0), help="median seconds (default 0.2)"

@@ -9,6 +9,7 @@ from runner.simulator.dialects import OFFICIAL
 from runner.simulator.faults.kinds import Fault
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import LimitsChange, Outage
+from schemas.endpoints import DEFAULT_PROFILE
 
 DEFAULT_LATENCY = Latency()
 NO_LIMITS = Limits()
@@ -20,12 +21,12 @@ P95_TO_MEDIAN = 2.5
 class SimulatorConfig:
     """Everything that decides how the simulator behaves.
 
-    seed: of images, latencies and shares. profile: `dieyuyun` or `openai`, whose documented behaviour it has.
+    seed: of images, latencies and shares. profile: a name in `PROFILES`, whose documented behaviour it has.
     dialect: a name in `DIALECTS`, whose protocol it speaks.
     """
 
     seed: int = 0
-    profile: str = "dieyuyun"
+    profile: str = DEFAULT_PROFILE
     dialect: str = OFFICIAL
     latency: Latency = DEFAULT_LATENCY
     limits: Limits = NO_LIMITS

@@ -15,7 +15,7 @@ from runner.simulator.faults.content import FORMATS
 from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, parameters
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
-from schemas.endpoints import PROFILES
+from schemas.endpoints import DEFAULT_PROFILE, PROFILES
 from schemas.exit_codes import JobError
 from schemas.job import Duration, PositiveDuration
 
@@ -121,7 +121,7 @@ class ScenarioFile(_Table):
     """The whole file."""
 
     seed: int = 0
-    profile: Annotated[str, AfterValidator(_known_profile)] = "dieyuyun"
+    profile: Annotated[str, AfterValidator(_known_profile)] = DEFAULT_PROFILE
     dialect: Annotated[str, AfterValidator(_known_dialect)] = OFFICIAL
     latency: LatencyTable = LatencyTable()
     limits: LimitsTable = LimitsTable()

@@ -93,7 +93,7 @@ def revised_prompt(prompt: str, index: int, seed: int) -> str:
 
 
 def revises(profile: str, model: str) -> bool:
-    """Whether answers carry `revised_prompt`: dieyuyun's do, OpenAI's only for dall-e-3."""
+    """Whether answers carry `revised_prompt`: by the profile, and OpenAI's for dall-e-3."""
     return PROFILES[profile].revises_prompts or model.startswith("dall-e-3")
 
 
@@ -131,7 +131,7 @@ def answer_document(
         for index, item in enumerate(items):
             item["revised_prompt"] = revised_prompt(order.prompt, index, seed)
     document: dict[str, Any] = {"created": created, "data": items}
-    if profile != "dieyuyun":
+    if not PROFILES[profile].own_document:
         document |= {
             "background": order.background,
             "output_format": order.format,

@@ -113,7 +113,7 @@ def _refused(fault: Fault) -> ServiceError:
 
 def accepted_fields(profile: str, model: str) -> frozenset[str]:
     """The body fields that a service of this profile takes for this model."""
-    if profile == "dieyuyun":
+    if PROFILES[profile].own_document:
         return frozenset({"prompt", *FIELDS})
     if model.startswith("dall-e"):
         return _DALLE_FIELDS
