@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from runner.simulator.dialects.model import OPENAI_ERROR, Dialect, fill
+from runner.simulator.dialects.model import IMAGES, OPENAI_ERROR, Dialect, fill
 from runner.simulator.faults.refusals import REFUSALS
 from runner.simulator.requests.errors import ServiceError
 
@@ -14,25 +14,23 @@ UNPROCESSABLE = 422
 
 
 def answer_values(document: Mapping[str, Any], dialect: Dialect, *, in_one_list: bool = False) -> Document:
-    """What the templates may name of a good answer, itself perhaps spoilt: its keys, its images in the dialect's form.
+    """What the templates may name of a good answer, itself perhaps spoilt: its keys, and its images in `images`.
 
     in_one_list: all URLs go into one list, where the dialect does such things.
     """
     values = dict(document)
-    data = document.get("data")
+    data = values.pop("data", None)
     if not isinstance(data, list):
         return values
-    items = [_dressed(item, dialect) | {"index": index} for index, item in enumerate(data)]
-    urls = [item["url"] for item in items if "url" in item]
-    values |= {"urls": urls} | ({"url": urls[0]} if urls else {})
-    if dialect.grouped and in_one_list and urls:
-        items = [items[0] | {"url": urls}]
-    expires_at = {"expires_at": int(values.get("created", 0) + dialect.url_life_s)}
-    values["data"] = [
-        _without_index(item) if dialect.item is None else fill(dialect.item, item | expires_at)
-        for item in items
+    expires_at = int(values.get("created", 0) + dialect.url_life_s)
+    images = [
+        _dressed(item, dialect) | {"index": index, "expires_at": expires_at}
+        for index, item in enumerate(data)
     ]
-    return values
+    urls = [image["url"] for image in images if "url" in image]
+    if dialect.grouped and in_one_list and urls:
+        images = [images[0] | {"url": urls}]
+    return values | {IMAGES: images} | ({"url": urls[0]} if urls else {})
 
 
 def _dressed(item: Document, dialect: Dialect) -> Document:
@@ -46,37 +44,33 @@ def _dressed(item: Document, dialect: Dialect) -> Document:
     return item | {"b64_json": uri} if dialect.data_uri else item
 
 
-def _without_index(item: Document) -> Document:
-    return {name: value for name, value in item.items() if name != "index"}
-
-
 def synchronous_answer(document: Document, dialect: Dialect, extra: Document) -> Document:
     """A good answer as the dialect gives it at once. extra: further values, such as `id` and `model`."""
-    values = answer_values(document, dialect)
-    answer: Document = values if dialect.answer is None else fill(dialect.answer, values | extra)
-    return {name: value for name, value in answer.items() if name not in ("url", "urls")}
+    if dialect.answer is None:
+        data = document.get("data")
+        dressed = [_dressed(item, dialect) for item in data] if isinstance(data, list) else data
+        return document | ({"data": dressed} if "data" in document else {})
+    filled: Document = fill(dialect.answer, answer_values(document, dialect) | extra)
+    return filled
 
 
 def error_body(error: ServiceError, dialect: Dialect) -> tuple[int, Any]:
     """Status and JSON document of a refusal."""
-    if error.has_own_shape:
-        return error.status, error.document()
-    if dialect.problems is not None and error.status == 400 and error.code in dialect.listed:
-        where = ["body"] if error.param is None else ["body", error.param]
-        problems = [{"type": error.code, "loc": where, "msg": error.message}]
-        return UNPROCESSABLE, fill(dialect.problems, {"problems": problems})
-    template = OPENAI_ERROR if dialect.error is None else dialect.error
-    code = dict(dialect.codes).get(error.code or "", error.code)
-    values = {
+    if error.own is not None:
+        return error.status, error.own
+    values: Document = {
         "message": error.message,
         "type": error.type,
         "param": error.param,
-        "code": code,
-        "status": error.status,
-        "status_text": str(error.status),
-        "code_or_status": code or str(error.status),
+        "code": error.code,
     }
-    return error.status, fill(template, values)
+    if dialect.problems is not None and error.status == 400 and error.code in dialect.listed:
+        known = {name: value for name, value in values.items() if value is not None}
+        return UNPROCESSABLE, fill(dialect.problems, known)
+    code = dict(dialect.codes).get(error.code or "", error.code)
+    values |= {"code": code, "http_status": error.status, "http_status_text": str(error.status)}
+    values |= {"code_or_http_status": code or str(error.status)}
+    return error.status, fill(OPENAI_ERROR if dialect.error is None else dialect.error, values)
 
 
 def failure_values(refusal: str, code: str | None, message: str | None, dialect: Dialect) -> Document:
@@ -88,5 +82,5 @@ def failure_values(refusal: str, code: str | None, message: str | None, dialect:
         "code": dict(dialect.codes).get(own or "", own),
         "message": text.replace("{request_id}", "req_of_the_task"),
         "type": row.type,
-        "status_code": row.status,
+        "http_status": row.status,
     }

@@ -1,7 +1,8 @@
 """What a dialect consists of: one frozen value a service, its documents as templates.
 
 A template is a JSON value in which a text `$name` stands for a value; a key or an item whose value is not there
-is left out. Null is a value.
+is left out. Null is a value. A list of one item that names an image (`$url`, `$b64_json`) has that item once for each
+image.
 """
 
 from __future__ import annotations
@@ -13,6 +14,9 @@ from typing import Any
 Template = Any
 """JSON with `$names` in it."""
 
+IMAGES = "images"
+"""Name of the list whose items' values fill a list of images."""
+_IMAGE_NAMES = {"url", "b64_json"}
 _ABSENT = object()
 
 
@@ -24,21 +28,33 @@ def fill(template: Template, values: Mapping[str, Any]) -> Any:
         filled = {key: fill(part, values) for key, part in template.items()}
         return {key: part for key, part in filled.items() if part is not _ABSENT}
     if isinstance(template, list):
+        if len(template) == 1 and names(template) & _IMAGE_NAMES:
+            return _each_image(template[0], values)
         return [part for part in (fill(part, values) for part in template) if part is not _ABSENT]
     return template
+
+
+def _each_image(template: Template, values: Mapping[str, Any]) -> Any:
+    if IMAGES not in values:
+        return _ABSENT
+    others = {name: value for name, value in values.items() if name not in _IMAGE_NAMES}
+    parts = (fill(template, others | image) for image in values[IMAGES])
+    return [part for part in parts if part is not _ABSENT]
+
+
+def names(template: Template) -> set[str]:
+    """Every `$name` in a template, without the `$`."""
+    if isinstance(template, str):
+        return {template[1:]} if template.startswith("$") else set()
+    parts = (
+        template.values() if isinstance(template, dict) else template if isinstance(template, list) else ()
+    )
+    return set().union(*map(names, parts))
 
 
 OPENAI_ERROR: Template = {
     "error": {"message": "$message", "type": "$type", "param": "$param", "code": "$code"}
 }
-"""Names in an error's template: message, type, param, code, status (int), code_or_status, problems (list)."""
-
-PLAIN_ITEM: Template = {
-    "url": "$url",
-    "b64_json": "$b64_json",
-    "revised_prompt": "$revised_prompt",
-}
-"""Names in an image's template: url, b64_json, revised_prompt, index, expires_at."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,31 +79,23 @@ class TaskForm:
     polls: paths with `{id}`, below the base, or from the root where they start with a slash.
     words: status while queued, while processing, when done, when failed.
     submitted, going, done, failed: templates. Names in all: id, status, progress (0 to 100), percent ("50%"),
-    created, updated, expires_at (Unix seconds), poll_url, poll_path. In done also those of an answer.
+    created, updated, expires_at (Unix seconds), poll_url, poll_path, model. In done also those of an answer.
     In failed also those of an error. submit_headers: values are templates.
-    lost: code, type of the 404 for a task that is not known.
+    lost: template of the 404 for a task that is not known, None for the dialect's own error.
     """
 
-    polls: tuple[str, ...]
-    words: tuple[str, str, str, str]
-    submitted: Template
-    going: Template
-    done: Template
-    failed: Template
+    polls: tuple[str, ...] = ()
+    words: tuple[str, str, str, str] = ("", "", "", "")
+    submitted: Template = None
+    going: Template = None
+    done: Template = None
+    failed: Template = None
     submit_status: int = 200
     submit_headers: tuple[tuple[str, Template], ...] = ()
-    lost: tuple[str, str] = ("task_not_found", "invalid_request_error")
+    lost: Template = None
 
 
-DIEYUYUN_TASKS = TaskForm(
-    polls=("tasks/{id}",),
-    words=("queued", "processing", "completed", "failed"),
-    submitted={"id": "$id", "status": "$status"},
-    going={"id": "$id", "status": "$status", "created": "$created"},
-    done={"id": "$id", "status": "$status", "created": "$created", "data": "$data", "usage": "$usage"},
-    failed={"id": "$id", "status": "$status", "error": {"code": "$code", "message": "$message"}},
-)
-"""Documented: the submit's reply, the words queued, completed and failed. Assumed: all else."""
+NO_TASKS = TaskForm()
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,11 +130,12 @@ class Dialect:
     query: name and value that every request must carry.
     keys: headers that may carry the key; `authorization` means a Bearer token.
     profile: whose documented fields it takes; "" for the simulator's own.
-    answer: template of a synchronous answer, None for the profile's own. Names: created, data, urls, url, usage,
-    model, id, output_format and what else the profile's answer has. item: template of one image.
+    answer: template of a synchronous answer, None for the profile's own. Names: created, usage, model, id,
+    output_format and what else the profile's answer has; of an image: url, b64_json, revised_prompt, index, expires_at.
     grouped: every other task gives its URLs as one list. data_uri: base64 carries a `data:` prefix.
     files: path of images; signed: it needs a signature. relative: URLs are relative. url_life_s: seconds.
-    error: template. problems: template for mistakes whose codes are in `listed`, which answer 422.
+    error: template, None for OpenAI's. Names: message, type, param, code, http_status, http_status_text and
+    code_or_http_status. problems: template for mistakes whose codes are in `listed`, which answer 422.
     codes: this service's spelling of error codes.
     """
 
@@ -138,7 +147,6 @@ class Dialect:
     profile: str = ""
     reading: Reading = Reading()
     answer: Template | None = None
-    item: Template = None
     grouped: bool = False
     data_uri: bool = False
     files: str = "/files/"
@@ -150,7 +158,7 @@ class Dialect:
     listed: tuple[str, ...] = ()
     codes: tuple[tuple[str, str], ...] = ()
     switch: Switch = Switch()
-    task: TaskForm = DIEYUYUN_TASKS
+    task: TaskForm = NO_TASKS
 
     @property
     def base_query(self) -> str:

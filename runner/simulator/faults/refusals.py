@@ -91,23 +91,22 @@ def refusal_error(fault: Fault, request_id: str) -> ServiceError:
         headers = {"Retry-After": wait} if isinstance(wait, str) else retry_headers(wait)
     elif refusal.wait_s is not None:
         headers = retry_headers(refusal.wait_s)
-    message = refusal.message if fault.message is None else fault.message
-    shape = _DetailError if fault.kind == "unprocessable" else ServiceError
-    return shape(
+    message = (refusal.message if fault.message is None else fault.message).replace(
+        "{request_id}", request_id
+    )
+    return ServiceError(
         refusal.status if fault.status is None else fault.status,
-        message.replace("{request_id}", request_id),
+        message,
         type=refusal.type,
         code=refusal.code if fault.code is None else fault.code,
         param=refusal.param,
         headers=headers,
+        own=_details(message) if fault.kind == "unprocessable" else None,
     )
 
 
-class _DetailError(ServiceError):
-    has_own_shape = True
-
-    def document(self) -> dict[str, Any]:
-        return {"detail": [{"loc": ["body", "prompt"], "msg": self.message, "type": "string_type"}]}
+def _details(message: str) -> dict[str, Any]:
+    return {"detail": [{"loc": ["body", "prompt"], "msg": message, "type": "string_type"}]}
 
 
 @dataclass(frozen=True, slots=True)

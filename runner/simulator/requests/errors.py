@@ -9,7 +9,10 @@ INVALID = "invalid_request_error"
 
 
 class ServiceError(Exception):
-    """A request that is refused. Every text is as a caller sees it; headers are added to the answer."""
+    """A request that is refused. Every text is as a caller sees it; headers are added to the answer.
+
+    own: the document of the answer whatever the dialect; None leaves it to that.
+    """
 
     def __init__(
         self,
@@ -20,6 +23,7 @@ class ServiceError(Exception):
         code: str | None = None,
         param: str | None = None,
         headers: dict[str, str] | None = None,
+        own: Any = None,
     ) -> None:
         super().__init__(message)
         self.status = status
@@ -28,13 +32,7 @@ class ServiceError(Exception):
         self.code = code
         self.param = param
         self.headers = headers or {}
-
-    has_own_shape = False
-    """Whether `document` is what every dialect answers."""
-
-    def document(self) -> dict[str, Any]:
-        """The JSON document of the answer, in OpenAI's shape."""
-        return error_document(self.message, self.type, self.code, self.param)
+        self.own = own
 
 
 def error_document(message: str, type: str, code: str | None, param: str | None = None) -> dict[str, Any]:

@@ -96,8 +96,9 @@ class Polls:
         return response
 
     def _lost(self, id: str) -> ServiceError:
-        code, type_ = self._form.lost
-        return ServiceError(404, f"Task {id} not found or expired.", type=type_, code=code)
+        message = f"Task {id} not found or expired."
+        own = fill(self._form.lost, {"id": id, "message": message})
+        return ServiceError(404, message, code="task_not_found", own=own)
 
     def _faulty(self, task: Task) -> web.Response:
         """The error that this poll meets; ServiceError where it is one of the service's own."""

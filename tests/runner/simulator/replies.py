@@ -19,6 +19,24 @@ def at(document: Any, path: str) -> Any:
     return at(document[int(head)] if isinstance(document, list) else document[head], rest)
 
 
+def place_of(text: str, document: Any) -> str:
+    """The dotted path at which a text stands, for `at`, the innermost where it stands twice; "" for nowhere."""
+    if isinstance(document, dict):
+        found = [f"{key}.{place_of(text, part)}" for key, part in document.items() if _holds(part, text)]
+        return max(found, key=lambda path: path.count("."), default="").rstrip(".")
+    if isinstance(document, list) and _holds(document, text):
+        repeated = "*" if text in ("$url", "$b64_json") else "0"
+        return f"{repeated}.{place_of(text, document[0])}".rstrip(".")
+    return ""
+
+
+def _holds(document: Any, text: str) -> bool:
+    if isinstance(document, dict | list):
+        parts = document.values() if isinstance(document, dict) else document
+        return any(_holds(part, text) for part in parts)
+    return bool(document == text)
+
+
 def picture(simulator: Any, text: str) -> Image.Image:
     """The image behind a URL, absolute or relative, or in base64 with or without a `data:` prefix."""
     if text.startswith(("http://127.0.0.1:", "/p/img/")):

@@ -1,22 +1,24 @@
-"""Relays with tasks over real HTTP. What is expected stands here once more, written from their documents."""
+"""Relays with tasks over real HTTP: each answers as it was recorded, at the places that its row names."""
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import pytest
 from PIL import Image
 
-from runner.simulator.dialects import relays
+from runner.simulator.dialects import DIALECTS
+from runner.simulator.dialects.model import OPENAI_ERROR
+from runner.simulator.dialects.recordings import http_of, recorded
+from runner.simulator.dialects.relays import RELAYS
 from runner.simulator.faults.kinds import KINDS, Stage
+from schemas.dialects import AUTO, STATUSES
+from schemas.dialects import DIALECTS as ROWS
 from tests.canary import CANARY
-from tests.runner.simulator.replies import at, picture
-
-BEARER = {"Authorization": f"Bearer {CANARY}"}
-GENERATIONS = "/v1/images/generations"
+from tests.runner.simulator.replies import at, picture, place_of
 
 
 @dataclass(frozen=True)
@@ -29,93 +31,40 @@ class Relay:
     words: tuple[str, str]
     images: str
     message: str
-    submit: str = GENERATIONS
-    body: dict[str, Any] = field(default_factory=dict)
-    headers: dict[str, str] = field(default_factory=lambda: BEARER)
-    submit_status: int = 200
+    refusal: str
+    submit: str
+    body: dict[str, Any]
+    headers: dict[str, str]
+    submit_status: int
 
 
-RELAYS = {
-    "dieyuyun": Relay(
-        "id",
-        "/v1/tasks/{}",
-        "status",
-        ("completed", "failed"),
-        "data.*.url",
-        "error.message",
-        body={"async": True},
-    ),
-    "evolink": Relay("id", "/v1/tasks/{}", "status", ("completed", "failed"), "results.*", "error.message"),
-    "apimart": Relay(
-        "data.0.task_id",
-        "/v1/tasks/{}",
-        "data.status",
-        ("completed", "failed"),
-        "data.result.images.*.url",
-        "data.error.message",
-    ),
-    "sub2api": Relay(
-        "id",
-        "/v1/images/tasks/{}",
-        "status",
-        ("completed", "failed"),
-        "result.data.*.url",
-        "error.message",
-        submit=f"{GENERATIONS}/async",
-        submit_status=202,
-    ),
-    "piapi": Relay(
-        "task_id",
-        "/api/v1/task/{}",
-        "status",
-        ("completed", "failed"),
-        "output.data.*.b64_json",
-        "error.message",
-        submit="/api/v1/images/generations/async",
-        headers={"X-API-Key": CANARY},
-    ),
-    "dimilinks": Relay(
-        "task_id",
-        "/v1/tasks/{}",
-        "status",
-        ("succeeded", "failed"),
-        "result.data.*.url",
-        "error.message",
-        submit=f"{GENERATIONS}?async=true",
-    ),
-    "skyengine": Relay(
-        "task_id",
-        f"{GENERATIONS}/{{}}",
-        "status",
-        ("success", "failure"),
-        "data.*.url",
-        "message",
-        submit=f"{GENERATIONS}/async",
-    ),
-    "lemondata": Relay(
-        "task_id", "/v1/tasks/{}", "status", ("completed", "failed"), "data.*.url", "error.message"
-    ),
-    "modelsell": Relay(
-        "data.id", "/v1/tasks/{}", "data.state", ("succeeded", "failed"), "data.images.*.url", "data.error"
-    ),
-    "tokenhub": Relay(
-        "data.task_id",
-        "/generation/tasks/{}",
-        "data.status",
-        ("succeeded", "failed"),
-        "data.result_urls.*",
-        "data.error_message",
-    ),
-    "newapi": Relay(
-        "task_id",
-        "/v1/tasks/{}",
-        "data.status",
-        ("SUCCESS", "FAILURE"),
-        "data.data.data.*.url",
-        "data.fail_reason",
-        submit=f"{GENERATIONS}?async=true",
-    ),
-}
+def relay_of(name: str) -> Relay:
+    """As its row and its recordings have it."""
+    row, http = ROWS[name], http_of(name)
+    submitted, done, failed = (recorded(name, state) for state in ("submitted", "done", "failed"))
+    status = next(path for path in (*row.statuses, *STATUSES) if isinstance(_at(done, path), str))
+    poll = row.poll_paths[0].replace("{id}", "{}")
+    query = "&".join(f"{key}={value}" for key, value in row.submit_query)
+    return Relay(
+        id=place_of("$id", submitted),
+        poll=poll if poll.startswith("/") else f"{http.base}/{poll}",
+        status=status,
+        words=(_at(done, status), _at(failed, status)),
+        images=place_of("$url", done) or place_of("$b64_json", done),
+        message=place_of("$message", failed),
+        refusal=place_of("$message", recorded(name, "refused") or OPENAI_ERROR),
+        submit=f"{http.base}/{row.submit_path}" + (f"?{query}" if query else ""),
+        body=dict(row.submit_body),
+        headers={row.key_header: CANARY} if row.key_header else {"Authorization": f"Bearer {CANARY}"},
+        submit_status=http.status,
+    )
+
+
+def _at(document: Any, path: str) -> Any:
+    try:
+        return at(document, path)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return None
 
 
 @dataclass
@@ -161,14 +110,15 @@ def scenario_of(dialect: str) -> str:
     return f"dialect = '{dialect}'\nlatency = {{ median = 0 }}\n" + "\n".join(faults)
 
 
-@pytest.fixture(scope="module", params=list(RELAYS))
+@pytest.fixture(scope="module", params=[relay.name for relay in RELAYS])
 def relay(request: pytest.FixtureRequest, simulate_once: Callable[..., Any]) -> Speaker:
     """A simulator for each relay, where the prompt `kind NAME;` meets that fault."""
-    return Speaker(simulate_once(scenario=scenario_of(request.param)), RELAYS[request.param])
+    return Speaker(simulate_once(scenario=scenario_of(request.param)), relay_of(request.param))
 
 
-def test_every_relay_is_tested() -> None:
-    assert set(RELAYS) == {dialect.name for dialect in relays.RELAYS}
+def test_every_relay_of_the_schemas_can_be_rehearsed() -> None:
+    assert {relay.name for relay in RELAYS} == ROWS.keys() - {AUTO.name}
+    assert {relay.name for relay in RELAYS} <= DIALECTS.keys()
 
 
 def test_a_task_gives_its_images(relay: Speaker) -> None:
@@ -244,7 +194,7 @@ def test_faults_of_requests_meet_the_submit(relay: Speaker) -> None:
     before = relay.tasks()["submitted"]
     refused = relay.submit("kind moderation;")
     assert refused.status == 400
-    assert "safety system" in at(refused.json(), "error.message")
+    assert "safety system" in at(refused.json(), relay.relay.refusal)
     assert relay.submit("kind html_502;").body.startswith(b"<html>")
     assert relay.tasks()["submitted"] == before
     with pytest.raises(ConnectionError):

@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.dialects import DIALECTS, relays
+from runner.simulator.dialects import DIALECTS
+from runner.simulator.dialects.relays import RELAYS
 from tests.canary import CANARY
 from tests.runner.simulator.replies import at, picture
 
@@ -81,7 +82,7 @@ def asker(simulate: Callable[..., Any], name: str) -> tuple[Any, Callable[..., A
 
 
 def test_every_other_dialect_is_tested() -> None:
-    assert set(SERVERS) == set(DIALECTS) - {dialect.name for dialect in relays.RELAYS}
+    assert set(SERVERS) == set(DIALECTS) - {relay.name for relay in RELAYS}
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
