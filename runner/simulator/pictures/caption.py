@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from bisect import bisect_right
 from functools import lru_cache
 from unicodedata import combining, normalize
 
@@ -12,8 +13,7 @@ from runner.simulator.pictures.scene import GROUND
 MAX_LINES = 4
 _INK = 250
 _STAND_INS = str.maketrans(
-    dict(zip("—–−‐‑×øØłŁđĐ•′", "-----xoOlLdD·'", strict=True))
-    | {"ß": "ss", "æ": "ae", "Æ": "AE", "œ": "oe", "Œ": "OE"}
+    dict(zip("—–−‐‑×øØłŁđĐ•′", "-----xoOlLdD·'", strict=True)) | {"ß": "ss", "æ": "ae"}
 )
 """For letters that Pillow's own font lacks; it has no letters at all beyond Latin."""
 _Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
@@ -48,7 +48,10 @@ def wrap(text: str, font: _Font, room: float, most: int) -> list[str]:
 
     Breaks at spaces, and inside words that are wider than a line (or in scripts without spaces).
     """
-    rest = " ".join(_printable(text[:2_000]).split())
+    bare = (
+        letter for letter in normalize("NFKD", text[:2_000].translate(_STAND_INS)) if not combining(letter)
+    )
+    rest = " ".join("".join(letter if letter.isprintable() else " " for letter in bare).split())
     lines: list[str] = []
     while rest and len(lines) < most:
         take = _fitting(rest, font, room)
@@ -64,17 +67,5 @@ def wrap(text: str, font: _Font, room: float, most: int) -> list[str]:
 
 def _fitting(text: str, font: _Font, room: float) -> int:
     """How many leading characters of `text` fit into `room` pixels, at least 1."""
-    low, high = 1, min(len(text), 200)
-    while low < high:
-        middle = (low + high + 1) // 2
-        if font.getlength(text[:middle]) <= room:
-            low = middle
-        else:
-            high = middle - 1
-    return low
-
-
-def _printable(text: str) -> str:
-    """`text` as far as the font has letters for it: accents drop off, control characters become spaces."""
-    bare = (letter for letter in normalize("NFKD", text.translate(_STAND_INS)) if not combining(letter))
-    return "".join(letter if letter.isprintable() else " " for letter in bare)
+    ends = range(2, min(len(text), 200) + 1)
+    return 1 + bisect_right(ends, room, key=lambda end: font.getlength(text[:end]))

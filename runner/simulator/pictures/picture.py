@@ -12,8 +12,7 @@ from random import Random
 from PIL import Image, ImageDraw, ImageFilter
 
 from runner.simulator.pictures.caption import write_caption
-from runner.simulator.pictures.palette import ramp
-from runner.simulator.pictures.scene import draw_scene
+from runner.simulator.pictures.scene import draw_scene, ramp
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 DEFAULT_COMPRESSION = 90

@@ -10,8 +10,8 @@ import pytest
 from PIL import Image, ImageChops, ImageFont
 
 from runner.simulator.pictures.caption import wrap
-from runner.simulator.pictures.palette import ramp
 from runner.simulator.pictures.picture import Picture, draw
+from runner.simulator.pictures.scene import ramp
 
 SIZES = [(1024, 1024), (1536, 1024), (1024, 1536), (64, 64), (16, 16), (48, 16), (272, 800)]
 ODD_PROMPTS = [
