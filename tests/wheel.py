@@ -12,6 +12,7 @@ NEEDED = (
     "schemas/py.typed",
     "jobs/py.typed",
     "runner/store/schema.sql",
+    "runner/simulator/recorded/sub2api/done.json",
 )
 
 

@@ -1,16 +1,15 @@
 """A relay is one row and one folder of recorded answers: with nothing else it is run, rehearsed and documented.
 
-It is added to a copy of the packages, which the command is then made of.
+The relay of the page that says how to add one is added to a copy of the packages, of which the command is then made.
 """
 
 from __future__ import annotations
 
-import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -19,22 +18,9 @@ from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service, decoded
 
 NAME = "nightheron"
-ROW = f"""        TaskDialect(
-            "{NAME}",
-            submit_path="images/jobs",
-            submit_query=(("wait", "no"),),
-            poll_paths=("jobs/{{id}}",),
-            key_header="X-Heron-Key",
-            source="a test",
-        ),
-"""
-RECORDED: dict[str, Any] = {
-    "submitted": {"job": {"id": "$id"}, "taskId": "$id", "state": "waiting"},
-    "going": {"job": {"id": "$id", "percent": "$percent"}, "state": "generating"},
-    "done": {"job": {"id": "$id"}, "state": "finished", "output": {"images": [{"url": "$url"}]}},
-    "failed": {"job": {"id": "$id"}, "state": "rejected", "error": {"code": "$code", "message": "$message"}},
-    "http": {"base": "/heron/v2", "status": 202},
-}
+PAGE = "docs/contributing/add-a-relay.md"
+_ROW = re.compile(r"```python\n(.*?)```", re.DOTALL)
+_RECORDED = re.compile(r"^`(\w+)\.json`[^|\n]*:\n\n```json\n(.*?)```", re.DOTALL | re.MULTILINE)
 COPIED = ("schemas", "jobs", "runner", "tests")
 PROMPTS = ["a night heron at dusk", "reeds in the wind", "the moon over a pond"]
 
@@ -67,14 +53,18 @@ def copy(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Copy:
         shutil.copytree(
             checkout / package, folder / "copy" / package, ignore=shutil.ignore_patterns("__pycache__")
         )
+    page = (checkout / PAGE).read_text("utf-8")
     rows = folder / "copy" / Path(str(dialects.__file__)).relative_to(checkout)
     text = rows.read_text("utf-8")
     assert text.count("        AUTO,\n") == 1
-    rows.write_text(text.replace("        AUTO,\n", "        AUTO,\n" + ROW), "utf-8")
+    (row,) = _ROW.findall(page)
+    rows.write_text(text.replace("        AUTO,\n", f"        AUTO,\n{row}"), "utf-8")
     recorded = folder / "copy" / "runner" / "simulator" / "recorded" / NAME
     recorded.mkdir()
-    for state, document in RECORDED.items():
-        (recorded / f"{state}.json").write_text(json.dumps(document), "utf-8")
+    documents = dict(_RECORDED.findall(page))
+    assert documents.keys() == {"submitted", "going", "done", "failed", "http"}
+    for state, document in documents.items():
+        (recorded / f"{state}.json").write_text(document, "utf-8")
     return Copy(folder)
 
 
