@@ -46,10 +46,10 @@ def _dressed(item: Document, dialect: Dialect) -> Document:
 
 def synchronous_answer(document: Document, dialect: Dialect, extra: Document) -> Document:
     """A good answer as the dialect gives it at once. extra: further values, such as `id` and `model`."""
+    data = document.get("data")
     if dialect.answer is None:
-        data = document.get("data")
-        dressed = [_dressed(item, dialect) for item in data] if isinstance(data, list) else data
-        return document | ({"data": dressed} if "data" in document else {})
+        dressed = {"data": [_dressed(item, dialect) for item in data]} if isinstance(data, list) else {}
+        return document | dressed
     filled: Document = fill(dialect.answer, answer_values(document, dialect) | extra)
     return filled
 

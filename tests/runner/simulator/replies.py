@@ -44,3 +44,19 @@ def picture(simulator: Any, text: str) -> Image.Image:
         assert reply.status == 200
         return Image.open(BytesIO(reply.body))
     return Image.open(BytesIO(base64.b64decode(text.rpartition(",")[2], validate=True)))
+
+
+def meet(faulty: Any, kind: str, **fields: Any) -> Any:
+    """The answer to a request that meets this kind of fault."""
+    return faulty.order(prompt=f"kind {kind};", **fields)
+
+
+def image_of(reply: Any) -> bytes:
+    """The first image of an answer in base64."""
+    return base64.b64decode(reply.json()["data"][0]["b64_json"], validate=True)
+
+
+def fetch(simulator: Any, url: str) -> Any:
+    root = simulator.base_url.removesuffix("/v1")
+    assert url.startswith(f"{root}/files/")
+    return simulator.ask("GET", url.removeprefix(root))

@@ -140,3 +140,22 @@ def test_a_thousand_connections_at_once(simulate: Callable[..., Any]) -> None:
     stats = simulator.stats()
     assert (stats["requests"], stats["billed_images"], stats["in_flight"]) == (1_000, 1_000, 0)
     assert stats["max_in_flight"] > 100
+
+
+@pytest.mark.parametrize(
+    ("name", "base"),
+    [
+        ("official", "/v1"),
+        ("piapi", "/api/v1"),
+        ("gemini", "/v1beta/openai"),
+        ("azure", "/openai/deployments/gpt-image-2?api-version=2025-04-01-preview"),
+    ],
+)
+def test_the_first_line_is_the_base(name: str, base: str) -> None:
+    command = [sys.executable, "-m", "runner.simulator", "--parent-stdin", "--dialect", name]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin and process.stdout
+        first = process.stdout.readline()
+        process.stdin.close()
+        assert first.startswith("base_url=http://127.0.0.1:")
+        assert first.rstrip().endswith(base)

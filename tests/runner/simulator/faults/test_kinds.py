@@ -7,7 +7,10 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.faults.kinds import KINDS, Fault, FaultPlan, parameters
+from runner.simulator.answers import downloads
+from runner.simulator.faults import content, refusals, wire
+from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, FaultPlan, Stage, parameters
+from runner.simulator.tasks import life
 
 
 def test_parameters_override_the_kind(simulate: Callable[..., Any]) -> None:
@@ -128,3 +131,20 @@ def test_share_is_that_part_of_the_prompts_and_depends_on_the_seed() -> None:
 
 def test_parameters_are_listed_by_kind() -> None:
     assert parameters(KINDS["truncate"]) == ("at_byte", "delay", "billed")
+
+
+PLAYERS = {
+    Stage.REFUSAL: refusals.REFUSALS,
+    Stage.PAGE: refusals.PAGES,
+    Stage.WIRE: wire.ACTIONS,
+    Stage.DOCUMENT: content.DOCUMENTS,
+    Stage.IMAGE: content.IMAGES,
+    Stage.URL: downloads.ACTIONS,
+    Stage.TASK: life.PLOTS,
+}
+
+
+def test_every_kind_has_exactly_one_player() -> None:
+    for stage, table in PLAYERS.items():
+        assert set(table) == {kind.name for kind in KINDS.values() if kind.stage is stage}
+    assert set(PARAMETERS) == set(Stage)

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from io import BytesIO
-from itertools import pairwise
-from random import Random
 
 import pytest
-from PIL import Image, ImageChops, ImageFont
+from PIL import Image, ImageChops
 
-from runner.simulator.pictures.caption import wrap
 from runner.simulator.pictures.picture import Picture, draw
-from runner.simulator.pictures.scene import ramp
 
 SIZES = [(1024, 1024), (1536, 1024), (1024, 1536), (64, 64), (16, 16), (48, 16), (272, 800)]
+
+
 ODD_PROMPTS = [
     "",
     "\ud800",
@@ -92,32 +90,3 @@ def test_compression_is_the_encoders_quality(kind: str) -> None:
 @pytest.mark.parametrize("prompt", ODD_PROMPTS, ids=range(len(ODD_PROMPTS)))
 def test_any_prompt_can_be_drawn(prompt: str) -> None:
     assert decoded(draw(Picture(prompt, 0, 1, 4, 128, 64))).size == (128, 64)
-
-
-def test_the_caption_stands_out_from_its_ground() -> None:
-    image = decoded(draw(Picture("castle", 0, width=512, height=512)))
-    dark, pale = image.crop((0, 480, 512, 512)).convert("L").getextrema()
-    assert pale - dark > 150
-
-
-def test_captions_wrap_at_spaces_and_end_in_an_ellipsis() -> None:
-    font = ImageFont.load_default(20)
-    lines = wrap("one two three four five six seven eight nine ten eleven twelve", font, 120, 3)
-    assert len(lines) == 3
-    assert all(font.getlength(line) <= 120 for line in lines)
-    assert "one two three".startswith(lines[0])
-    assert lines[-1].endswith("…")
-    assert wrap("unbreakable" * 9, font, 120, 20)[0].startswith("unbreak")
-    assert wrap("fits", font, 120, 3) == ["fits"]
-    assert wrap("Smør—brød\x07 für Zoë", font, 400, 3) == ["Smor-brod fur Zoe"]
-
-
-def test_colours_run_from_dark_to_pale() -> None:
-    for seed in range(200):
-        table = ramp(Random(seed))
-        lumas = [
-            299 * r + 587 * g + 114 * b for r, g, b in zip(table[::3], table[1::3], table[2::3], strict=True)
-        ]
-        assert lumas[14] < 75_000
-        assert lumas[250] > 190_000
-        assert all(low <= high + 6_000 for low, high in pairwise(lumas))

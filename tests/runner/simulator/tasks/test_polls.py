@@ -1,68 +1,26 @@
-"""Tasks: their life by the clock, what is particular to a relay, and polls that fail."""
+"""What is particular to a relay, and polls that meet faults, over real HTTP."""
 
 from __future__ import annotations
 
 import json
 import socket
-import subprocess
-import sys
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
-import pytest
-
-from runner.simulator.faults.kinds import Fault
-from runner.simulator.options import configure
-from runner.simulator.requests.validate import check_order
-from runner.simulator.tasks.life import TASK_LIFE_S, Phase, Task, TaskBook, view_of
-from schemas.exit_codes import ExitCode, JobError
 from tests.canary import CANARY
 
 GENERATIONS = "/v1/images/generations"
+
+
 KEY = {"Authorization": f"Bearer {CANARY}"}
+
+
 ASYNC: dict[str, Any] = {"async": True}
 
 
 def submit(simulator: Any, path: str = GENERATIONS, headers: dict[str, str] = KEY, **fields: Any) -> Any:
     body = json.dumps({"model": "m", "prompt": "p", "size": "64x64", **fields}).encode()
     return simulator.ask("POST", path, body, **headers, **{"Content-Type": "application/json"})
-
-
-def task(fault: Fault | None = None, latency_s: float = 10.0) -> Task:
-    order = check_order({"model": "m", "prompt": "p"}, "dieyuyun")
-    return Task(0, "key", order, fault, submitted_s=100.0, created=0, latency_s=latency_s)
-
-
-def seen(task: Task, now: float) -> tuple[Phase, int]:
-    task.polls += 1
-    view = view_of(task, now)
-    return view.phase, view.progress
-
-
-def test_a_life_by_the_clock() -> None:
-    one = task()
-    assert [seen(one, 100 + passed) for passed in (0, 1.9, 2, 9.9, 10, 500)] == [
-        (Phase.QUEUED, 0),
-        (Phase.QUEUED, 19),
-        (Phase.PROCESSING, 20),
-        (Phase.PROCESSING, 99),
-        (Phase.DONE, 100),
-        (Phase.DONE, 100),
-    ]
-    assert seen(task(latency_s=0), 100) == (Phase.DONE, 100)
-    assert seen(task(Fault("task_never_ends")), 1e6) == (Phase.PROCESSING, 99)
-    assert seen(task(Fault("task_failed")), 110) == (Phase.FAILED, 100)
-
-
-def test_tasks_are_kept_for_a_day_and_for_their_key() -> None:
-    book, one = TaskBook(), task()
-    book.add(one)
-    assert book.find(one.id, "key", 100 + TASK_LIFE_S) is one
-    assert book.find(one.id, "key", 101 + TASK_LIFE_S) is None
-    assert book.find(one.id, "other", 100) is None
-    assert book.document(109)["tasks"]["finished"] == 0
-    assert book.document(110)["tasks"]["uncollected"] == [{"id": one.id, "prompt": "p", "answered": False}]
 
 
 def test_requests_ask_for_tasks_in_their_relays_way(simulate: Callable[..., Any]) -> None:
@@ -179,36 +137,3 @@ def test_limits_count_submits_and_not_polls(simulate: Callable[..., Any]) -> Non
     assert submit(simulator).status == 429
     stats = simulator.stats()
     assert (stats["polls"], stats["requests"], stats["worst_second_polls"] >= 1) == (3, 2, True)
-
-
-@pytest.mark.parametrize(
-    ("name", "base"),
-    [
-        ("official", "/v1"),
-        ("piapi", "/api/v1"),
-        ("gemini", "/v1beta/openai"),
-        ("azure", "/openai/deployments/gpt-image-2?api-version=2025-04-01-preview"),
-    ],
-)
-def test_the_first_line_is_the_base(name: str, base: str) -> None:
-    command = [sys.executable, "-m", "runner.simulator", "--parent-stdin", "--dialect", name]
-    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
-        assert process.stdin and process.stdout
-        first = process.stdout.readline()
-        process.stdin.close()
-        assert first.startswith("base_url=http://127.0.0.1:")
-        assert first.rstrip().endswith(base)
-
-
-def test_an_unknown_dialect_is_refused_with_the_nearest(tmp_path: Path) -> None:
-    with pytest.raises(JobError) as caught:
-        configure(dialect="evolynk")
-    assert caught.value.exit_code is ExitCode.USAGE
-    assert "did you mean 'evolink'?" in str(caught.value.fix)
-    path = tmp_path / "scenario.toml"
-    path.write_text("dialect = 'azur'", encoding="utf-8")
-    with pytest.raises(JobError, match="unknown dialect 'azur'; did you mean 'azure'"):
-        configure(scenario=path)
-    path.write_text("dialect = 'azure'", encoding="utf-8")
-    assert configure(scenario=path).dialect == "azure"
-    assert configure(scenario=path, dialect="xai").dialect == "xai"
