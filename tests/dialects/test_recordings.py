@@ -134,7 +134,7 @@ def test_every_relay_and_every_server_is_recorded_and_nothing_else_is() -> None:
 def test_a_task_is_submitted_goes_on_and_gives_its_images(name: str, general: bool) -> None:
     dialect = AUTO if general else DIALECTS[name]
     for images in forms(name, "done"):
-        played = relay(name, "going", "going", "done", images=images)
+        played = relay(name, "going", "going", "going", "done", images=images)
         played.anywhere = general
         result = played.talk(dialect)
         assert isinstance(result, Received)

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from runner.simulator.dialects import DIALECTS
-from runner.simulator.dialects.model import OPENAI_ERROR
+from runner.simulator.dialects.model import OPENAI_ERROR, fill
 from runner.simulator.dialects.recordings import http_of, recorded
 from runner.simulator.dialects.relays import RELAYS
 from runner.simulator.faults.kinds import KINDS, Stage
@@ -32,6 +32,7 @@ class Relay:
     images: str
     message: str
     refusal: str
+    lost: Any
     submit: str
     body: dict[str, Any]
     headers: dict[str, str]
@@ -53,11 +54,23 @@ def relay_of(name: str) -> Relay:
         images=place_of("$url", done) or place_of("$b64_json", done),
         message=place_of("$message", failed),
         refusal=place_of("$message", recorded(name, "refused") or OPENAI_ERROR),
+        lost=recorded(name, "lost") or recorded(name, "refused") or OPENAI_ERROR,
         submit=f"{http.base}/{row.submit_path}" + (f"?{query}" if query else ""),
         body=dict(row.submit_body),
         headers={row.key_header: CANARY} if row.key_header else {"Authorization": f"Bearer {CANARY}"},
         submit_status=http.status,
     )
+
+
+LOST = {"type": "invalid_request_error", "code": "task_not_found", "param": None, "http_status": 404}
+"""Values of the error for a task that is not known, where a relay has no document of its own for it."""
+
+
+def _message(document: Any) -> str:
+    """The text in a document that tells of a task."""
+    parts = document.values() if isinstance(document, dict) else ()
+    texts = (part if isinstance(part, str) else _message(part) for part in parts)
+    return next((text for text in texts if "not found or expired" in text), "")
 
 
 def _at(document: Any, path: str) -> Any:
@@ -152,7 +165,9 @@ def test_a_failed_task_says_why_and_costs_nothing(relay: Speaker) -> None:
 
 
 def test_a_task_that_vanishes_and_one_that_never_ends(relay: Speaker) -> None:
-    assert relay.poll(relay.begin("kind task_vanished;")).status == 404
+    vanished = relay.poll(relay.begin("kind task_vanished;"))
+    assert vanished.status == 404
+    assert vanished.json() == fill(relay.relay.lost, {"message": _message(vanished.json())} | LOST)
     endless = relay.begin("kind task_never_ends;")
     assert not {relay.status(endless) for _ in range(3)} & set(relay.relay.words)
 
