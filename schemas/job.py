@@ -8,7 +8,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
-from schemas.endpoints import DEFAULT_PROFILE, PROFILES, alternatives
+from schemas.providers import DEFAULT_PROFILE, PROFILES, alternatives
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
@@ -259,3 +259,7 @@ class Job(_Table):
     notify: NotifyTable = NotifyTable()
     output: OutputTable = OutputTable()
     simulator: SimulatorTable = SimulatorTable()
+
+
+BY_NAME = "env:"
+"""How the value of a notify or ping URL begins that names the environment variable which holds it."""

@@ -88,3 +88,15 @@ class Unfinished(NamedTuple):
 
 
 Outcome = Success | Failed
+
+
+ABSENT = -1
+"""The item number of a row that the ledger does not know."""
+
+
+PRUNED = "pruned"
+"""Flag of an image whose file `prune` has removed."""
+
+
+EDITED = "edited"
+"""Flag of a row that shows its earlier version (`run.on_change = keep`)."""

@@ -11,11 +11,11 @@ from pathlib import Path
 
 import click
 
-from runner.cli.options import JOB_OPTIONS
-from runner.cli.run import command as run_command
-from runner.job_schema import allowed, job_keys
+from runner.cli.commands.run import command as run_command
+from runner.config.json_schema import allowed, job_keys
 from runner.manifest.columns import ALIASES
 from schemas.failures import RULES, Billed, Resend, Rule
+from schemas.job_options import JOB_OPTIONS
 from schemas.request import FIELDS, MAX_PROMPT_CHARS
 from schemas.results import COLUMNS
 from tests.relay_table import relay_table

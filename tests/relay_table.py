@@ -7,7 +7,7 @@ from collections.abc import Iterator
 
 from runner.simulator.dialects.model import names
 from runner.simulator.dialects.recordings import recorded
-from schemas.dialects import AUTO, DIALECTS, GENERATIONS, SYNC, TaskDialect
+from schemas.task_dialects import AUTO, DIALECTS, GENERATIONS, SYNC, TaskDialect
 
 _HEAD = ("`--dialect`", "a task is asked for by", "and polled at")
 _GENERAL = (

@@ -11,7 +11,7 @@ NEEDED = (
     "runner/py.typed",
     "schemas/py.typed",
     "jobs/py.typed",
-    "runner/store/schema.sql",
+    "runner/ledger/schema.sql",
     "runner/simulator/recorded/sub2api/done.json",
 )
 

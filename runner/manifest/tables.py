@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from runner.manifest.arrowtext import string_array
+from runner.manifest.arrow_text import string_array
 from runner.manifest.records import ManifestError, Places, Texts
 
 FIRST_BATCH_RECORDS = (64, 256)

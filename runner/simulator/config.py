@@ -9,7 +9,7 @@ from runner.simulator.dialects import OFFICIAL
 from runner.simulator.faults.kinds import Fault
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import LimitsChange, Outage
-from schemas.endpoints import DEFAULT_PROFILE
+from schemas.providers import DEFAULT_PROFILE
 
 DEFAULT_LATENCY = Latency()
 NO_LIMITS = Limits()

@@ -10,7 +10,7 @@ from pathlib import Path
 from runner.simulator.answers.document import Latency
 from runner.simulator.config import P95_TO_MEDIAN, SimulatorConfig
 from runner.simulator.dialects import DIALECTS
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 
 
 def configure(

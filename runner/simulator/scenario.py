@@ -15,9 +15,9 @@ from runner.simulator.faults.content import FORMATS
 from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, parameters
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
-from schemas.endpoints import DEFAULT_PROFILE, PROFILES
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 from schemas.job import Duration, PositiveDuration
+from schemas.providers import DEFAULT_PROFILE, PROFILES
 
 SELECTORS = ("match", "rows", "share")
 _PARAMETERS = {name for names in PARAMETERS.values() for name in names}

@@ -14,14 +14,14 @@ from pathlib import Path
 
 from aiohttp import web
 
-from runner.descriptors import allow_all
+from runner.process.file_limits import allow_all
 from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults.kinds import kinds_table
 from runner.simulator.options import configure
 from runner.simulator.service import Service
-from schemas.endpoints import DEFAULT_PROFILE, PROFILES
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
+from schemas.providers import DEFAULT_PROFILE, PROFILES
 
 HOST = "127.0.0.1"
 BACKLOG = 4096

@@ -25,7 +25,7 @@ from runner.simulator.requests.validate import Order
 from runner.simulator.stats import Stats
 from runner.simulator.tasks.life import TaskBook
 from runner.simulator.tasks.polls import Polls
-from schemas.endpoints import PROFILES
+from schemas.providers import PROFILES
 
 GENERATIONS = "images/generations"
 CALLER_GONE = 499

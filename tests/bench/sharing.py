@@ -8,8 +8,8 @@ import random
 import tempfile
 import time
 
-from jobs.sends import Weight
-from runner.pacer import Pacer, Permit
+from jobs.send_history import Weight
+from runner.limits.rate_limiter import Pacer, Permit
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable

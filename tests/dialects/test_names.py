@@ -9,11 +9,11 @@ from pathlib import Path
 
 from runner.simulator.dialects import DIALECTS as SIMULATED
 from runner.simulator.dialects import OFFICIAL, relays, servers
-from schemas import dialects, endpoints, services
-from schemas.dialects import AUTO, DIALECTS
-from schemas.endpoints import PROFILES
+from schemas import providers, request_rules, task_dialects
+from schemas.providers import PROFILES
+from schemas.task_dialects import AUTO, DIALECTS
 
-TABLES = {Path(module.__file__) for module in (dialects, endpoints, services, relays, servers)}
+TABLES = {Path(module.__file__) for module in (task_dialects, providers, request_rules, relays, servers)}
 NOT_A_SERVICE = {("manifest", "azure")}
 """(folder, text): the scheme of an object store's URLs."""
 NAMES = (PROFILES.keys() | DIALECTS.keys() | SIMULATED.keys()) - {AUTO.name, OFFICIAL}

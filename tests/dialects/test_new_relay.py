@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas import dialects
+from schemas import task_dialects
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service, decoded
 
@@ -54,7 +54,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Copy:
             checkout / package, folder / "copy" / package, ignore=shutil.ignore_patterns("__pycache__")
         )
     page = (checkout / PAGE).read_text("utf-8")
-    rows = folder / "copy" / Path(str(dialects.__file__)).relative_to(checkout)
+    rows = folder / "copy" / Path(str(task_dialects.__file__)).relative_to(checkout)
     text = rows.read_text("utf-8")
     assert text.count("        AUTO,\n") == 1
     (row,) = _ROW.findall(page)

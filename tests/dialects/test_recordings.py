@@ -11,17 +11,27 @@ from typing import Any
 
 import pytest
 
-from runner.body import Lifter
-from runner.dialects.conversation import Checkpoint, Fetch, Poll, Received, Rejected, Result, Send, Step, Wait
-from runner.dialects.generations import Speaker, converse
-from runner.dialects.tasks import Patience
+from runner.http.image_body import Lifter
+from runner.http.messages import Answer
+from runner.providers.conversation import (
+    Checkpoint,
+    Fetch,
+    Poll,
+    Received,
+    Rejected,
+    Result,
+    Send,
+    Step,
+    Wait,
+)
+from runner.providers.generations import Speaker, converse
+from runner.providers.polling import Patience
 from runner.simulator.dialects.model import IMAGES, fill, names
 from runner.simulator.dialects.recordings import FOLDER, http_of, recorded
 from runner.simulator.dialects.servers import SERVERS
-from runner.transport import Answer
-from schemas.dialects import AUTO, DIALECTS, TaskDialect
 from schemas.failures import FailureKind
 from schemas.request import ImageRequest
+from schemas.task_dialects import AUTO, DIALECTS, TaskDialect
 
 RELAYS = [row.name for row in DIALECTS.values() if row is not AUTO]
 SERVER_NAMES = [server.name for server in SERVERS]

@@ -8,8 +8,8 @@ from runner.simulator.dialects.model import names
 from runner.simulator.dialects.recordings import recorded
 from runner.simulator.dialects.relays import RELAYS
 from runner.simulator.dialects.servers import SERVERS
-from schemas.dialects import AUTO
-from schemas.endpoints import PROFILES
+from schemas.providers import PROFILES
+from schemas.task_dialects import AUTO
 
 ALWAYS = frozenset(
     {

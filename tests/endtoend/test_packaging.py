@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from runner.version import VERSION
+from runner.process.version import VERSION
 from tests.wheel import complaints
 
 
@@ -55,7 +55,7 @@ def test_a_wheel_with_anything_else_is_refused() -> None:
         "runner/py.typed",
         "schemas/py.typed",
         "jobs/py.typed",
-        "runner/store/schema.sql",
+        "runner/ledger/schema.sql",
         "runner/simulator/recorded/sub2api/done.json",
     ]
     assert complaints([*good, "imagemill-0.1.0.dist-info/METADATA"]) == []

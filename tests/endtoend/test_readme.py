@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from schemas.exit_codes import ExitCode
+from schemas.errors import ExitCode
 from tests import readme_tables
 from tests.canary import CANARY
 from tests.commandline import CommandLine, Service

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.job_errors import nearest_key
-from runner.job_files import job_json_schema, job_toml, load_job, out_folder, read_out_job, read_setting
-from runner.job_schema import job_keys
-from runner.job_text import manifest_stem, toml_value
-from schemas.exit_codes import ExitCode, JobError
+from jobs.addresses import manifest_stem
+from runner.config.json_schema import job_keys
+from runner.config.loader import job_json_schema, job_toml, load_job, out_folder, read_out_job
+from runner.config.problems import nearest_key
+from runner.config.toml_values import read_setting
+from runner.config.toml_writer import toml_value
+from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 
 TODAY = date(2026, 11, 22)

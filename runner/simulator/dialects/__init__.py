@@ -7,7 +7,7 @@ from dataclasses import replace
 from runner.simulator.dialects.model import Dialect
 from runner.simulator.dialects.relays import RELAYS
 from runner.simulator.dialects.servers import SERVERS
-from schemas.endpoints import DEFAULT_PROFILE, PROFILES
+from schemas.providers import DEFAULT_PROFILE, PROFILES
 
 OFFICIAL = "official"
 _TASKS = next(relay.task for relay in RELAYS if relay.name == PROFILES[DEFAULT_PROFILE].dialect)

@@ -1,4 +1,4 @@
-"""Relays that answer with a task: each is its row in `schemas.dialects` and its recorded answers, and no more.
+"""Relays that answer with a task: each is its row in `schemas.task_dialects` and its recorded answers, and no more.
 
 What neither of them can say stands here as `_DIFFERENCES`.
 """
@@ -10,7 +10,7 @@ from typing import Any
 
 from runner.simulator.dialects.model import Dialect, Reading, Switch, TaskForm, Template, names
 from runner.simulator.dialects.recordings import Http, http_of, recorded, with_status
-from schemas.dialects import AUTO, DIALECTS, GENERATIONS, STATUSES, TaskDialect
+from schemas.task_dialects import AUTO, DIALECTS, GENERATIONS, STATUSES, TaskDialect
 
 _LINK_LIFE_S = 86_400.0
 _STATES = ("submitted", "going", "done", "failed")

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from runner.simulator.options import configure
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
 
 
 def test_an_unknown_dialect_is_refused_with_the_nearest(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from runner.simulator.faults.kinds import KINDS, Fault
 from runner.simulator.options import configure
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import Timetable
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
 
 CONTRACT = """
 seed = 7

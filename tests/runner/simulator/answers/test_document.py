@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from runner.simulator.answers.document import Latency, latency_of, output_tokens
-from schemas.endpoints import OPENAI_PRICES
+from schemas.providers import OPENAI_PRICES
 from schemas.request import FIELDS
 
 

@@ -15,8 +15,8 @@ from runner.simulator.dialects.model import OPENAI_ERROR, fill
 from runner.simulator.dialects.recordings import http_of, recorded
 from runner.simulator.dialects.relays import RELAYS
 from runner.simulator.faults.kinds import KINDS, Stage
-from schemas.dialects import AUTO, STATUSES
-from schemas.dialects import DIALECTS as ROWS
+from schemas.task_dialects import AUTO, STATUSES
+from schemas.task_dialects import DIALECTS as ROWS
 from tests.canary import CANARY
 from tests.runner.simulator.replies import at, picture, place_of
 
