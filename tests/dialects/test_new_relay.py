@@ -58,7 +58,7 @@ def copy(tmp_path_factory: pytest.TempPathFactory, checkout: Path) -> Copy:
     text = rows.read_text("utf-8")
     assert text.count("        AUTO,\n") == 1
     (row,) = _ROW.findall(page)
-    rows.write_text(text.replace("        AUTO,\n", f"        AUTO,\n{row}"), "utf-8")
+    rows.write_text(text.replace("        AUTO,\n", f"        AUTO,\n{row.rstrip()},\n"), "utf-8")
     recorded = folder / "copy" / "runner" / "simulator" / "recorded" / NAME
     recorded.mkdir()
     documents = dict(_RECORDED.findall(page))
