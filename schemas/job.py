@@ -12,6 +12,7 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from schemas.providers import DEFAULT_PROFILE, PROFILES, alternatives
 from schemas.secrecy import Secrecy, secrecy_in
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
@@ -128,7 +129,7 @@ class TaskTable(_Table):
 class EndpointTable(_Table):
     """The service, its key and its deadlines."""
 
-    profile: str = Field("dieyuyun", description="dieyuyun, openai, azure, xai or together")
+    profile: str = Field(DEFAULT_PROFILE, description=alternatives(PROFILES))
     base_url: str | None = Field(None, description="any other service, up to its version path (…/v1)")
     dialect: str = Field("auto", description="how the service speaks of tasks: auto, sync, or a relay's name")
     task: TaskTable | None = Field(None, description="a way to speak of tasks that imagemill does not know")

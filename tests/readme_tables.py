@@ -18,6 +18,7 @@ from schemas.failures import RULES, Billed, Resend, Rule
 from schemas.job_options import JOB_OPTIONS
 from schemas.request import FIELDS, MAX_PROMPT_CHARS
 from schemas.results import COLUMNS
+from tests.relay_table import relay_table
 
 README = Path(__file__).resolve().parents[1] / "README.md"
 
@@ -106,6 +107,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "manifest-columns": manifest_columns,
     "results-columns": results_columns,
     "error-kinds": error_kinds,
+    "relays": relay_table,
 }
 
 _MARKED = re.compile(r"(<!-- table: (?P<name>[a-z-]+) -->\n).*?(<!-- end -->)", re.DOTALL)

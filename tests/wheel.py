@@ -12,6 +12,7 @@ NEEDED = (
     "schemas/py.typed",
     "jobs/py.typed",
     "runner/ledger/schema.sql",
+    "runner/simulator/recorded/sub2api/done.json",
 )
 
 

@@ -234,7 +234,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> ResolvedEndpoint:
-    """Where this job's requests go. `OPENAI_BASE_URL` (environment or `.env`) moves profile `openai`.
+    """Where this job's requests go. A profile's `base_url_env` (environment or `.env`) moves it.
 
     A `base_url` of the user's own carries a profile's facts (prices, refused fields) when the profile was chosen too,
     or when it is that profile's own URL. Raises JobError for an unusable URL.
@@ -242,8 +242,8 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
     endpoint = job.endpoint
     named = PROFILES[endpoint.profile]
     url = endpoint.base_url
-    if url is None and endpoint.profile == "openai":
-        url = environ.get("OPENAI_BASE_URL") or dotenv_variables(cwd).get("OPENAI_BASE_URL")
+    if url is None and named.base_url_env:
+        url = environ.get(named.base_url_env) or dotenv_variables(cwd).get(named.base_url_env)
     if not url and not named.base_url:
         raise JobError(
             f"profile {named.name} has no address of its own", fix=f"add --base-url {named.address_form}"
@@ -253,7 +253,7 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
     try:
         base_url = checked_base_url(url, allow_http=endpoint.allow_http)
     except ValueError as error:
-        setting = "endpoint.base_url" if endpoint.base_url else "OPENAI_BASE_URL"
+        setting = "endpoint.base_url" if endpoint.base_url else named.base_url_env
         raise JobError(f"{setting} {error}", fix="give a base URL such as https://host/v1") from None
     if endpoint.base_url is None or "profile" in endpoint.model_fields_set:
         profile = replace(named, base_url=base_url)

@@ -56,6 +56,7 @@ def test_a_wheel_with_anything_else_is_refused() -> None:
         "schemas/py.typed",
         "jobs/py.typed",
         "runner/ledger/schema.sql",
+        "runner/simulator/recorded/sub2api/done.json",
     ]
     assert complaints([*good, "imagemill-0.1.0.dist-info/METADATA"]) == []
     assert complaints([*good, "tests/x.py", "jobs/__pycache__/a.pyc"]) == [
