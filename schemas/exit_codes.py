@@ -6,7 +6,7 @@ from enum import IntEnum
 
 
 class ExitCode(IntEnum):
-    """The lower number is not the better one; the table in the README explains each."""
+    """The lower number is not the better one; docs/reference/exit-codes.md explains each."""
 
     OK = 0
     INTERNAL = 1

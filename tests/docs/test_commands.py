@@ -1,0 +1,199 @@
+"""The documentation is run: every command and Python snippet of a page, in order, and what it prints is compared."""
+
+from __future__ import annotations
+
+import importlib.util
+import re
+import shutil
+import socket
+import subprocess
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import pytest
+
+from tests.canary import CANARY
+from tests.commandline import CommandLine, Service
+from tests.docs.pages import DOCS, PAGES, README, Block, Command, blocks, console_commands, name_of
+
+PAGES_WITH_COMMANDS = [
+    page
+    for page in PAGES
+    if any(block.kind in ("console", "python") for block in blocks(page.read_text("utf-8")))
+]
+
+SIMULATED = {
+    "IMAGEMILL_SIMULATE": "true",
+    "IMAGEMILL_SIMULATOR__LATENCY": "0",
+    "IMAGEMILL_OUTPUT__PROGRESS": "none",
+}
+"""Under these, commands that are written for the real service run as they stand, and print nothing but results."""
+SMALL = {"IMAGEMILL_REQUEST__SIZE": "64x64"}
+"""For pages that do not show what a command prints, which names prices."""
+
+KEYS = ("sk-your-key", "any-key")
+PORT = "8765"
+SERVER = "imagemill simulate --port "
+TOP_LEVEL_AWAIT = """
+import ast, asyncio, inspect, sys
+code = compile(sys.stdin.read(), "page.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+found = eval(code)
+if inspect.iscoroutine(found):
+    asyncio.run(found)
+"""
+
+ANYTHING = "…"
+_VARIES = (
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}"), "RUN"),
+    (re.compile(r"\b\d[\d.,]* (?:ms|s|min|h)\b"), "DURATION"),
+    (re.compile(r" {2,}"), "  "),
+)
+"""What differs from run to run, or from machine to machine, and the columns that shift with it."""
+
+
+def normalised(line: str) -> str:
+    """The line without what may differ."""
+    for pattern, word in _VARIES:
+        line = pattern.sub(word, line)
+    return line.rstrip()
+
+
+def shows(page: Iterable[str], printed: Iterable[str]) -> bool:
+    """Whether the lines of a page are what a command printed. `…` is any lines, and within a line any text."""
+    pattern = ""
+    for line in page:
+        if line == ANYTHING:
+            pattern += r"(?:.*\n)*?"
+        else:
+            pattern += ".*".join(map(re.escape, normalised(line).split(ANYTHING))) + r"\n"
+    text = "".join(f"{normalised(line)}\n" for line in printed)
+    return re.fullmatch(pattern, text) is not None
+
+
+def script(commands: Sequence[Command], outputs: Path) -> str:
+    """The commands for bash. What each prints goes into a file named by its line; a wrong exit code ends all."""
+    lines = ["set -u"]
+    for command in commands:
+        file = outputs / str(command.line)
+        fail = f"{{ echo line {command.line}: exit code $code; cat '{file}'; exit 1; }}"
+        lines += [
+            "{",
+            command.text,
+            f"}} > '{file}' 2>&1",
+            f"code=$?; [ $code = {command.exit_code} ] || {fail}",
+        ]
+    return "\n".join(lines)
+
+
+@dataclass
+class Reader:
+    """Somebody who types what a page says, from top to bottom.
+
+    serving: the section in which a simulator of the page's own answers; "" while none does.
+    """
+
+    command: CommandLine
+    outputs: Path
+    environ: dict[str, str]
+    servers: ExitStack
+    serving: str = field(default="")
+
+    def read(self, block: Block) -> None:
+        """Do what the block says; fail with its line where it does not work."""
+        if block.section != self.serving:
+            self.servers.close()
+            self.serving = ""
+        match block.kind:
+            case "console" if block.text.startswith(f"$ {SERVER}"):
+                self.servers.enter_context(Service(self.command, *block.text.split()[3:], "--latency", "0"))
+                self.serving = block.section
+            case "console":
+                self.type(console_commands(block))
+            case "python" if "import duckdb" not in block.text or importlib.util.find_spec("duckdb"):
+                self._run([sys.executable, "-c", TOP_LEVEL_AWAIT], block.text)
+            case "toml" if name := re.match(r"# (\S+\.toml)\n", block.text):
+                (self.command.cwd / name[1]).write_text(block.text)
+
+    def type(self, commands: Sequence[Command]) -> None:
+        """Run the commands in one shell. Where any of them shows output, that of all is compared."""
+        self._run(["bash", "-c", script(commands, self.outputs)], "")
+        if any(command.output for command in commands):
+            for command in commands:
+                printed = (self.outputs / str(command.line)).read_text("utf-8")
+                assert shows(command.output, printed.splitlines()), f"line {command.line} printed:\n{printed}"
+
+    def _run(self, arguments: list[str], text: str) -> None:
+        done = subprocess.run(
+            arguments,
+            input=text,
+            cwd=self.command.cwd,
+            env=self.command.environ(**({} if self.serving else self.environ)),
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
+def runnable(page: Path) -> Iterator[Block]:
+    """The blocks of a page. Of the README's first `sh` block it is the last command, after what installs."""
+    found = list(blocks(page.read_text("utf-8")))
+    for block, after in zip(found, [*found[1:], None], strict=True):
+        *_, last = block.text.split(" && ")
+        if page == README and block.kind == "sh" and last.startswith(".venv/bin/imagemill "):
+            shown = after.text if after is not None and after.kind == "text" else ""
+            text = f"$ {last.removeprefix('.venv/bin/')}\n{shown}"
+            yield Block("console", block.line, block.section, text)
+        else:
+            yield block
+
+
+def free_port() -> str:
+    with socket.socket() as plug:
+        plug.bind(("127.0.0.1", 0))
+        return str(plug.getsockname()[1])
+
+
+@pytest.fixture(scope="module")
+def begun(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
+    """A folder in which the tutorial's first batch was made."""
+    command = CommandLine(tmp_path_factory.mktemp("begun"))
+    shutil.copytree(samples, command.cwd / "sample_batches")
+    run = ("run", "sample_batches/quickstart.csv", "--simulate")
+    ended = command(*run, environ=SIMULATED)
+    assert ended.code == 0, ended.err
+    return command.cwd
+
+
+@pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=name_of)
+def test_every_block_works(tmp_path: Path, begun: Path, page: Path) -> None:
+    begins = page == README or page.parent == DOCS / "tutorial"
+    folder, outputs = tmp_path / "work", tmp_path / "outputs"
+    shutil.copytree(begun, folder, ignore=shutil.ignore_patterns("runs") if begins else None)
+    outputs.mkdir()
+    port = free_port()
+    found = list(runnable(page))
+    compared = any(
+        command.output for block in found if block.kind == "console" for command in console_commands(block)
+    )
+    with ExitStack() as servers:
+        reader = Reader(CommandLine(folder), outputs, SIMULATED if compared else SIMULATED | SMALL, servers)
+        for block in found:
+            text = block.text.replace(PORT, port)
+            for key in KEYS:
+                text = text.replace(f"_API_KEY={key}\n", f"_API_KEY={CANARY}\n")
+            reader.read(Block(block.kind, block.line, block.section, text))
+
+
+def test_output_that_differs_is_noticed() -> None:
+    printed = ["rows  12", "time  1.1 s", "cost  $0.61", "next  imagemill verify runs/a"]
+    assert shows(["rows  12", "time  12.0 s", "cost  $0.61", "next  …"], printed)
+    assert shows(["…", "cost   $0.61", "…"], printed)
+    assert not shows(["rows  12", "time  1.1 s", "cost  $0.62", "next  …"], printed)
+    assert not shows(["rows  12", "…", "time  1.1 s"], printed)
+    assert not shows([], printed)
