@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib.util
 import re
+import shlex
 import shutil
 import socket
 import subprocess
@@ -16,7 +17,8 @@ from pathlib import Path
 import pytest
 
 from tests.canary import CANARY
-from tests.commandline import CommandLine, Service
+from tests.commandline import CommandLine, Ended, Service
+from tests.crash.forkserver import ForkServer, Run
 from tests.docs.pages import DOCS, PAGES, README, Block, Command, blocks, console_commands, name_of
 
 PAGES_WITH_COMMANDS = [
@@ -37,6 +39,9 @@ SMALL = {"IMAGEMILL_REQUEST__SIZE": "64x64"}
 KEYS = ("sk-your-key", "any-key")
 PORT = "8765"
 SERVER = "imagemill simulate --port "
+SHELL = {"|", ">", "<", "&&", ";"}
+"""Words for which a command goes to a shell."""
+TIMEOUT_S = 120.0
 TOP_LEVEL_AWAIT = """
 import ast, asyncio, inspect, sys
 code = compile(sys.stdin.read(), "page.md", "exec", ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
@@ -74,32 +79,18 @@ def shows(page: Iterable[str], printed: Iterable[str]) -> bool:
     return re.fullmatch(pattern, text) is not None
 
 
-def script(commands: Sequence[Command], outputs: Path) -> str:
-    """The commands for bash. What each prints goes into a file named by its line; a wrong exit code ends all."""
-    lines = ["set -u"]
-    for command in commands:
-        file = outputs / str(command.line)
-        fail = f"{{ echo line {command.line}: exit code $code; cat '{file}'; exit 1; }}"
-        lines += [
-            "{",
-            command.text,
-            f"}} > '{file}' 2>&1",
-            f"code=$?; [ $code = {command.exit_code} ] || {fail}",
-        ]
-    return "\n".join(lines)
-
-
 @dataclass
 class Reader:
-    """Somebody who types what a page says, from top to bottom.
+    """Somebody who types what a page says, from top to bottom, in one shell.
 
-    serving: the section in which a simulator of the page's own answers; "" while none does.
+    environ: what the shell exports. serving: the section in which a simulator of the page's own answers, "" while none does;
+    its commands are not simulated otherwise.
     """
 
     command: CommandLine
-    outputs: Path
-    environ: dict[str, str]
+    forks: ForkServer
     servers: ExitStack
+    environ: dict[str, str]
     serving: str = field(default="")
 
     def read(self, block: Block) -> None:
@@ -114,41 +105,67 @@ class Reader:
             case "console":
                 self.type(console_commands(block))
             case "python" if "import duckdb" not in block.text or importlib.util.find_spec("duckdb"):
-                self._run([sys.executable, "-c", TOP_LEVEL_AWAIT], block.text)
+                done = self._run([sys.executable, "-c", TOP_LEVEL_AWAIT], block.text)
+                assert done.code == 0, f"line {block.line}:\n{done.out}{done.err}"
             case "toml" if name := re.match(r"# (\S+\.toml)\n", block.text):
                 (self.command.cwd / name[1]).write_text(block.text)
 
     def type(self, commands: Sequence[Command]) -> None:
-        """Run the commands in one shell. Where any of them shows output, that of all is compared."""
-        self._run(["bash", "-c", script(commands, self.outputs)], "")
-        if any(command.output for command in commands):
-            for command in commands:
-                printed = (self.outputs / str(command.line)).read_text("utf-8")
-                assert shows(command.output, printed.splitlines()), f"line {command.line} printed:\n{printed}"
+        """Run the commands. Where any of them shows output, that of all is compared."""
+        compared = any(command.output for command in commands)
+        for command in commands:
+            ended = self._enter(command.text)
+            printed = ended.out + ended.err
+            assert ended.code == command.exit_code, f"line {command.line}: exit code {ended.code}\n{printed}"
+            if compared:
+                same = shows(command.output, printed.splitlines())
+                assert same, f"line {command.line} printed:\n{printed}"
 
-    def _run(self, arguments: list[str], text: str) -> None:
+    def _enter(self, text: str) -> Ended:
+        match shlex.split(text, comments=True):
+            case ["export", *settings]:
+                self.environ |= dict(setting.split("=", 1) for setting in settings)
+                return Ended(0, "", "")
+            case ["imagemill", *arguments] if not set(arguments) & SHELL:
+                return self._fork(arguments)
+            case _:
+                return self._run(["bash", "-c", text], "")
+
+    def _environ(self) -> dict[str, str]:
+        kept = self.environ if not self.serving else self.environ.keys() - (SIMULATED | SMALL).keys()
+        return self.command.environ(**{name: self.environ[name] for name in kept})
+
+    def _fork(self, arguments: list[str]) -> Ended:
+        output = self.command.cwd.with_name("output")
+        run = Run(tuple(arguments), str(self.command.cwd), self._environ(), str(output))
+        code = self.forks.start(run).wait(TIMEOUT_S)
+        assert code is not None, f"imagemill {shlex.join(arguments)}: not finished after {TIMEOUT_S} s"
+        out, err = (output.with_suffix(end).read_text("utf-8") for end in (".stdout", ".stderr"))
+        return Ended(code, out, err)
+
+    def _run(self, arguments: list[str], text: str) -> Ended:
         done = subprocess.run(
             arguments,
             input=text,
             cwd=self.command.cwd,
-            env=self.command.environ(**({} if self.serving else self.environ)),
+            env=self._environ(),
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=TIMEOUT_S,
             check=False,
         )
-        assert done.returncode == 0, done.stdout + done.stderr
+        return Ended(done.returncode, done.stdout, done.stderr)
 
 
-def runnable(page: Path) -> Iterator[Block]:
-    """The blocks of a page. Of the README's first `sh` block it is the last command, after what installs."""
-    found = list(blocks(page.read_text("utf-8")))
+def runnable(page: Path, text: str) -> Iterator[Block]:
+    """The blocks of a page with this text. Of the README's first `sh` block it is the last command, after what installs."""
+    found = list(blocks(text))
     for block, after in zip(found, [*found[1:], None], strict=True):
         *_, last = block.text.split(" && ")
         if page == README and block.kind == "sh" and last.startswith(".venv/bin/imagemill "):
             shown = after.text if after is not None and after.kind == "text" else ""
-            text = f"$ {last.removeprefix('.venv/bin/')}\n{shown}"
-            yield Block("console", block.line, block.section, text)
+            typed = f"$ {last.removeprefix('.venv/bin/')}\n{shown}"
+            yield Block("console", block.line, block.section, typed)
         else:
             yield block
 
@@ -160,34 +177,39 @@ def free_port() -> str:
 
 
 @pytest.fixture(scope="module")
+def forks() -> Iterator[ForkServer]:
+    """Starts commands in a tenth of the time that a new interpreter takes; the documentation holds some eighty."""
+    with ForkServer() as server:
+        yield server
+
+
+@pytest.fixture(scope="module")
 def begun(tmp_path_factory: pytest.TempPathFactory, samples: Path) -> Path:
     """A folder in which the tutorial's first batch was made."""
     command = CommandLine(tmp_path_factory.mktemp("begun"))
     shutil.copytree(samples, command.cwd / "sample_batches")
-    run = ("run", "sample_batches/quickstart.csv", "--simulate")
-    ended = command(*run, environ=SIMULATED)
+    ended = command("run", "sample_batches/quickstart.csv", "--simulate", environ=SIMULATED)
     assert ended.code == 0, ended.err
     return command.cwd
 
 
 @pytest.mark.parametrize("page", PAGES_WITH_COMMANDS, ids=name_of)
-def test_every_block_works(tmp_path: Path, begun: Path, page: Path) -> None:
-    begins = page == README or page.parent == DOCS / "tutorial"
-    folder, outputs = tmp_path / "work", tmp_path / "outputs"
-    shutil.copytree(begun, folder, ignore=shutil.ignore_patterns("runs") if begins else None)
-    outputs.mkdir()
-    port = free_port()
-    found = list(runnable(page))
+def test_every_block_works(tmp_path: Path, begun: Path, forks: ForkServer, page: Path) -> None:
+    starts_empty = page == README or page.parent == DOCS / "tutorial"
+    folder = tmp_path / "work"
+    shutil.copytree(begun, folder, ignore=shutil.ignore_patterns("runs") if starts_empty else None)
+    text = page.read_text("utf-8").replace(PORT, free_port())
+    for key in KEYS:
+        text = text.replace(f"_API_KEY={key}\n", f"_API_KEY={CANARY}\n")
+    found = list(runnable(page, text))
     compared = any(
         command.output for block in found if block.kind == "console" for command in console_commands(block)
     )
     with ExitStack() as servers:
-        reader = Reader(CommandLine(folder), outputs, SIMULATED if compared else SIMULATED | SMALL, servers)
+        environ = dict(SIMULATED) if compared else SIMULATED | SMALL
+        reader = Reader(CommandLine(folder), forks, servers, environ)
         for block in found:
-            text = block.text.replace(PORT, port)
-            for key in KEYS:
-                text = text.replace(f"_API_KEY={key}\n", f"_API_KEY={CANARY}\n")
-            reader.read(Block(block.kind, block.line, block.section, text))
+            reader.read(block)
 
 
 def test_output_that_differs_is_noticed() -> None:
