@@ -77,7 +77,7 @@ def text_of(page: Page) -> str:
 
     def named(link: re.Match[str]) -> str:
         text, topic = link.groups()
-        return text if text.lower() == topic else f"{text} (`help {topic}`)"
+        return f"`help {topic}`" if text.lower() == topic else f"{text} (`help {topic}`)"
 
     text = _FOR_BROWSERS.sub("", page.file.read_text("utf-8"))
     return unescape(_ANCHOR_LINK.sub(r"\1", _PAGE_LINK.sub(named, text)))

@@ -91,43 +91,50 @@ def _flags(option: click.Option) -> str:
     return _code(" ".join(filter(None, (", ".join(option.opts), option.metavar))))
 
 
-def _options(name: str) -> dict[str, click.Option]:
-    command = commands().get_command(click.Context(commands()), name)
-    assert command is not None
+def every_command() -> dict[str, click.Command]:
+    """The commands by name, in the order of `--help`."""
+    root = commands()
+    found = {name: root.get_command(click.Context(root), name) for name in SUMMARIES}
+    return {name: command for name, command in found.items() if command is not None}
+
+
+def _options(command: click.Command) -> dict[str, click.Option]:
     return {option.opts[-1]: option for option in command.params if isinstance(option, click.Option)}
 
 
-def _usage(name: str) -> str:
-    command = commands().get_command(click.Context(commands()), name)
-    assert command is not None
+def _usage(name: str, command: click.Command) -> str:
     pieces = command.collect_usage_pieces(click.Context(command, info_name=name))
     return " ".join((f"imagemill {name}", *pieces))
 
 
+def _run_options(command: click.Command) -> str:
+    keys = {option.flag: f"`{option.key}`" for option in JOB_OPTIONS}
+    rows = ((_flags(option), option.help, keys.get(flag, "")) for flag, option in _options(command).items())
+    return _table(("option", "meaning", "job key"), rows)
+
+
+def _other_options(command: click.Command, run: dict[str, click.Option]) -> Iterator[str]:
+    """Options that `run` has with the same meaning are named, not explained again."""
+    options = _options(command)
+    again = [flag for flag, option in options.items() if flag in run and run[flag].help == option.help]
+    own = [option for flag, option in options.items() if flag not in again]
+    if own:
+        yield _table(("option", "meaning"), ((_flags(option), option.help) for option in own))
+    if again:
+        yield f"As for [run](#imagemill-run): {_code(*again)}."
+
+
 def command_options() -> str:
-    """A section for each command. Options that `run` has with the same meaning are named, not explained again."""
-    shared = {flag: option.help for flag, option in _options("run").items()}
-    keys = {option.flag: option.key for option in JOB_OPTIONS}
+    """A section for each command."""
+    found = every_command()
     parts = []
-    for name in SUMMARIES:
-        options = _options(name)
-        again = [] if name == "run" else [flag for flag in options if shared.get(flag) == options[flag].help]
-        own = [option for flag, option in options.items() if flag not in again]
-        summary = SUMMARIES[name]
-        parts.append(f"## imagemill {name}\n\n`{_usage(name)}`\n\n{summary[0].upper()}{summary[1:]}.")
-        if own and name == "run":
-            rows = ((_flags(option), option.help, _code(*_key(option, keys))) for option in own)
-            parts.append(_table(("option", "meaning", "job key"), rows))
-        elif own:
-            parts.append(_table(("option", "meaning"), ((_flags(option), option.help) for option in own)))
-        if again:
-            parts.append(f"As for [run](#imagemill-run): {_code(*again)}.")
+    for name, command in found.items():
+        parts += [f"## imagemill {name}", f"`{_usage(name, command)}`", command.help or ""]
+        if name == "run":
+            parts.append(_run_options(command))
+        else:
+            parts += _other_options(command, _options(found["run"]))
     return "\n\n".join(parts) + "\n"
-
-
-def _key(option: click.Option, keys: dict[str, str]) -> tuple[str, ...]:
-    key = keys.get(option.opts[-1])
-    return () if key is None else (key,)
 
 
 def _default(leaf: dict[str, Any]) -> str:

@@ -7,14 +7,13 @@ import re
 import tomllib
 from pathlib import Path
 
-import click
 import pytest
 
-from runner.cli.main import SUMMARIES, commands
+from runner.cli.main import SUMMARIES
 from runner.job_schema import job_keys, job_tables
 from tests.docs.generate import MARKED, filled
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, README, blocks, name_of
-from tests.docs.tables import TABLES
+from tests.docs.tables import TABLES, every_command
 
 AWAITED_PAGES = {"docs/contributing/architecture.md", "docs/contributing/glossary.md"}
 AWAITED_KEYS = {"endpoint.ca_file"}
@@ -80,9 +79,8 @@ def test_the_readme_is_short(texts: dict[Path, str]) -> None:
 
 
 def test_every_option_and_command_that_is_named_exists(texts: dict[Path, str]) -> None:
-    root = commands()
-    found = [root, *(root.get_command(click.Context(root), name) for name in SUMMARIES)]
-    known = {"--help"} | {flag for command in found for option in command.params for flag in option.opts}
+    options = [option for command in every_command().values() for option in command.params]
+    known = {"--help", "--version"} | {flag for option in options for flag in option.opts}
     for page, text in texts.items():
         ours = re.sub(
             r"<!--.*?-->|pip install .*|pip wheel .*|git clone .*|`?python -m .*|duckdb.*", "", text
