@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parents[2]
@@ -20,16 +20,29 @@ def name_of(page: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Block:
-    """A fenced block. line: of its first line of content. section: the heading above it."""
+    """A fenced block. line: of its first line of content. section: the heading above it.
+
+    shown: the `text` block directly below it, which is what it prints; "" where there is none.
+    """
 
     kind: str
     line: int
     section: str
     text: str
+    shown: str = ""
 
 
 def blocks(text: str) -> Iterator[Block]:
     """The fenced blocks of a page in order."""
+    found = list(_fenced(text))
+    for block, below in zip(found, [*found[1:], None], strict=False):
+        if below is not None and below.kind == "text":
+            yield replace(block, shown=below.text)
+        else:
+            yield block
+
+
+def _fenced(text: str) -> Iterator[Block]:
     section, kind, first, held = "", None, 0, list[str]()
     for number, line in enumerate(text.splitlines(), 1):
         if kind is None and line.startswith("```"):

@@ -11,7 +11,7 @@ import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 import pytest
@@ -107,6 +107,8 @@ class Reader:
             case "python" if "import duckdb" not in block.text or importlib.util.find_spec("duckdb"):
                 done = self._run([sys.executable, "-c", TOP_LEVEL_AWAIT], block.text)
                 assert done.code == 0, f"line {block.line}:\n{done.out}{done.err}"
+                same = not block.shown or shows(block.shown.splitlines(), done.out.splitlines())
+                assert same, f"line {block.line} printed:\n{done.out}"
             case "toml" if name := re.match(r"# (\S+\.toml)\n", block.text):
                 (self.command.cwd / name[1]).write_text(block.text)
 
@@ -159,13 +161,11 @@ class Reader:
 
 def runnable(page: Path, text: str) -> Iterator[Block]:
     """The blocks of a page with this text. Of the README's first `sh` block it is the last command, after what installs."""
-    found = list(blocks(text))
-    for block, after in zip(found, [*found[1:], None], strict=True):
+    for block in blocks(text):
         *_, last = block.text.split(" && ")
         if page == README and block.kind == "sh" and last.startswith(".venv/bin/imagemill "):
-            shown = after.text if after is not None and after.kind == "text" else ""
-            typed = f"$ {last.removeprefix('.venv/bin/')}\n{shown}"
-            yield Block("console", block.line, block.section, typed)
+            typed = f"$ {last.removeprefix('.venv/bin/')}\n{block.shown}"
+            yield replace(block, kind="console", text=typed)
         else:
             yield block
 
@@ -203,7 +203,9 @@ def test_every_block_works(tmp_path: Path, begun: Path, forks: ForkServer, page:
         text = text.replace(f"_API_KEY={key}\n", f"_API_KEY={CANARY}\n")
     found = list(runnable(page, text))
     compared = any(
-        command.output for block in found if block.kind == "console" for command in console_commands(block)
+        block.shown
+        or (block.kind == "console" and any(command.output for command in console_commands(block)))
+        for block in found
     )
     with ExitStack() as servers:
         environ = dict(SIMULATED) if compared else SIMULATED | SMALL
