@@ -11,9 +11,10 @@ from typing import NamedTuple
 import numpy as np
 
 from jobs import where
-from jobs.seen import SeenKeys
+from jobs.key_set import SeenKeys
 from jobs.where import Tree, parked_by
 from schemas.failures import FailureKind, RowStatus
+from schemas.job import InputTable, Job
 from schemas.row import Row, RowProblem
 
 
@@ -105,3 +106,8 @@ def sample(rows: Iterable[Row | RowProblem], size: int, seed: int) -> frozenset[
         for row in rows
     )
     return frozenset(position for _, position in heapq.nsmallest(size, ranked))
+
+
+def reads_all(job: Job) -> bool:
+    """Whether every row of the manifest takes part."""
+    return job.input == InputTable(seed=job.input.seed)

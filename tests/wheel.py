@@ -14,7 +14,7 @@ NEEDED = (
     "runner/py.typed",
     "schemas/py.typed",
     "jobs/py.typed",
-    "runner/store/schema.sql",
+    "runner/ledger/schema.sql",
     *(f"runner/docs/{page.relative_to(DOCS).as_posix()}" for page in sorted(DOCS.rglob("*.md"))),
 )
 

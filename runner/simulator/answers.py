@@ -9,7 +9,7 @@ from typing import Any
 
 from runner.simulator.drawing import Picture, digest
 from runner.simulator.validation import Order
-from schemas.endpoints import OPENAI_PRICES, PROFILES
+from schemas.providers import OPENAI_PRICES, PROFILES
 
 _P95_Z = 1.6449
 _MEASURED_TOKENS = {

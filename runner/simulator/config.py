@@ -12,7 +12,7 @@ from runner.simulator.dialects import DIALECTS, OFFICIAL
 from runner.simulator.faults import Fault
 from runner.simulator.timetable import LimitsChange, Outage
 from runner.simulator.windows import Limits
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 
 DEFAULT_LATENCY = Latency()
 NO_LIMITS = Limits()

@@ -15,9 +15,9 @@ from runner.simulator.faults import KINDS, PARAMETERS, Fault, parameters
 from runner.simulator.spoiling import FORMATS
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
 from runner.simulator.windows import Limits
-from schemas.endpoints import PROFILES
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 from schemas.job import Duration, PositiveDuration
+from schemas.providers import PROFILES
 
 SELECTORS = ("match", "rows", "share")
 _PARAMETERS = {name for names in PARAMETERS.values() for name in names}

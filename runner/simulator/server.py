@@ -14,13 +14,13 @@ from pathlib import Path
 
 from aiohttp import web
 
-from runner.descriptors import allow_all
+from runner.process.file_limits import allow_all
 from runner.simulator.config import SimulatorConfig, configure
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults import kinds_table
 from runner.simulator.service import Service
-from schemas.endpoints import PROFILES
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
+from schemas.providers import PROFILES
 
 HOST = "127.0.0.1"
 BACKLOG = 4096

@@ -27,7 +27,7 @@ from runner.simulator.tasks import Task
 from runner.simulator.timetable import Timetable
 from runner.simulator.validation import Order, read_document
 from runner.simulator.windows import Limiter
-from schemas.endpoints import PROFILES
+from schemas.providers import PROFILES
 
 GENERATIONS = "images/generations"
 MAX_BODY_BYTES = 2**20

@@ -8,9 +8,9 @@ from dataclasses import dataclass
 from typing import Any, NoReturn
 
 from runner.simulator.errors import ServiceError
-from schemas.endpoints import PROFILES
+from schemas.providers import PROFILES
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule
-from schemas.services import ANY_SIZE, Document, Fault, document_of
+from schemas.request_rules import ANY_SIZE, Document, Fault, document_of
 
 MAX_EDGE, MAX_RATIO, EDGE_STEP = ANY_SIZE.most_edge, ANY_SIZE.most_ratio, ANY_SIZE.step
 """Smaller images than the service's are drawn too: a rehearsal need not cost the time of large ones."""

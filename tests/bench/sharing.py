@@ -8,8 +8,8 @@ import random
 import tempfile
 import time
 
-from jobs.sends import Weight
-from runner.pacer import Pacer, Permit
+from jobs.send_history import Weight
+from runner.limits.rate_limiter import Pacer, Permit
 from runner.simulator.errors import ServiceError
 from runner.simulator.windows import Limiter, Limits
 from schemas.job import LimitsTable

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections.abc import Iterator
 
-from runner.pacer import Pacer, Weight
+from runner.limits.rate_limiter import Pacer, Weight
 from runner.simulator.errors import ServiceError
 from runner.simulator.windows import Limiter, Limits
 from schemas.job import LimitsTable

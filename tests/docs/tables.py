@@ -15,17 +15,17 @@ from prometheus_client.parser import text_string_to_metric_families
 
 import runner
 from runner.cli.main import SUMMARIES, commands
-from runner.cli.options import JOB_OPTIONS
-from runner.job_schema import allowed, job_json_schema, job_keys
+from runner.config.json_schema import allowed, job_json_schema, job_keys
 from runner.manifest.columns import ALIASES
-from runner.metrics import MetricsFile
-from schemas.dialects import AUTO, DIALECTS, GENERATIONS, SYNC, TaskDialect
-from schemas.endpoints import CUSTOM_KEY_ENV, PROFILES
-from schemas.exit_codes import ExitCode
+from runner.telemetry.prometheus import MetricsFile
+from schemas.errors import ExitCode
 from schemas.failures import RULES, Billed, Resend, Rule
+from schemas.job_options import JOB_OPTIONS
+from schemas.providers import CUSTOM_KEY_ENV, PROFILES
+from schemas.reports import Progress
 from schemas.request import FIELDS, MAX_PROMPT_CHARS
 from schemas.results import COLUMNS
-from schemas.summary import Progress
+from schemas.task_dialects import AUTO, DIALECTS, GENERATIONS, SYNC, TaskDialect
 from tests.waiting import until
 
 _RESENT = {

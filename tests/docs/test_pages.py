@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.cli.main import SUMMARIES
-from runner.job_schema import job_keys, job_tables
+from runner.config.json_schema import job_keys, job_tables
 from tests.docs.generate import MARKED, filled
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, README, blocks, name_of
 from tests.docs.tables import TABLES, every_command

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from runner.version import VERSION
+from runner.process.version import VERSION
 from tests.wheel import NEEDED, complaints
 
 

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.cli.main import main
-from runner.store import donemap
+from runner.ledger import completion_cache
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.faults.drive import frozen_files
@@ -301,9 +301,9 @@ def test_the_map_of_what_is_done_hides_no_success_that_is_named(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a map, as a long manifest has one: what is named is sent, and the map stays true for the next run."""
-    monkeypatch.setattr(donemap, "LEAST_ROWS", 1)
+    monkeypatch.setattr(completion_cache, "LEAST_ROWS", 1)
     assert folder.imagemill("run", "out/job.toml").code == 3
-    assert (folder.out / donemap.MAP_NAME).is_file()
+    assert (folder.out / completion_cache.MAP_NAME).is_file()
     for number in (1, 2):
         folder.retry("--succeeded", "--yes", "--where", "row_id == 'fox'")
         assert folder.requests() == SENT + number

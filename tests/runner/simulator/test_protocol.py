@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from runner.simulator.answers import output_tokens
-from schemas.endpoints import OPENAI_PRICES
+from schemas.providers import OPENAI_PRICES
 from schemas.request import FIELDS
 from tests.canary import CANARY
 

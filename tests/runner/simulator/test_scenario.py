@@ -11,7 +11,7 @@ from runner.simulator.config import SimulatorConfig, configure
 from runner.simulator.faults import KINDS, Fault
 from runner.simulator.timetable import Timetable
 from runner.simulator.windows import Limits
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
 
 CONTRACT = """
 seed = 7

@@ -16,7 +16,7 @@ from runner.simulator.config import configure
 from runner.simulator.faults import Fault
 from runner.simulator.tasks import TASK_LIFE_S, Phase, Task, TaskBook, view_of
 from runner.simulator.validation import check_order
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
 from tests.canary import CANARY
 
 GENERATIONS = "/v1/images/generations"

@@ -16,13 +16,13 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.state import fold
-from runner.store import layout
-from runner.store.attempts import AttemptReader
-from runner.store.donemap import DoneMap
-from runner.store.knownrows import KnownRows
-from runner.store.plainrows import PlainRows
-from runner.store.resultrows import Facts, duplicates, row_values
-from runner.store.totals import Totals
+from runner.ledger import schema
+from runner.ledger.attempts import AttemptReader
+from runner.ledger.completion_cache import DoneMap
+from runner.ledger.totals import Totals
+from runner.results.columns import PlainRows
+from runner.results.knownrows import KnownRows
+from runner.results.rows import Facts, duplicates, row_values
 from schemas.request import ImageRequest
 from schemas.results import RESULTS_SCHEMA
 from schemas.row import Row
@@ -134,7 +134,7 @@ class Told:
 
     def __init__(self, stories: list[Story], shift: int = 0) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        layout.lay_out(self.connection, simulated=False)
+        schema.lay_out(self.connection, simulated=False)
         for number, params in enumerate(PARAMS):
             self.connection.execute("INSERT INTO params VALUES (?,?)", (number, json.dumps(params)))
         for run in range(3):
