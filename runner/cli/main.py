@@ -33,6 +33,7 @@ SUMMARIES = {
     "schema": "the job file's JSON Schema, the columns of the tables",
     "schedule": "systemd units or a cron line that run a job every night",
     "doctor": "check versions, key, endpoint, disk",
+    "help": "the documentation: how-to pages, reference, explanations",
 }
 PACKAGES = ("schemas", "jobs", "runner")
 

@@ -86,8 +86,8 @@ def test_it_is_run_against_its_own_rehearsal(copy: Copy) -> None:
 
 
 def test_it_stands_in_the_documentation(copy: Copy) -> None:
-    table = copy.python("-c", "from tests.readme_tables import TABLES; print(TABLES['relays']())")
-    asked = "the path `images/jobs`, `?wait=no`, key in `X-Heron-Key`"
+    table = copy.python("-c", "from tests.docs.tables import TABLES; print(TABLES['relays']())")
+    asked = "the path `images/jobs`, `?wait=no`, the key in `X-Heron-Key`"
     assert f"| `{NAME}` | {asked} | `jobs/ID` |" in table.splitlines()
 
 
