@@ -211,7 +211,8 @@ def _unfamiliar(fields: Sequence[tuple[str, Any]]) -> Iterator[str]:
             yield f"{name} {shown(str(value))} is not one that imagemill knows; it is sent as it is"
 
 
-class _Bad(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Bad:
     fix: str
 
 

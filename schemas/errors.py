@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 
 class ExitCode(IntEnum):
-    """The lower number is not the better one; the table in the README explains each."""
+    """The lower number is not the better one; docs/reference/exit-codes.md explains each."""
 
     OK = 0
     INTERNAL = 1

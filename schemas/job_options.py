@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from schemas.providers import DEFAULT_PROFILE, PROFILES
+
 
 class JobOption(NamedTuple):
     """One option. metavar: what its value is; empty for a switch. choices: what completion offers.
@@ -68,8 +70,8 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
             "--profile",
             "endpoint.profile",
             "NAME",
-            "the service (default: dieyuyun)",
-            ("dieyuyun", "openai", "azure", "xai", "together"),
+            f"the service (default: {DEFAULT_PROFILE})",
+            tuple(PROFILES),
         ),
         JobOption(
             "--base-url", "endpoint.base_url", "URL", "any other service, up to its version path (…/v1)"

@@ -62,7 +62,8 @@ class Task(NamedTuple):
     poll_url: str | None = None
 
 
-class Success(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Success:
     """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole."""
 
     images: tuple[SavedImage, ...]
@@ -72,7 +73,8 @@ class Success(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-class Failed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failed:
     """An attempt without a usable image. `quarantined`: file below OUT that holds the paid body, if there is one."""
 
     failure: Failure
@@ -80,7 +82,8 @@ class Failed(NamedTuple):
     quarantined: str | None = None
 
 
-class Unfinished(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Unfinished:
     """A task that is still being made when imagemill stops polling it; the next run goes on. kind: why it stopped."""
 
     kind: FailureKind

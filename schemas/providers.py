@@ -5,6 +5,7 @@ Facts and their sources stand in one place here; code asks a profile instead of 
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from schemas.failures import Billed
@@ -39,6 +40,12 @@ class Profile:
     renamed: request fields that have another name there, as `schemas.task_dialects` tells of them.
     dialect, task_models: how it speaks of tasks (see `schemas.task_dialects`), and the models it is asked so for.
     address_form: what a base URL looks like, where there is one for each customer (`base_url` is empty then).
+    base_url_env: environment variable that moves the base URL; "" for none.
+    publishes_prices: whether `prices` are its own; else they are what another service charges for the same models.
+    own_document: whether requests and answers are as its own document has them, instead of OpenAI's: it takes
+    `response_format` for every model, neither `user` nor DALL·E's fields, and does not repeat settings in its answers.
+    simulated_as: profile whose documented behaviour the simulator takes for this one, whose protocol it speaks under
+    this one's name; "" where the behaviour is this one's own.
     """
 
     name: str
@@ -55,6 +62,10 @@ class Profile:
     dialect: str = "auto"
     task_models: tuple[str, ...] = ()
     address_form: str = "https://host/v1"
+    base_url_env: str = ""
+    publishes_prices: bool = True
+    own_document: bool = False
+    simulated_as: str = ""
 
 
 DALLE_FIELDS = ("response_format",)
@@ -106,6 +117,8 @@ PROFILES: dict[str, Profile] = {
             revises_prompts=True,
             dialect="dieyuyun",
             task_models=("gpt-image-2",),
+            publishes_prices=False,
+            own_document=True,
         ),
         Profile(
             "openai",
@@ -114,6 +127,7 @@ PROFILES: dict[str, Profile] = {
             ("OPENAI_API_KEY",),
             prices=OPENAI_PRICES,
             dropped=("response_format",),
+            base_url_env="OPENAI_BASE_URL",
         ),
         Profile(
             "azure",
@@ -124,6 +138,7 @@ PROFILES: dict[str, Profile] = {
             dropped=("response_format",),
             key_header="api-key",
             address_form="'https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=VERSION'",
+            simulated_as="openai",
         ),
         Profile(
             "xai",
@@ -133,6 +148,7 @@ PROFILES: dict[str, Profile] = {
             dropped=("quality", "background", "moderation", "output_format", "output_compression"),
             renamed=(("size", "aspect_ratio"),),
             revises_prompts=True,
+            simulated_as="openai",
         ),
         Profile(
             "together",
@@ -141,10 +157,21 @@ PROFILES: dict[str, Profile] = {
             ("TOGETHER_API_KEY", "IMAGEMILL_API_KEY"),
             dropped=("quality", "background", "moderation", "output_format", "output_compression"),
             renamed=(("size", "width+height"), ("response_format", "response_format:base64")),
+            simulated_as="openai",
         ),
     )
 }
 """Profiles by name. dieyuyun publishes no price: its estimate is OpenAI's list price and says so."""
+
+DEFAULT_PROFILE = "dieyuyun"
+"""Of a job that names none."""
+
+
+def alternatives(names: Iterable[str]) -> str:
+    """Names as a choice in words: `one, another or a third`."""
+    *first, last = names
+    return f"{', '.join(first)} or {last}" if first else last
+
 
 CUSTOM_KEY_ENV = ("IMAGEMILL_API_KEY", "OPENAI_API_KEY")
 """Where the key for a `base_url` of the user's own is looked up when `api_key_env` is not set."""

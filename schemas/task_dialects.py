@@ -6,7 +6,8 @@ What came back decides, not what was asked; so the general row understands every
 named one adds only what has to be known beforehand: where and how to submit, and where to poll.
 
 Paths into documents are written `data[0].task_id`. Paths of URLs are below the base URL; a leading `/` means below
-the host. Facts and their sources: the relays' own documentation, read in November 2026.
+the host. Each row's source was read in November 2026. What a relay answers is recorded beside the simulator, which
+answers with it (`runner/simulator/recorded/NAME/`): a row and its recordings are all that is said of a relay.
 """
 
 from __future__ import annotations
@@ -94,6 +95,7 @@ class TaskDialect:
     ids, statuses, images: paths into its documents, before the general ones.
     key_header: where the key goes, when it is not `Authorization`.
     going, done, dead: its own status words, besides the general ones.
+    source: where the facts come from. assumed: what the source leaves open; "" for nothing.
     """
 
     name: str
@@ -108,6 +110,8 @@ class TaskDialect:
     going: frozenset[str] = frozenset()
     done: frozenset[str] = frozenset()
     dead: frozenset[str] = frozenset()
+    source: str = ""
+    assumed: str = ""
 
 
 AUTO = TaskDialect(
@@ -128,24 +132,69 @@ DIALECTS: dict[str, TaskDialect] = {
     dialect.name: dialect
     for dialect in (
         AUTO,
-        TaskDialect("dieyuyun", submit_body=(("async", True),), poll_paths=("tasks/{id}", "/tasks/{id}")),
-        TaskDialect("evolink"),
-        TaskDialect("apimart"),
-        TaskDialect("sub2api", submit_path=_ASYNC_PATH, poll_paths=("images/tasks/{id}",)),
-        TaskDialect("piapi", submit_path=_ASYNC_PATH, poll_paths=("task/{id}",), key_header="X-API-Key"),
+        TaskDialect(
+            "dieyuyun",
+            submit_body=(("async", True),),
+            poll_paths=("tasks/{id}", "/tasks/{id}"),
+            source="open.dieyuyun.com",
+            assumed="all but a submit's answer and the words queued, completed and failed",
+        ),
+        TaskDialect("evolink", source="docs.evolink.ai"),
+        TaskDialect(
+            "apimart",
+            source="docs.apimart.ai",
+            assumed="where a failure stands, and that errors have the HTTP status as their code",
+        ),
+        TaskDialect(
+            "sub2api",
+            submit_path=_ASYNC_PATH,
+            poll_paths=("images/tasks/{id}",),
+            source="its repository, docs/ASYNC_IMAGE_TASKS.md",
+        ),
+        TaskDialect(
+            "piapi",
+            submit_path=_ASYNC_PATH,
+            poll_paths=("task/{id}",),
+            key_header="X-API-Key",
+            source="piapi.ai/blogs",
+            assumed="the words, and where a failure stands",
+        ),
         TaskDialect(
             "dimilinks",
             submit_query=(("async", "true"),),
             poll_paths=("tasks/{id}", "images/tasks/{id}"),
+            source="docs.dimilinks.com",
         ),
-        TaskDialect("skyengine", submit_path=_ASYNC_PATH, poll_paths=("images/generations/{id}",)),
-        TaskDialect("lemondata", poll_paths=("tasks/{id}", "images/tasks/{id}")),
-        TaskDialect("modelsell"),
-        TaskDialect("tokenhub", poll_paths=("/generation/tasks/{id}",)),
+        TaskDialect(
+            "skyengine",
+            submit_path=_ASYNC_PATH,
+            poll_paths=("images/generations/{id}",),
+            source="docs-model.skyengine.com.cn",
+            assumed="the words, that images stand in `data`, and a failure with its text at the top level",
+        ),
+        TaskDialect(
+            "lemondata",
+            poll_paths=("tasks/{id}", "images/tasks/{id}"),
+            source="docs.lemondata.cc",
+            assumed="the key of the id, the path behind `poll_url`, and where a failure stands",
+        ),
+        TaskDialect(
+            "modelsell",
+            source="modelsell.com",
+            assumed="all but where it is polled, `state` with succeeded and failed, and `data.images`",
+        ),
+        TaskDialect(
+            "tokenhub",
+            poll_paths=("/generation/tasks/{id}",),
+            source="tokenhub.com",
+            assumed="all but where it is polled, the word succeeded, and `data.result_urls`",
+        ),
         TaskDialect(
             "newapi",
             submit_query=(("async", "true"),),
             poll_paths=("tasks/{id}", "images/tasks/{id}", "images/generations/{id}"),
+            source="docs.newapi.pro",
+            assumed="where it is polled, and that `data.data` is the answer of a synchronous request",
         ),
     )
 }

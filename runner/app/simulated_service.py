@@ -14,15 +14,13 @@ from schemas.job import Job
 from schemas.providers import PROFILES
 from schemas.task_dialects import AUTO, SYNC
 
-_COUSINS = frozenset({"azure", "xai", "together"})
-"""Profiles that the simulator speaks as dialects of their own."""
 _START_TIMEOUT_S = 30.0
 
 
 @asynccontextmanager
 async def simulator(job: Job) -> AsyncIterator[str]:
     """The base URL of a simulator that runs for as long as the block does. Raises JobError when it does not start."""
-    package_root = str(Path(__file__).resolve().parent.parent)
+    package_root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
@@ -52,14 +50,14 @@ def _options(job: Job) -> list[str]:
     table, dialect = job.simulator, job.endpoint.dialect
     profile = PROFILES[job.endpoint.profile]
     if dialect in (AUTO.name, SYNC):
-        dialect = profile.name if profile.name in _COUSINS else profile.dialect
+        dialect = profile.name if profile.simulated_as else profile.dialect
     given = {
         "--latency": table.latency,
         "--rpm": table.rpm,
         "--ipm": table.ipm,
         "--seed": table.seed,
         "--scenario": table.scenario,
-        "--profile": "openai" if profile.name in _COUSINS else profile.name,
+        "--profile": profile.simulated_as or profile.name,
         "--dialect": None if dialect == AUTO.name else dialect,
     }
     return [text for name, value in given.items() if value is not None for text in (name, str(value))]

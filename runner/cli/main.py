@@ -9,10 +9,11 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import click
 
@@ -32,6 +33,7 @@ SUMMARIES = {
     "schema": "the job file's JSON Schema, the columns of the tables",
     "schedule": "systemd units or a cron line that run a job every night",
     "doctor": "check versions, key, endpoint, disk",
+    "help": "the documentation: how-to pages, reference, explanations",
 }
 PACKAGES = ("schemas", "jobs", "runner")
 
@@ -44,7 +46,8 @@ _EPILOG = (
 )
 
 
-class Stop(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stop:
     """Why the program ends early. trace: the traceback, for -v."""
 
     exit_code: int

@@ -6,16 +6,18 @@ import logging
 import re
 import shlex
 import subprocess
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 from urllib.parse import urlsplit
 
 from runner.process.redaction import REDACTOR, Redactor
 from schemas.errors import JobError
+from schemas.job import secrecy
 from schemas.providers import CUSTOM_KEY_ENV, PROFILES, Profile
+from schemas.secrecy import BY_NAME, Secrecy
 
 if TYPE_CHECKING:
     from schemas.job import EndpointTable, Job
@@ -28,6 +30,7 @@ __all__ = [
     "checked_base_url",
     "dotenv_variables",
     "find_key",
+    "register_secrets",
     "resolve_endpoint",
 ]
 
@@ -157,6 +160,30 @@ def _key_from_command(command: str, cwd: Path) -> ApiKey:
     return ApiKey(lines[0].strip(), "endpoint.api_key_command")
 
 
+def register_secrets(settings: Mapping[str, Any]) -> None:
+    """Hide secret settings wherever they show, before they are checked: they may be of any form.
+
+    settings: dotted key -> value, as written.
+    """
+    for key, value in settings.items():
+        if secrecy(key) is Secrecy.SECRET:
+            for text in _texts(value):
+                if not text.startswith(BY_NAME):
+                    REDACTOR.register_url(text)
+
+
+def _texts(value: Any) -> Iterator[str]:
+    if isinstance(value, str):
+        yield value
+    elif isinstance(value, Mapping):
+        for name, item in value.items():
+            yield name
+            yield from _texts(item)
+    elif isinstance(value, (list, tuple)):
+        for item in value:
+            yield from _texts(item)
+
+
 class ResolvedEndpoint(NamedTuple):
     """Where requests go: `base_url` without a trailing slash, the service's facts, and `name` for messages."""
 
@@ -207,7 +234,7 @@ def _is_loopback(host: str) -> bool:
 
 
 def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> ResolvedEndpoint:
-    """Where this job's requests go. `OPENAI_BASE_URL` (environment or `.env`) moves profile `openai`.
+    """Where this job's requests go. A profile's `base_url_env` (environment or `.env`) moves it.
 
     A `base_url` of the user's own carries a profile's facts (prices, refused fields) when the profile was chosen too,
     or when it is that profile's own URL. Raises JobError for an unusable URL.
@@ -215,8 +242,8 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
     endpoint = job.endpoint
     named = PROFILES[endpoint.profile]
     url = endpoint.base_url
-    if url is None and endpoint.profile == "openai":
-        url = environ.get("OPENAI_BASE_URL") or dotenv_variables(cwd).get("OPENAI_BASE_URL")
+    if url is None and named.base_url_env:
+        url = environ.get(named.base_url_env) or dotenv_variables(cwd).get(named.base_url_env)
     if not url and not named.base_url:
         raise JobError(
             f"profile {named.name} has no address of its own", fix=f"add --base-url {named.address_form}"
@@ -226,7 +253,7 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
     try:
         base_url = checked_base_url(url, allow_http=endpoint.allow_http)
     except ValueError as error:
-        setting = "endpoint.base_url" if endpoint.base_url else "OPENAI_BASE_URL"
+        setting = "endpoint.base_url" if endpoint.base_url else named.base_url_env
         raise JobError(f"{setting} {error}", fix="give a base URL such as https://host/v1") from None
     if endpoint.base_url is None or "profile" in endpoint.model_fields_set:
         profile = replace(named, base_url=base_url)

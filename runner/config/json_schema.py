@@ -8,9 +8,10 @@ from typing import Any
 from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
 from pydantic_core import core_schema
 
-from schemas.job import Job, parse_duration
+from schemas.job import Job, parse_duration, secrecy
 from schemas.providers import PROFILES
 from schemas.request import FIELDS
+from schemas.secrecy import Secrecy
 from schemas.task_dialects import DIALECTS, SYNC
 
 DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*((ms|s|min|m|h|d)(\s*\d+(\.\d+)?\s*(ms|s|min|m|h|d))*)?\s*$"
@@ -62,6 +63,8 @@ def _describe(table: dict[str, Any], path: str) -> None:
         meaning = FIELDS[name].meaning if path == "request." and name in FIELDS else _DESCRIPTIONS.get(key)
         if meaning is not None:
             leaf.setdefault("description", meaning)
+        if "$ref" not in leaf and secrecy(key) is Secrecy.SECRET:
+            leaf["writeOnly"] = True
 
 
 @cache

@@ -22,7 +22,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from jobs.addresses import is_glob, is_url, with_date
 from jobs.dates import day_of
-from runner.config.credentials import checked_base_url, dotenv_variables
+from runner.config.credentials import checked_base_url, dotenv_variables, register_secrets
 from runner.config.json_schema import job_json_schema, job_keys, job_tables, whole_tables
 from runner.config.out_folder import dated, out_folder
 from runner.config.problems import (
@@ -217,6 +217,7 @@ def load_job(
     settings: Settings = {}
     origins: dict[str, str] = {}
     for origin, layer in layers:
+        register_secrets(layer)
         settings |= layer
         origins |= {key: origin or PREFIX + key.upper().replace(".", "__") for key in layer}
     job, problems = _validated(settings)
@@ -254,6 +255,7 @@ def read_out_job(out: Path, overrides: Settings | None = None) -> Job:
     given = dict(_flat(overrides or {}))
     both = _file_layer(path, Path()) | {"out": str(out)} | given
     settings = {key: value for key, value in both.items() if value is not None}
+    register_secrets(settings)
     job, problems = _validated(settings)
     if problems:
         origins = dict.fromkeys(settings, REDACTOR.text(str(path))) | dict.fromkeys(given, OPTIONS)

@@ -6,6 +6,7 @@ import math
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from datetime import date, datetime
+from itertools import takewhile
 from typing import Any, NamedTuple
 
 from pydantic import ValidationError
@@ -18,12 +19,13 @@ from runner.config.toml_writer import toml_value
 from runner.process.redaction import REDACTOR
 from runner.text.nearest import nearest
 from schemas.errors import JobError
-from schemas.job import BY_NAME, Job
+from schemas.job import Job, secrecy
 from schemas.providers import PROFILES
 from schemas.request import FIELDS
+from schemas.secrecy import BY_NAME, Secrecy
 from schemas.task_dialects import DIALECTS, SYNC
 
-_SECRET_NAME = re.compile(r"(?i)key|secret|token|passw|auth|credential|notify\\.urls|ping_url")
+_BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _MAX_VALUE_CHARS = 80
 _SURROGATE = re.compile("[\ud800-\udfff]")
@@ -64,8 +66,8 @@ def _same_name(leaf: str, table: str) -> str:
 
 
 def shown(key: str, value: Any) -> str:
-    """A value for a message: as TOML, short, on one line, and never one that may be a secret."""
-    if _SECRET_NAME.search(key):
+    """The value of a setting for a message: as TOML, short, on one line, and never one that may be a secret."""
+    if secrecy(key) is not Secrecy.OPEN:
         return "(value not shown)"
     if isinstance(value, Mapping):
         return "(a table)"
@@ -169,6 +171,13 @@ def _is_json(value: Any) -> bool:
     return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
 
 
+def _shown_key(key: str) -> str:
+    """A dotted key for a message, up to a name that TOML would have to quote: that may be a value gone astray."""
+    names = key.split(".")
+    bare = list(takewhile(_BARE_NAME.fullmatch, names))
+    return REDACTOR.text(".".join(bare if bare == names else [*bare, "(name not shown)"]))
+
+
 def job_error(problems: Iterable[Problem], values: Mapping[str, Any], origins: Mapping[str, str]) -> JobError:
     """One error that lists every mistake.
 
@@ -177,10 +186,9 @@ def job_error(problems: Iterable[Problem], values: Mapping[str, Any], origins: M
     lines = []
     for problem in problems:
         origin = origins.get(problem.key, "")
-        value = f" = {shown(problem.key, values[problem.key])}" if problem.key in values else ""
-        lines.append(
-            f"{REDACTOR.text(problem.key)}{value}{f' ({origin})' if origin else ''}: {problem.message}"
-        )
+        known = problem.key in job_keys() or secrecy(problem.key) is Secrecy.OPEN
+        value = f" = {shown(problem.key, values[problem.key])}" if known and problem.key in values else ""
+        lines.append(f"{_shown_key(problem.key)}{value}{f' ({origin})' if origin else ''}: {problem.message}")
     fix = "`imagemill schema job` lists every key"
     if len(lines) == 1:
         return JobError(lines[0], fix=fix)

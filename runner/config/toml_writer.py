@@ -13,7 +13,8 @@ from pydantic import BaseModel
 from jobs.addresses import is_url
 from runner.config.json_schema import job_keys
 from runner.process.redaction import REDACTOR
-from schemas.job import BY_NAME, Job
+from schemas.job import Job, secrecy
+from schemas.secrecy import BY_NAME, Secrecy
 
 _HEADER = "# The resolved job of this folder, written by imagemill. It holds no secrets.\n"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
@@ -42,8 +43,7 @@ def job_toml(job: Job) -> str:
     """OUT/job.toml: manifest, out, simulate and every setting that is not the default, without secrets.
 
     A local manifest, scenario or key file is written as an absolute path, so the folder can be used from anywhere; a
-    URL loses its query; an `api_key_command` that holds a secret is left out, and so are notify and ping URLs, which
-    are secrets, unless they are named (`env:NAME`). The same job gives the same text.
+    URL loses its query; what is secret (`schemas.job.Secrecy`) is left out. The same job gives the same text.
     """
     lines = [_HEADER]
     written = dict(_settings(job))
@@ -75,17 +75,21 @@ def _settings(job: Job) -> Iterator[tuple[str, str]]:
             continue
         if key in ("manifest", "simulator.scenario", "endpoint.api_key_file", "run.metrics_file"):
             value = _portable(value)
-        elif key == "endpoint.api_key_command" and REDACTOR.hide(value) != value:
-            continue
-        elif key == "notify.urls":
-            value = [url for url in value if url.startswith(BY_NAME)]
-            if not value:
-                continue
-        elif key == "run.ping_url" and not value.startswith(BY_NAME):
+        value = _without_secrets(secrecy(key), value)
+        if value is None:
             continue
         if isinstance(value, BaseModel):
             value = value.model_dump(exclude_defaults=True)
         yield key, toml_value(value)
+
+
+def _without_secrets(kind: Secrecy, value: Any) -> Any:
+    """What of a setting job.toml may hold; None: nothing."""
+    if kind is Secrecy.SECRET:
+        named = [text for text in ([value] if isinstance(value, str) else value) if text.startswith(BY_NAME)]
+        return (named[0] if isinstance(value, str) else named) if named else None
+    hidden = kind is Secrecy.PRIVATE and isinstance(value, str) and REDACTOR.hide(value) != value
+    return None if hidden else value
 
 
 def _portable(source: str) -> str:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Coroutine
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from hashlib import blake2b
 from typing import Any, NamedTuple
 
@@ -210,7 +210,7 @@ def safe(outcome: Outcome, redactor: Redactor) -> Outcome:
     if reported.task_id is not None:
         reported = reported._replace(task_id=redactor.text(reported.task_id)[:_MAX_ID_CHARS])
     if isinstance(outcome, Success):
-        return outcome if reported is outcome.reported else outcome._replace(reported=reported)
+        return outcome if reported is outcome.reported else replace(outcome, reported=reported)
     failure = outcome.failure
     clean = Failure(
         failure.kind,

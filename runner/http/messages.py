@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import pybase64
@@ -11,7 +12,8 @@ import pybase64
 from jobs.classify import Broke
 
 
-class Answer(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Answer:
     """A whole answer. headers: lower-case names. latency_s: from send to last byte. reused: over a kept connection."""
 
     status: int
@@ -21,7 +23,8 @@ class Answer(NamedTuple):
     reused: bool = False
 
 
-class Broken(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Broken:
     """No whole answer. status: the answer's, when its headers were seen. local: this machine's fault, not the line's."""
 
     how: Broke

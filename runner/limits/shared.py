@@ -13,8 +13,8 @@ import re
 import sqlite3
 import time
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
 
 from jobs.sliding_window import margin_s
 from runner.process.state_folder import state_folder
@@ -26,7 +26,8 @@ _FUTURE = 100
 """Windows ahead that a record may lie; what lies further was written by a clock that has been set back since."""
 
 
-class Recorded(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Recorded:
     """One request in the log. at: wall-clock seconds of its record. rows: the log's."""
 
     at: float

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.ledger import item_index
+from runner.ledger import item_index, queries
+from runner.ledger.queries import Connection, Record
 from runner.ledger.reader import reading
 from runner.text.wording import count_text
 from runner.workspace import lock
@@ -21,29 +21,6 @@ MOST_ROWS = 1000
 
 Document = dict[str, Any]
 
-_RUNS = (
-    "SELECT run, run_id, started_ms, version, endpoint, command, finished_ms, exit_code, reason, "
-    "(SELECT count(*) FROM attempts a WHERE a.run = r.run) AS attempts, "
-    "(SELECT count(*) FROM images JOIN attempts a USING (attempt) WHERE a.run = r.run) AS images, "
-    "(SELECT coalesce(sum(maybe_billed), 0) FROM outcomes JOIN attempts a USING (attempt) WHERE a.run = r.run) "
-    "AS maybe_billed, "
-    "(SELECT sum(cost_usd) FROM outcomes JOIN attempts a USING (attempt) WHERE a.run = r.run) AS cost_usd "
-    "FROM runs r LEFT JOIN run_ends USING (run) ORDER BY run"
-)
-_ATTEMPTS = (
-    "SELECT a.attempt, a.run, r.run_id, r.endpoint, a.sent_ms, a.prompt, p.body, a.indexes, o.finished_ms, o.status, "
-    "o.kind, o.code, o.message, o.http_status, o.maybe_billed, o.cost_usd, o.cost_estimated, o.request_id, "
-    "coalesce(o.task_id, t.task_id) AS task_id, o.input_tokens, o.output_tokens, o.latency_s, o.flags, o.quarantined "
-    "FROM attempts a JOIN runs r USING (run) JOIN params p USING (params) LEFT JOIN outcomes o USING (attempt) "
-    "LEFT JOIN tasks t USING (attempt) WHERE a.item = ? ORDER BY a.attempt"
-)
-_IMAGES = (
-    "SELECT idx, file_name, format, width, height, bytes, sha256, revised_prompt, flags, pruned_ms "
-    "FROM images LEFT JOIN pruned USING (attempt, idx) WHERE attempt = ? ORDER BY idx"
-)
-_MISSING = "SELECT idx, kind, message FROM missing WHERE attempt = ? ORDER BY idx"
-_OFTEN = "FROM items JOIN (SELECT item, count(*) AS tries FROM attempts GROUP BY item) USING (item) WHERE tries > 1"
-
 
 def history(out: Path, row: str | None) -> Document:
     """`runs` and `rows`: all runs; the rows of this id, or those sent more than once (`more_rows`: how many are left out).
@@ -51,14 +28,10 @@ def history(out: Path, row: str | None) -> Document:
     row: a row id, or `#12`: the line of results.parquet, from 0. Raises JobError when there is no such folder or row.
     """
     with reading(out) as connection, item_index.one_view(connection):
-        connection.row_factory = sqlite3.Row
-        live = connection.execute("SELECT max(run) FROM runs").fetchone()[0] if lock.is_held(out) else None
-        runs = [_run(found, live) for found in connection.execute(_RUNS)]
+        live = queries.newest_run(connection) if lock.is_held(out) else None
+        runs = [_run(found, live) for found in queries.runs(connection)]
         if row is None:
-            items = connection.execute(
-                f"SELECT item, row_id, prompt {_OFTEN} ORDER BY item LIMIT ?", (MOST_ROWS,)
-            ).fetchall()
-            more = connection.execute(f"SELECT count(*) {_OFTEN}").fetchone()[0] - len(items)
+            items, more = queries.rows_sent_often(connection, MOST_ROWS)
         else:
             items, more = _named(out, connection, row), 0
         rows = [
@@ -72,11 +45,10 @@ def history(out: Path, row: str | None) -> Document:
     return {"out": str(out), "runs": runs, "rows": rows, "more_rows": more}
 
 
-def _named(out: Path, connection: sqlite3.Connection, row: str) -> list[sqlite3.Row]:
-    query = "SELECT item, row_id, prompt FROM items WHERE row_id = ? ORDER BY item"
-    found = connection.execute(query, (row,)).fetchall()
+def _named(out: Path, connection: Connection, row: str) -> list[Record]:
+    found = queries.rows_of(connection, row)
     if not found and row.startswith("#") and row[1:].isdecimal():
-        found = connection.execute(query, (_row_id(out, int(row[1:])),)).fetchall()
+        found = queries.rows_of(connection, _row_id(out, int(row[1:])))
     if not found:
         raise JobError(
             f"{out} has sent no row {row!r}",
@@ -101,7 +73,7 @@ def _row_id(out: Path, line: int) -> str:
     return str(ids[line].as_py())
 
 
-def _run(found: sqlite3.Row, live: int | None) -> Document:
+def _run(found: Record, live: int | None) -> Document:
     told = dict(found)
     told["started"], told["finished"] = _time(told.pop("started_ms")), _time(told.pop("finished_ms"))
     told["command"] = json.loads(told["command"]) if told["command"] else None
@@ -110,8 +82,8 @@ def _run(found: sqlite3.Row, live: int | None) -> Document:
     return told
 
 
-def _attempts(out: Path, connection: sqlite3.Connection, item: int, live: int | None) -> Iterator[Document]:
-    for number, found in enumerate(connection.execute(_ATTEMPTS, (item,)).fetchall(), 1):
+def _attempts(out: Path, connection: Connection, item: int, live: int | None) -> Iterator[Document]:
+    for number, found in enumerate(queries.attempts_of(connection, item), 1):
         told = dict(found)
         told["try_number"] = number
         told["sent"], told["finished"] = _time(told.pop("sent_ms")), _time(told.pop("finished_ms"))
@@ -122,9 +94,8 @@ def _attempts(out: Path, connection: sqlite3.Connection, item: int, live: int | 
         if told["status"] is None:
             waits = "in flight" if found["run"] == live else "task open" if found["task_id"] else "unknown"
             told["status"] = waits
-        images = connection.execute(_IMAGES, (found["attempt"],))
-        told["images"] = [_image(out, dict(image)) for image in images]
-        told["missing"] = [dict(missing) for missing in connection.execute(_MISSING, (found["attempt"],))]
+        told["images"] = [_image(out, image) for image in queries.images_of(connection, found["attempt"])]
+        told["missing"] = queries.missing_of(connection, found["attempt"])
         yield told
 
 

@@ -24,7 +24,8 @@ MAX_COLUMNS = 5_000
 Item = TypeVar("Item")
 
 
-class Malformed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Malformed:
     """A record that cannot be read. problem: what is wrong with it and how to mend it."""
 
     problem: str

@@ -181,8 +181,9 @@ def _cost(work: _Work, ready: Prepared) -> CostRange:
     else:
         source = ready.prices.source
         own = ready.job.budget.price is not None or ready.job.endpoint.prices is not None
-        if not own and ready.endpoint.profile.name == "dieyuyun":
-            source += " (dieyuyun publishes none: set --price for yours)"
+        profile = ready.endpoint.profile
+        if not own and not profile.publishes_prices:
+            source += f" ({profile.name} publishes none: set --price for yours)"
     past = work.past
     if (
         past is not None

@@ -16,6 +16,9 @@ HIDDEN = "[redacted]"
 
 _SHORTEST_SECRET = 6
 _SHORTEST_BASE64 = 12
+_SHORTEST_PART = 12
+_PART = re.compile(r"[A-Za-z0-9_:-]*\d[A-Za-z0-9_:-]*")
+"""A part of a secret URL that is a secret by itself: a token, not a host or a word."""
 _SIGNED = r"(?i)([?&](?:sig|signature|token|access_token|key|api_?key|se|sv|exp|expires|x-[a-z]+-[a-z-]+|auth[a-z]*)=)"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\\?/\\?/)[^\s/?#\"'<>\\@]+@"), r"\1…@"),
@@ -69,6 +72,13 @@ class Redactor:
         self._forms |= {form for form in _base64_forms(secret) if len(form) >= _SHORTEST_BASE64}
         pattern = "|".join(map(re.escape, sorted(self._forms, key=len, reverse=True)))
         self._text, self._bytes = re.compile(pattern), re.compile(pattern.encode())
+
+    def register_url(self, url: str) -> None:
+        """Hide this URL from now on, and what in it may be a token, wherever it stands alone."""
+        self.register(url)
+        for part in re.split(r"[/@?&=]", url.partition("://")[2]):
+            if len(part) >= _SHORTEST_PART and _PART.fullmatch(part):
+                self.register(part)
 
     def register_variables(self, environ: Mapping[str, str]) -> None:
         """Hide the value of every variable whose name ends in `_API_KEY`, whichever of them is used later."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Generator
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from runner.http.messages import Answer, Body, Broken, Pieces
@@ -10,7 +11,8 @@ from schemas.failures import Failure
 from schemas.outcome import NOTHING_REPORTED, Reported, Task, Unfinished
 
 
-class Send(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Send:
     """POST the request to this path below the base URL. Its result is an `Answer` or `Broken`."""
 
     path: str
@@ -18,25 +20,29 @@ class Send(NamedTuple):
     query: tuple[tuple[str, str], ...] = ()
 
 
-class Checkpoint(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
     """Make the task durable: it is paid for, and must never be submitted again. Its result is None."""
 
     task: Task
 
 
-class Wait(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Wait:
     """Sleep so many seconds. Its result is None."""
 
     seconds: float
 
 
-class Poll(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Poll:
     """GET what the service says of a task; free. Its result is an `Answer` or `Broken`."""
 
     url: str
 
 
-class Fetch(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Fetch:
     """GET an image. Its result is the bytes in pieces, or the `Failure` after every retry that is free."""
 
     url: str
@@ -50,7 +56,8 @@ class ReceivedImage(NamedTuple):
     revised_prompt: str | None = None
 
 
-class Received(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Received:
     """A whole, paid answer. body: for quarantine, should it hold nothing usable."""
 
     items: tuple[ReceivedImage, ...]
@@ -59,7 +66,8 @@ class Received(NamedTuple):
     reported: Reported = NOTHING_REPORTED
 
 
-class Rejected(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Rejected:
     """No usable answer. body: the paid body to keep verbatim; None when nothing was paid or nothing came."""
 
     failure: Failure

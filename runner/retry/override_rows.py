@@ -3,48 +3,15 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections.abc import Mapping
-from contextlib import suppress
 from datetime import datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 
-from jobs.overrides import Changes, Texts, remade
+from jobs.overrides import Changes, TemplateError, Texts, remade
 from jobs.rows import RequestDefaults, shown
-from jobs.templates import TemplateError
+from runner.ledger.override_texts import TextStore
 from runner.planning.row_stream import RowBatch
 from schemas.row import Row, RowProblem
-
-
-class TextStore:
-    """What templates became, row by row, in a file: so that what was checked is what is sent, whatever the memory."""
-
-    def __init__(self, path: Path) -> None:
-        """path: a file below OUT's temporary folder, which whoever opens OUT next clears."""
-        self._path = path
-        path.unlink(missing_ok=True)
-        self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-        self._connection.execute("PRAGMA journal_mode=OFF")
-        self._connection.execute("PRAGMA synchronous=OFF")
-        self._connection.execute("CREATE TABLE texts (position INTEGER PRIMARY KEY, texts TEXT NOT NULL)")
-        self._connection.execute("BEGIN")
-
-    def put(self, position: int, texts: Texts) -> None:
-        """Keep the texts of the row at this manifest position."""
-        kept = json.dumps([dict(texts.fields), dict(texts.params)])
-        self._connection.execute("INSERT INTO texts VALUES (?,?)", (position, kept))
-
-    def get(self, position: int) -> Texts:
-        """What was kept of it."""
-        found = self._connection.execute("SELECT texts FROM texts WHERE position=?", (position,)).fetchone()
-        return Texts(*json.loads(found[0]))
-
-    def close(self) -> None:
-        """Remove the file."""
-        self._connection.close()
-        with suppress(OSError):
-            self._path.unlink()
 
 
 class Remaker(NamedTuple):

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
@@ -12,13 +11,15 @@ from typing import NamedTuple
 
 from runner.config.loader import read_out_job
 from runner.ledger import item_index, writer
+from runner.ledger.override_texts import TextStore
+from runner.ledger.queries import Connection, newest_run
 from runner.ledger.reader import reading
 from runner.planning.manifest_diff import census
 from runner.planning.plan import Forecast
 from runner.planning.prepare import Prepared, prepare
 from runner.results.summary import look
 from runner.results.table import ResultsTable
-from runner.retry.override_rows import Remaker, TextStore
+from runner.retry.override_rows import Remaker
 from runner.retry.request import Asked
 from runner.retry.survey import Survey, Surveyor
 from runner.text.wording import count_text, money_text
@@ -60,7 +61,7 @@ class Retry(NamedTuple):
         return replace(self.ready, intake=self.own.intake)
 
     def surveyor(
-        self, connection: sqlite3.Connection, *, store: TextStore | None = None, live_run: int | None = None
+        self, connection: Connection, *, store: TextStore | None = None, live_run: int | None = None
     ) -> Surveyor:
         """Looks at every row; see `Surveyor`."""
         remaker = Remaker(
@@ -173,7 +174,7 @@ def forecast(out: Path, asked: Asked) -> tuple[Plan, Survey]:
     check_kind(retry)
     with reading(out) as connection, item_index.one_view(connection):
         census(retry.own.intake, connection, item_index.ItemIndex(connection)).refuse(out)
-        live = connection.execute("SELECT max(run) FROM runs").fetchone()[0] if lock.is_held(out) else None
+        live = newest_run(connection) if lock.is_held(out) else None
         found = retry.surveyor(connection, live_run=live).survey()
     refuse(found, replace(asked, yes=True))
     rows = found.rows

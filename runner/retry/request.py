@@ -7,19 +7,17 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from difflib import get_close_matches
-from pathlib import Path
 from typing import Any
 
-from jobs import templates
-from jobs.overrides import FIXED, PROMPT, Changes
+from jobs.overrides import FIXED, PROMPT, Changes, Template, TemplateError, template
 from jobs.selection import Wanted
-from jobs.templates import Template, TemplateError
 from runner.config.json_schema import job_keys
 from runner.config.toml_values import read_setting
-from runner.process.redaction import REDACTOR
+from runner.process.redaction import HIDDEN, REDACTOR
 from schemas.errors import JobError
-from schemas.job import parse_duration
+from schemas.job import parse_duration, secrecy
 from schemas.request import FIELDS
+from schemas.secrecy import Secrecy
 
 _REQUEST = "request."
 _PARAM = "param."
@@ -49,9 +47,13 @@ class Asked:
 
     def command(self, *, elsewhere: bool) -> str:
         """What the ledger keeps of it: JSON without secrets. elsewhere: it goes to another service than the folder's."""
-        changed = {name: _shown(template) for name, template in self.changes.fields}
-        changed |= {f"{_PARAM}{name}": _shown(template) for name, template in self.changes.params}
-        settings = {key: value for key, value in self.settings.items() if value is not None}
+        changed = {name: _shown(value) for name, value in self.changes.fields}
+        changed |= {f"{_PARAM}{name}": _shown(value) for name, value in self.changes.params}
+        settings = {
+            key: value if key.startswith(_REQUEST) or secrecy(key) is Secrecy.OPEN else HIDDEN
+            for key, value in self.settings.items()
+            if value is not None
+        }
         told = {
             "command": "retry",
             "select": dict(self.told),
@@ -62,9 +64,9 @@ class Asked:
         return json.dumps(_hidden({key: value for key, value in told.items() if value}), ensure_ascii=True)
 
 
-def _shown(template: Template) -> str:
-    escaped = [text.replace("{", "{{").replace("}", "}}") for text in template.texts]
-    names = [f"{{{name}}}" for name in template.columns]
+def _shown(value: Template) -> str:
+    escaped = [text.replace("{", "{{").replace("}", "}}") for text in value.texts]
+    names = [f"{{{name}}}" for name in value.columns]
     return escaped[0] + "".join(name + text for name, text in zip(names, escaped[1:], strict=True))
 
 
@@ -90,11 +92,11 @@ def overrides(
         name = key.removeprefix(_REQUEST)
         if name.startswith(_PARAM):
             value = read_setting(_REQUEST + name, text)
-            template = _template(key, value) if isinstance(value, str) else None
-            if template is not None and template.columns:
-                others[name.removeprefix(_PARAM)] = template
+            param = _template(key, value) if isinstance(value, str) else None
+            if param is not None and param.columns:
+                others[name.removeprefix(_PARAM)] = param
             else:
-                settings[_REQUEST + name] = template.texts[0] if template is not None else value
+                settings[_REQUEST + name] = param.texts[0] if param is not None else value
         elif name in (PROMPT, *FIELDS):
             fields[name] = _template(key, read_setting(_REQUEST + name, text))
         else:
@@ -102,7 +104,7 @@ def overrides(
     settings |= {f"{_REQUEST}{_PARAM}{name}": read_setting(_REQUEST + _PARAM, text) for name, text in params}
     for key, value in given.items():
         if key.startswith(_REQUEST):
-            fields[key.removeprefix(_REQUEST)] = templates.literal(str(value))
+            fields[key.removeprefix(_REQUEST)] = Template((str(value),))
         else:
             settings[key] = value
     for name in FIXED:
@@ -118,7 +120,7 @@ def _template(key: str, value: Any) -> Template:
     if not isinstance(value, str):
         raise JobError(f"--set {key}: takes a text, not {value!r}", fix="put the text in quotes")
     try:
-        return templates.parse(value)
+        return template(value)
     except TemplateError as error:
         raise JobError(
             f"--set {key}: {error}", fix="write it like: --set prompt='{prompt}, watercolour'"
@@ -171,58 +173,3 @@ def since(text: str, now: datetime) -> int:
             f"--since {text!r} is neither an age nor a time",
             fix="write 2h, 1d, 2026-11-22 or 2026-11-22T02:00",
         ) from None
-
-
-_ID_COLUMNS = ("row_id", "id")
-
-
-def row_ids(path: Path) -> frozenset[str]:
-    """The row ids in a file: one a line, or the column `row_id` or `id` of a CSV or Parquet file. Raises JobError."""
-    try:
-        if path.suffix.lower() in (".parquet", ".pq"):
-            found = _parquet_ids(path)
-        elif path.suffix.lower() in (".csv", ".tsv"):
-            found = _csv_ids(path)
-        else:
-            lines = path.read_text("utf-8-sig").splitlines()
-            found = [line.strip() for line in lines]
-    except OSError as error:
-        raise JobError(
-            f"--rows {path}: cannot be read: {error.strerror or error}", fix="name a file of row ids"
-        ) from None
-    except ValueError as error:
-        raise JobError(f"--rows {path}: {error}", fix="one row id a line, in UTF-8") from None
-    ids = frozenset(filter(None, found))
-    if not ids:
-        raise JobError(f"--rows {path}: no row id in it", fix="one row id a line")
-    return ids
-
-
-def _csv_ids(path: Path) -> list[str]:
-    import csv
-
-    with path.open(encoding="utf-8-sig", newline="") as file:
-        reader = csv.DictReader(file, delimiter="\t" if path.suffix.lower() == ".tsv" else ",")
-        name = _id_column(reader.fieldnames or ())
-        return [row[name] or "" for row in reader]
-
-
-def _parquet_ids(path: Path) -> list[str]:
-    import pyarrow as pa
-    import pyarrow.parquet as pq
-
-    try:
-        with pq.ParquetFile(path) as file:
-            name = _id_column(file.schema_arrow.names)
-            values = file.read([name]).column(0).to_pylist()
-    except pa.ArrowException as error:
-        raise ValueError(str(error)) from None
-    return ["" if value is None else str(value) for value in values]
-
-
-def _id_column(names: Iterable[str]) -> str:
-    there = list(names)
-    found = next((name for name in _ID_COLUMNS if name in there), None)
-    if found is None:
-        raise ValueError(f"has no column row_id or id, but {', '.join(there)}")
-    return found

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from functools import reduce
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,21 +13,21 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from jobs.overrides import unknown
 from jobs.rows import part
 from jobs.selection import Wanted
-from jobs.templates import unknown
-from jobs.where import Column, Holds
 from runner.ledger.completion_cache import DoneMap
 from runner.ledger.open_tasks import open_tasks, waiting_items
+from runner.ledger.queries import Connection
 from runner.planning.plan import Forecast
+from runner.results.expression import listed
+from runner.results.filter import Mask, RowFilter
 from runner.results.table import ResultsTable, ToldBatch
-from runner.retry import conditions
-from runner.retry.conditions import Mask, listed
 from runner.retry.override_rows import Remaker
 from runner.retry.picked_rows import Picks
 from runner.text.wording import count_text
 from schemas.errors import JobError
-from schemas.failures import RowStatus
+from schemas.failures import FailureKind, RowStatus
 from schemas.row import Row, RowProblem
 
 _SHOWN_PROBLEMS = 10
@@ -59,12 +57,14 @@ class Surveyor:
     """Looks at a folder's rows. live_run: the run that is going on, None when there is none."""
 
     table: ResultsTable
-    connection: sqlite3.Connection
+    connection: Connection
     wanted: Wanted
     remaker: Remaker
     forecast: Forecast
     _found: Survey = field(init=False)
-    _held: frozenset[int] = field(init=False)
+    _filter: RowFilter | None = field(init=False)
+    _open: frozenset[int] = field(init=False)
+    _waited: frozenset[int] = field(init=False)
     _seen_ids: set[str] = field(default_factory=set)
 
     def survey(self, done: DoneMap | None = None) -> Survey:
@@ -74,37 +74,35 @@ class Surveyor:
         """
         self._check()
         self._found = Survey(Picks(self.remaker), self.forecast)
-        tasks = open_tasks(self.connection)
-        given_up = {task.item for task in tasks if task.waited and self.wanted.abandons_tasks}
-        self._held = waiting_items(self.connection) - given_up
+        self._open = waiting_items(self.connection)
+        self._waited = frozenset(task.item for task in open_tasks(self.connection) if task.waited)
         if done is not None and self.wanted.reads_by_name:
             done = None
         if done is not None:
             self._found.rows[RowStatus.SUCCEEDED.value] += done.rows
         for told in self.table.batches(done):
-            self._batch(told, given_up)
+            self._batch(told)
         self._refuse_unknown_ids()
         return self._found
 
     def _check(self) -> None:
         schema = self.table.schema()
-        if self.wanted.where is not None:
-            conditions.check(self.wanted.where, schema)
+        self._filter = None if self.wanted.where is None else RowFilter(self.wanted.where, schema)
         for name in self.remaker.changes.columns:
             if name not in schema.names:
                 raise JobError(f"--set: {unknown(name)}", fix=listed(schema.names))
 
-    def _batch(self, told: ToldBatch, given_up: set[int]) -> None:
+    def _batch(self, told: ToldBatch) -> None:
         status = {each: _equal(told.table, "status", each.value) for each in RowStatus}
         self._count(told, status)
         match = self._matching(told.table)
-        parked = match & status[RowStatus.PARKED]
-        allowed = [kind.value for kind in self.wanted.parked_kinds]
         taken = np.zeros(told.table.num_rows, dtype=np.bool_)
         for each in self.wanted.statuses:
-            may = parked & _among(told.table, "error_kind", allowed) if each is RowStatus.PARKED else match
-            taken |= may & status[each]
-        held = np.isin(np.asarray(told.items, dtype=np.int64)[told.offsets], list(self._held))
+            may = match & status[each]
+            taken |= self._named(told.table, may) if each is RowStatus.PARKED else may
+        items = np.asarray(told.items, dtype=np.int64)[told.offsets]
+        given_up = self._given_up(told.table, items, match)
+        held = np.isin(items, list(self._open - given_up))
         self._found.left["polled"] += _rows(told, taken & held)
         stands = np.isin(told.offsets, list(told.kept))
         self._found.left["edited"] += _rows(told, taken & stands)
@@ -116,6 +114,29 @@ class Surveyor:
             if told.items[chosen.place] in given_up:
                 self._found.picks.abandoned.add(told.items[chosen.place])
             self._pick(told, chosen)
+
+    def _named(self, table: pa.Table, parked: Mask) -> Mask:
+        """Of the parked lines those that are asked for as such: by state, by the name of their failure or by both."""
+        if self.wanted.parked:
+            return parked
+        kinds = [kind.value for kind in self.wanted.kinds]
+        return parked & (
+            _among(table, "error_kind", kinds) | self._hinging(table, parked, "status", "error_kind")
+        )
+
+    def _given_up(self, table: pa.Table, items: npt.NDArray[np.int64], match: Mask) -> frozenset[int]:
+        """Items of tasks that have taken too long and are paid for anew, because that failure is named."""
+        waited = match & np.isin(items, list(self._waited))
+        if FailureKind.TASK_TIMEOUT not in self.wanted.kinds:
+            waited = self._hinging(table, waited, "error_kind")
+        return frozenset(items[waited].tolist())
+
+    def _hinging(self, table: pa.Table, lines: Mask, *columns: str) -> Mask:
+        """Of these lines those for which the expression holds only because of what these columns say."""
+        found = np.zeros(table.num_rows, dtype=np.bool_)
+        if self._filter is not None and lines.any():
+            found[lines] = self._filter.hinges_on(columns, table.filter(pa.array(lines)))
+        return found
 
     def _count(self, told: ToldBatch, status: dict[RowStatus, Mask]) -> None:
         counts = self._found.rows
@@ -131,8 +152,7 @@ class Surveyor:
         if wanted.kinds:
             match &= _among(table, "error_kind", [kind.value for kind in wanted.kinds])
         if wanted.flags:
-            each = (conditions.mask(Holds(Column("flags"), flag), table) for flag in wanted.flags)
-            match &= reduce(np.logical_or, each)
+            match &= _flagged(table, wanted.flags)
         if wanted.since_ms is not None:
             moment = datetime.fromtimestamp(wanted.since_ms / 1000, UTC)
             later = pc.greater_equal(table.column("started_at"), pa.scalar(moment, pa.timestamp("ms", "UTC")))
@@ -141,8 +161,8 @@ class Surveyor:
             named = _among(table, "row_id", list(wanted.row_ids))
             self._seen_ids.update(table.column("row_id").filter(pa.array(named)).to_pylist())
             match &= named
-        if wanted.where is not None:
-            match &= conditions.mask(wanted.where, table)
+        if self._filter is not None:
+            match &= self._filter.matches(table)
         return match
 
     def _pick(self, told: ToldBatch, chosen: Chosen) -> None:
@@ -218,6 +238,15 @@ def _mask(values: Any) -> Mask:
 
 def _equal(table: pa.Table, name: str, value: str) -> Mask:
     return _mask(pc.equal(table.column(name), value))
+
+
+def _flagged(table: pa.Table, flags: Iterable[str]) -> Mask:
+    """Lines with one of these flags."""
+    found = np.zeros(table.num_rows, dtype=np.bool_)
+    lists = table.column("flags").combine_chunks()
+    named = _mask(pc.is_in(pc.list_flatten(lists), value_set=pa.array(list(flags), pa.string())))
+    found[np.asarray(pc.list_parent_indices(lists), dtype=np.int64)[named]] = True
+    return found
 
 
 def _among(table: pa.Table, name: str, values: list[str]) -> Mask:

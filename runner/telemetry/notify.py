@@ -9,7 +9,6 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import re
 import threading
 import urllib.request
 from collections.abc import Callable, Mapping, Sequence
@@ -25,15 +24,14 @@ from runner.process.redaction import REDACTOR
 from runner.telemetry.observer import Observer
 from runner.telemetry.prometheus import MetricsFile
 from schemas.errors import ExitCode, JobError
-from schemas.job import BY_NAME, Job
+from schemas.job import Job
 from schemas.output_folder import LEDGER_NAME
 from schemas.reports import Summary
+from schemas.secrecy import BY_NAME
 
 PATIENCE_S = 10.0
 
 _LOG = logging.getLogger(__name__)
-_LONG_PART = re.compile(r"[A-Za-z0-9_:-]*\d[A-Za-z0-9_:-]*")
-_LEAST_TOKEN = 12
 _MAX_BODY_CHARS = 2_000
 
 
@@ -47,10 +45,7 @@ def named_secret(text: str, what: str) -> str:
         text = os.environ.get(name) or dotenv_variables(Path.cwd()).get(name) or ""
         if not text:
             raise JobError(f"{what}: the variable {REDACTOR.text(name)} is not set", fix=f"export {name}=…")
-    REDACTOR.register(text)
-    for part in re.split(r"[/@?&=]", text.partition("://")[2]):
-        if len(part) >= _LEAST_TOKEN and _LONG_PART.fullmatch(part):
-            REDACTOR.register(part)
+    REDACTOR.register_url(text)
     return text
 
 

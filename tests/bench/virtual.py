@@ -14,8 +14,8 @@ from dataclasses import dataclass, field, replace
 
 from jobs import concurrency_window
 from runner.limits.rate_limiter import Pacer, Permit, Weight
-from runner.simulator.errors import ServiceError
-from runner.simulator.windows import Limiter, Limits
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most
 from tests.runner.clock import run_idle

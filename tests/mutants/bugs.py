@@ -78,8 +78,8 @@ BUGS = (
     Bug(
         "parked rows are sent again by a plain retry",
         "runner/retry/survey.py",
-        '            may = parked & _among(told.table, "error_kind", allowed) if each is RowStatus.PARKED else match\n',
-        "            may = match\n",
+        "            taken |= self._named(told.table, may) if each is RowStatus.PARKED else may\n",
+        "            taken |= may\n",
         (_SEQUENCES,),
     ),
     Bug(

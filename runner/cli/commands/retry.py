@@ -44,17 +44,15 @@ def _wanted(values: Mapping[str, Any]) -> Wanted:
     from datetime import datetime
 
     from jobs.selection import Wanted
-    from runner.retry import request
-    from runner.retry.conditions import parsed
+    from runner.retry.request import since
+    from runner.retry.row_ids import row_ids
 
     return Wanted(
         kinds=_kinds(values["error"]),
         flags=frozenset(values["flag"]),
-        since_ms=request.since(values["since"], datetime.now().astimezone())
-        if values["since"] is not None
-        else None,
-        where=parsed(values["where"]) if values["where"] is not None else None,
-        row_ids=request.row_ids(Path(values["rows"])) if values["rows"] is not None else None,
+        since_ms=since(values["since"], datetime.now().astimezone()) if values["since"] is not None else None,
+        where=values["where"],
+        row_ids=row_ids(Path(values["rows"])) if values["rows"] is not None else None,
         parked=values["parked"],
         pending=values["pending"],
         succeeded=values["succeeded"],
@@ -144,7 +142,7 @@ command = Command(
         _select(
             "--error", multiple=True, metavar="KIND", help="whose last failure is of this kind; repeatable"
         ),
-        _select("--where", metavar="EXPR", help="an expression over any column of results.parquet"),
+        _select("--where", metavar="EXPR", help="SQL, as after WHERE, over the columns of results.parquet"),
         _select("--flag", multiple=True, metavar="NAME", help="with this flag; successes too, with --yes"),
         _select("--since", metavar="TIME", help="last sent at this time or later: 2h, 1d, 2026-11-22T02:00"),
         _select("--rows", metavar="FILE", help="ids: one a line, or column row_id or id of CSV or Parquet"),

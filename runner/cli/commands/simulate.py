@@ -11,6 +11,7 @@ import click
 from runner.cli.groups import Command
 from runner.cli.option import Option
 from runner.cli.options import common_options, set_up_logs
+from schemas.providers import DEFAULT_PROFILE, PROFILES, alternatives
 
 
 def _simulate(**values: Any) -> int:
@@ -19,7 +20,7 @@ def _simulate(**values: Any) -> int:
 
     if values["list_faults"]:
         return _list_faults(as_json=values["as_json"])
-    from runner.simulator.config import configure
+    from runner.simulator.options import configure
     from runner.simulator.server import serve
 
     scenario = values["scenario"]
@@ -35,7 +36,7 @@ def _simulate(**values: Any) -> int:
 
 def _list_faults(*, as_json: bool) -> int:
     from runner.cli.console import print_json
-    from runner.simulator.faults import KINDS, kinds_table
+    from runner.simulator.faults.kinds import KINDS, kinds_table
 
     if as_json:
         kinds = [asdict(kind) for kind in KINDS.values()]
@@ -47,6 +48,7 @@ def _list_faults(*, as_json: bool) -> int:
     return 0
 
 
+_BEHAVIOURS = [name for name, profile in PROFILES.items() if not profile.simulated_as]
 _POSITIVE = click.FloatRange(min=0, min_open=True)
 
 command = Command(
@@ -60,14 +62,14 @@ command = Command(
             ["--profile"],
             group="Server",
             metavar="NAME",
-            type=click.Choice(["dieyuyun", "openai"]),
-            help="whose behaviour: dieyuyun (default) or openai",
+            type=click.Choice(_BEHAVIOURS),
+            help=f"whose behaviour: {alternatives(_BEHAVIOURS)} (default {DEFAULT_PROFILE})",
         ),
         Option(
             ["--dialect"],
             group="Server",
             metavar="NAME",
-            help="whose protocol: official (default), dieyuyun, evolink, azure, … (a wrong name lists them)",
+            help="whose protocol: official (default), a relay's or a server's (a wrong name lists them)",
         ),
         Option(
             ["--latency"], group="Server", type=click.FloatRange(min=0), help="median seconds (default 0.2)"

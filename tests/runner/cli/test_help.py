@@ -69,6 +69,9 @@ def test_the_option_table_agrees_with_the_job() -> None:
         "main(['--help'])",
         "main(['run', '--help'])",
         "main(['--version'])",
+        "main(['help'])",
+        "main(['help', 'resume'])",
+        "main(['help', 'status'])",
         "main(['rnu'])",
     ],
 )
