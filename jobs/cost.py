@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.outcome import Reported
+from schemas.failures import Billed, FailureKind
+from schemas.outcome import Outcome, Reported, Success
 from schemas.providers import PriceTable
 from schemas.request import FIELDS, ImageRequest
 
@@ -83,6 +84,17 @@ def settled(
         tokens_in = (reported.input_tokens or 0) * prices.table.input_per_token
         return tokens_in + reported.output_tokens * prices.table.output_per_token, True
     return estimate(request, prices).high, True
+
+
+def outcome_cost(outcome: Outcome, request: ImageRequest, prices: Prices) -> tuple[float | None, bool]:
+    """(USD, whether estimated) of an attempt that has ended; None where nothing was charged or no price is known."""
+    if isinstance(outcome, Success):
+        held = len(outcome.images)
+        made = held if "fewer_images" in outcome.flags else max(request.n, held)
+        return settled(request, outcome.reported, prices, made)
+    if outcome.failure.rule.billed is Billed.YES and outcome.failure.kind is not FailureKind.TRUNCATED:
+        return settled(request, outcome.reported, prices, request.n)
+    return None, False
 
 
 def likely_tokens(request: ImageRequest, price: Estimate) -> float:

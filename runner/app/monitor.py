@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from runner.engine.deadline import Until
 from runner.engine.engine import Engine
 from runner.engine.shutdown import Ending
+from runner.planning.source import Source
 from runner.process.signals import SIGNALS, in_thread
 from runner.telemetry.observer import Observer
 from schemas.failures import RowStatus
@@ -29,6 +30,7 @@ class Watch:
     """One running engine, looked at from outside."""
 
     engine: Engine
+    source: Source
     ending: Ending
     started: float
     drain_s: float
@@ -88,7 +90,7 @@ class Watch:
         pause, last_done = FIRST_TABLE_S, -1
         while True:
             await asyncio.sleep(pause)
-            done, total = self.engine.counters.done, max(1, self.engine.source.tally.images)
+            done, total = self.engine.counters.done, max(1, self.source.tally.images)
             if last_done < 0 or done - last_done >= total / 10:
                 await _whole(write)
                 last_done = done
@@ -105,19 +107,19 @@ class Watch:
         }
         told[RowStatus.PENDING] = max(0, seen.total_images - sum(told.values()))
         by_status = Counter({status.value: count for status, count in told.items() if count})
-        return Counts(self.engine.source.tally.rows, seen.total_images, by_status)
+        return Counts(self.source.tally.rows, seen.total_images, by_status)
 
     def progress(self) -> Progress:
         """What can be seen now."""
-        tally, counters = self.engine.source.tally, self.engine.counters
+        tally, counters = self.source.tally, self.engine.counters
         elapsed = asyncio.get_running_loop().time() - self.started
         rate = counters.done / elapsed * 60 if elapsed > 0 else 0.0
         settled = tally.done + counters.done + tally.failed + counters.failed + tally.parked + counters.parked
         left = max(0, tally.images - settled - tally.invalid)
         own_usd = (
             None
-            if self.engine.cost_usd is None
-            else self.engine.cost_usd - (self.engine.cost_before_usd or 0.0)
+            if self.engine.state.cost_usd is None
+            else self.engine.state.cost_usd - (self.engine.state.cost_before_usd or 0.0)
         )
         known = own_usd is not None and counters.done > 0
         image_usd = own_usd / counters.done if own_usd is not None and counters.done else 0.0
@@ -130,17 +132,17 @@ class Watch:
             parked_images=tally.parked + counters.parked,
             invalid_rows=tally.invalid,
             in_flight=counters.in_flight,
-            concurrency=self.engine.window.limit,
+            concurrency=self.engine.state.window.limit,
             images_per_minute=rate,
-            cost_usd=self.engine.cost_usd,
+            cost_usd=self.engine.state.cost_usd,
             elapsed_s=elapsed,
             eta_s=left / rate * 60 if rate > 0 and tally.complete else None,
             waiting=self.engine.waiting_reason,
             cost_per_minute=image_usd * rate if known else None,
-            projected_usd=(self.engine.cost_usd or 0.0) + image_usd * left
+            projected_usd=(self.engine.state.cost_usd or 0.0) + image_usd * left
             if known and tally.complete
             else None,
-            notes=tuple(self.engine.source.warnings),
+            notes=tuple(self.source.warnings),
         )
 
 

@@ -15,7 +15,6 @@ from runner.app.simulated_service import simulator
 from runner.config.loader import read_out_job
 from runner.engine.deadline import Until
 from runner.engine.deadline import until as run_until
-from runner.engine.queue import Source
 from runner.engine.shutdown import Ending
 from runner.ledger import writer as ledger
 from runner.ledger.item_index import ItemIndex
@@ -25,6 +24,7 @@ from runner.maintenance.verify import Verification, verify
 from runner.planning.plan import plan
 from runner.planning.preflight import examine, told_of
 from runner.planning.prepare import Prepared, keep_frame, prepare
+from runner.planning.source import Source
 from runner.process.file_limits import allow_all
 from runner.process.memory import give_back
 from runner.process.signals import ending_early, in_thread
@@ -117,7 +117,7 @@ async def _run(
     ending = Ending()
     with ExitStack() as handlers:
         async with assembled(ready, place, source, base_url, run, ending) as (engine, writer):
-            watch = Watch(engine, ending, started, ready.job.run.drain)
+            watch = Watch(engine, source, ending, started, ready.job.run.drain)
             if signals:
                 _take_the_process()
                 handlers.enter_context(watch.signals())
@@ -133,7 +133,7 @@ async def _run(
         watch.concluding = True
         give_back()
         duration = asyncio.get_running_loop().time() - started
-        hurried = ending.hard.is_set() and engine.source.tally.rows > HURRIED_ROWS
+        hurried = ending.hard.is_set() and source.tally.rows > HURRIED_ROWS
         known = watch.counts() if hurried else None
         summary = await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
     if problem is not None:

@@ -17,23 +17,17 @@ from runner.artifacts import pngs
 from runner.artifacts.atomic_files import Folder, keep
 from runner.artifacts.batch_save import save_all
 from runner.artifacts.direct_io import Buffer
+from schemas.artifacts import Asked, Label, NotAnImage
 from schemas.outcome import SavedImage
-from schemas.request import ImageRequest
 
 _FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
 _SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*>\s*)?<svg[\s>]", re.DOTALL)
 _GIF_EXTENSION, _GIF_FRAME, _GIF_TRAILER = b"!,;"
 _JOINED_BYTES = 16 * 2**20
 """An image up to this size is put together first: each step over a piece is a turn of the interpreter's lock."""
-_MOST_CHARS = 100
-"""Of a format or size that was asked for; no picture has what is longer."""
 _MOST_PIXELS = 2 * (Image.MAX_IMAGE_PIXELS or 0)
 """Pillow takes anything larger for an attack."""
 _UNREADABLE = (OSError, SyntaxError, ValueError, struct.error, EOFError, Image.DecompressionBombError)
-
-
-class NotAnImage(Exception):
-    """The bytes are no whole image that may be kept; the message says why."""
 
 
 class Looked(NamedTuple):
@@ -112,30 +106,6 @@ def _gif_end(data: bytes) -> tuple[str, ...]:
 def _gif_colours(flags: int) -> int:
     """Bytes of the colour table that the flags announce."""
     return 3 << (flags % 8 + 1) if flags & 0x80 else 0
-
-
-class Asked(NamedTuple):
-    """What an image was asked for as; None where nothing was said. size: as in the request."""
-
-    output_format: str | None
-    size: str | None
-
-    @staticmethod
-    def of(request: ImageRequest) -> Asked:
-        """What the request says."""
-        asked_format, size = (
-            None if value is None else str(value)[:_MOST_CHARS]
-            for value in (request.get("output_format"), request.get("size"))
-        )
-        return Asked(asked_format, size)
-
-
-class Label(NamedTuple):
-    """What an image's file is named after. image: its index among the row's. slug: the row's id, shortened."""
-
-    attempt: int
-    image: int
-    slug: str
 
 
 def differences(looked: Looked, asked: Asked) -> tuple[str, ...]:

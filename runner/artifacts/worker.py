@@ -19,7 +19,8 @@ from pathlib import Path
 from typing import Any
 
 from runner.artifacts.atomic_files import Folder
-from runner.artifacts.image_store import Asked, ImageStore, Label, NotAnImage
+from runner.artifacts.image_store import ImageStore
+from schemas.artifacts import Asked, Label, NotAnImage
 from schemas.outcome import SavedImage
 
 READY = b"ready"

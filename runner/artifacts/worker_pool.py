@@ -20,10 +20,11 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import NamedTuple
 
-from runner.artifacts.image_store import Asked, ImageStore, Label
+from runner.artifacts.image_store import ImageStore
 from runner.artifacts.worker import LARGEST_MESSAGE, READY, THREADS, Order
-from runner.http.messages import Pieces
+from schemas.artifacts import Asked, Label
 from schemas.outcome import SavedImage
+from schemas.received import Pieces
 
 QUEUED = 12
 """Saves under way in threads at which the process is started."""

@@ -18,7 +18,7 @@ from jobs.retry import (
     decide,
     gate_s,
 )
-from runner.engine.queue import Work
+from jobs.work import Work
 from schemas.errors import ExitCode
 from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
 from schemas.outcome import Outcome, Success
@@ -74,7 +74,9 @@ class Verdicts:
         """The run begins; `now` in monotonic seconds, as everywhere here."""
         self._last_good = now
 
-    def on(self, outcome: Outcome, work: Work, *, stopping: bool, now: float) -> tuple[Decision | None, Work]:
+    def decide(
+        self, outcome: Outcome, work: Work, *, stopping: bool, now: float
+    ) -> tuple[Decision | None, Work]:
         """What follows from the outcome (None: success), and the row with its history."""
         if isinstance(outcome, Success):
             self._last_good = now

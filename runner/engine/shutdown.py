@@ -34,7 +34,7 @@ class Cut(asyncio.Event):
         for block in self._watched:
             block.end()
 
-    def watched(self) -> _Watched:
+    def cancellable(self) -> _Watched:
         """For a block of one task that ends with TimeoutError when it is cut, at the first wait if it is cut already."""
         return _Watched(self, self._watched)
 

@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 import pybase64
 
 from jobs.classify import Broke
+from schemas.received import Pieces
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,10 +33,6 @@ class Broken:
     status: int | None = None
     local: bool = False
     latency_s: float | None = None
-
-
-Pieces = tuple[bytes, ...]
-"""Bytes in the pieces in which they arrived; megabytes are never put together."""
 
 
 LIFTED = "lifted:"

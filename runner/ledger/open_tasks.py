@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import sqlite3
-from typing import NamedTuple
 
 from runner.ledger.statements import storable
 from runner.ledger.writer import Statement
+from schemas.attempt import OpenTask
 from schemas.outcome import Task
 from schemas.request import ImageRequest
 from schemas.row import Row
@@ -16,25 +16,6 @@ _OPEN = (
     "FROM tasks CROSS JOIN attempts USING (attempt) WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
     "AND attempt = (SELECT max(attempt) FROM attempts newer WHERE newer.item = attempts.item)"
 )
-
-
-class OpenTask(NamedTuple):
-    """A task that had not ended when imagemill stopped polling it.
-
-    row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it.
-    waited: polling it has taken too long once. endpoint: where it is being made; elsewhere: that was not the folder's
-    own service, but one that a retry named.
-    """
-
-    attempt: int
-    item: int
-    row: Row
-    task: Task
-    indexes: tuple[int, ...] | None
-    reserved_usd: float
-    waited: bool
-    endpoint: str
-    elsewhere: bool
 
 
 def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
@@ -94,7 +75,7 @@ def within_reach(
     """The tasks to poll at this endpoint, and the items of those that only another one knows: asked here, they would
     seem lost. elsewhere: it is not the folder's own service.
     """
-    mine = [task for task in tasks if task.endpoint == base_url or not (elsewhere or task.elsewhere)]
+    mine = [task for task in tasks if task.endpoint == base_url or not (elsewhere or task.other_endpoint)]
     polled = {task.item for task in mine}
     return mine, frozenset(task.item for task in tasks if task.item not in polled)
 

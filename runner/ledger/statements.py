@@ -3,31 +3,14 @@
 from __future__ import annotations
 
 import json
-from typing import NamedTuple
 
 from runner.ledger.writer import Statement
+from schemas.attempt import Intent, Measured
 from schemas.failures import RowStatus
 from schemas.outcome import Failed, Success
 from schemas.request import canonical_params
-from schemas.row import Row
 
 _OUTCOME = f"INSERT INTO outcomes VALUES ({','.join('?' * 18)})"
-
-
-class Intent(NamedTuple):
-    """An attempt that is about to be sent. fresh: the row has no item number in the ledger yet.
-
-    indexes: which of the row's images it asks for; None means all.
-    """
-
-    attempt: int
-    item: int
-    run: int
-    row: Row
-    sent_ms: int
-    reserved_usd: float | None
-    fresh: bool
-    indexes: tuple[int, ...] | None = None
 
 
 def intent(record: Intent) -> list[Statement]:
@@ -59,16 +42,6 @@ def intent(record: Intent) -> list[Statement]:
         )
     )
     return statements
-
-
-class Measured(NamedTuple):
-    """What imagemill itself knows of an ended attempt. cost_usd None: unpaid, or no price known."""
-
-    attempt: int
-    finished_ms: int
-    latency_s: float | None
-    cost_usd: float | None = None
-    cost_estimated: bool = False
 
 
 def success(outcome: Success, measured: Measured) -> list[Statement]:

@@ -123,7 +123,7 @@ class Pacer:
         if until > self._gate_until:
             self._gate_until, self._reason = until, reason
 
-    def refused(self, wait_s: float) -> None:
+    def throttled(self, wait_s: float) -> None:
         """The service said "later": send more slowly, where no told limit paces the run already."""
         now = asyncio.get_running_loop().time()
         resumes = now + wait_s
@@ -148,7 +148,7 @@ class Pacer:
                 self.close_gate(min(said.reset_s, self._window_s), f"the service's {unit} are used up")
 
     @property
-    def waiting(self) -> str:
+    def waiting_reason(self) -> str:
         """Why senders wait now: a closed gate, or a pace found by trial; "" when nothing holds them back."""
         now = asyncio.get_running_loop().time()
         if self._gate_until - now >= 1:
@@ -158,7 +158,7 @@ class Pacer:
         return ""
 
     @property
-    def told_per_s(self) -> float | None:
+    def known_rate_per_s(self) -> float | None:
         """The lowest told rate in requests or images a second; None when nothing was told."""
         rates = [rate / self._window_s for unit, rate in self._told.items() if unit != "tokens"]
         return min(rates) if rates else None

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Generator
 from dataclasses import dataclass
-from typing import NamedTuple
 
-from runner.http.messages import Answer, Body, Broken, Pieces
+from runner.http.messages import Answer, Broken
 from schemas.failures import Failure
-from schemas.outcome import NOTHING_REPORTED, Reported, Task, Unfinished
+from schemas.outcome import Task
+from schemas.received import Pieces, Result
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,34 +48,6 @@ class Fetch:
     url: str
 
 
-class ReceivedImage(NamedTuple):
-    """One item of a paid answer: its bytes, or why there are none. revised_prompt: None where absent."""
-
-    data: Pieces | None
-    failure: Failure | None = None
-    revised_prompt: str | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class Received:
-    """A whole, paid answer. body: for quarantine, should it hold nothing usable."""
-
-    items: tuple[ReceivedImage, ...]
-    body: Body
-    http_status: int
-    reported: Reported = NOTHING_REPORTED
-
-
-@dataclass(frozen=True, slots=True)
-class Rejected:
-    """No usable answer. body: the paid body to keep verbatim; None when nothing was paid or nothing came."""
-
-    failure: Failure
-    body: Body | None = None
-    reported: Reported = NOTHING_REPORTED
-
-
 Step = Send | Checkpoint | Wait | Poll | Fetch
 StepResult = Answer | Broken | Pieces | Failure | None
-Result = Received | Rejected | Unfinished
 Conversation = Generator[Step, StepResult, Result]

@@ -10,11 +10,12 @@ from typing import Any
 from jobs.classify import broken, refused
 from runner.http.messages import Answer, Broken
 from runner.providers import image_answers, task_documents
-from runner.providers.conversation import Checkpoint, Conversation, Received, Rejected, Send
+from runner.providers.conversation import Checkpoint, Conversation, Send
 from runner.providers.field_mapping import renamed
 from runner.providers.polling import Patience, follow, receive
 from schemas.failures import Billed, Failure, FailureKind
 from schemas.outcome import Reported
+from schemas.received import Received, Rejected
 from schemas.request import ImageRequest
 from schemas.task_dialects import AUTO, TaskDialect
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.http.image_body import decode_loosely
-from runner.http.messages import LIFTED, Body, Pieces
+from runner.http.messages import LIFTED, Body
 from schemas.outcome import Reported
+from schemas.received import Pieces
 
 _REQUEST_ID_HEADERS = ("x-request-id", "request-id", "x-oneapi-request-id", "apim-request-id", "x-trace-id")
 _MAX_TEXT_CHARS = 100_000

@@ -15,19 +15,10 @@ from urllib.parse import quote
 from jobs.classify import read_error, refused, wait_hint
 from runner.http.messages import Answer, Broken
 from runner.providers import image_answers, task_documents
-from runner.providers.conversation import (
-    Conversation,
-    Fetch,
-    Poll,
-    Received,
-    ReceivedImage,
-    Rejected,
-    Step,
-    StepResult,
-    Wait,
-)
+from runner.providers.conversation import Conversation, Fetch, Poll, Step, StepResult, Wait
 from schemas.failures import Billed, Failure, FailureKind
 from schemas.outcome import Reported, Task, Unfinished
+from schemas.received import Received, ReceivedImage, Rejected
 from schemas.task_dialects import TaskDialect
 
 LOST_AFTER = 5

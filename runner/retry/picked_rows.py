@@ -7,7 +7,7 @@ from bisect import bisect_left
 from dataclasses import dataclass, field
 
 from jobs.rows import part
-from runner.engine.queue import FIRST, Work
+from jobs.work import FIRST, Work
 from runner.planning.row_stream import RowBatch
 from runner.retry.override_rows import Remaker
 from schemas.outcome import ABSENT

@@ -15,9 +15,11 @@ from pathlib import Path
 
 from jobs.naming import EXTENSIONS, image_name
 from runner.artifacts.atomic_files import sync_above
-from runner.artifacts.image_store import Asked, NotAnImage, differences, look
+from runner.artifacts.image_store import differences, look
 from runner.ledger import statements
 from runner.ledger.writer import record_now
+from schemas.artifacts import Asked, NotAnImage
+from schemas.attempt import Measured
 from schemas.outcome import SavedImage, Success
 from schemas.request import ImageRequest
 
@@ -45,7 +47,7 @@ def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms:
             continue
         for image in images:
             sync_above(out, image.file_name)
-        measured = statements.Measured(attempt, now_ms, None, reserved, cost_estimated=reserved is not None)
+        measured = Measured(attempt, now_ms, None, reserved, cost_estimated=reserved is not None)
         record_now(connection, statements.success(Success(images, flags=(RECOVERED,)), measured))
         adopted += 1
     return adopted

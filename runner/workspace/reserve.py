@@ -48,7 +48,7 @@ class Ballast:
 class Headroom:
     """Whether the disk can take what is in flight and one more. Looks at most once a second.
 
-    largest: bytes of the largest answer's images so far; what comes is taken to be up to twice that.
+    largest: bytes of the largest image so far; what comes is taken to be up to twice that.
     """
 
     out: Path
@@ -56,11 +56,11 @@ class Headroom:
     _checked: float = 0.0
 
     def saw(self, size: int) -> None:
-        """An answer landed, its images taking so many bytes."""
+        """An image of so many bytes was saved."""
         self.largest = max(self.largest, size)
 
-    def problem(self, in_flight: int) -> str | None:
-        """Why nothing more should be sent; None when there is room."""
+    def problem(self, images: int) -> str | None:
+        """Why nothing more should be sent while so many images are in flight; None when there is room."""
         now = time.monotonic()
         if now - self._checked < 1.0:
             return None
@@ -68,7 +68,7 @@ class Headroom:
         stat = os.statvfs(self.out)
         free = stat.f_bavail * stat.f_frsize
         each = 2 * self.largest if self.largest else _FIRST_IMAGE_BYTES
-        needed = _LEAST_FREE_BYTES + (in_flight + 1) * each
+        needed = _LEAST_FREE_BYTES + (images + 1) * each
         if free >= needed:
             return None
         return f"the disk is nearly full: {free / 2**20:,.0f} MiB free where {needed / 2**20:,.0f} are needed"

@@ -13,23 +13,14 @@ import pytest
 
 from runner.http.image_body import Lifter
 from runner.http.messages import Answer
-from runner.providers.conversation import (
-    Checkpoint,
-    Fetch,
-    Poll,
-    Received,
-    Rejected,
-    Result,
-    Send,
-    Step,
-    Wait,
-)
+from runner.providers.conversation import Checkpoint, Fetch, Poll, Send, Step, Wait
 from runner.providers.generations import Speaker, converse
 from runner.providers.polling import Patience
 from runner.simulator.dialects.model import IMAGES, fill, names
 from runner.simulator.dialects.recordings import FOLDER, http_of, recorded
 from runner.simulator.dialects.servers import SERVERS
 from schemas.failures import FailureKind
+from schemas.received import Received, Rejected, Result
 from schemas.request import ImageRequest
 from schemas.task_dialects import AUTO, DIALECTS, TaskDialect
 

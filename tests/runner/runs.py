@@ -15,14 +15,14 @@ from aiohttp import web
 
 from runner.app.composition import assembled
 from runner.config.credentials import ResolvedEndpoint
-from runner.engine.counters import Counters
 from runner.engine.engine import Engine
-from runner.engine.queue import Source
+from runner.engine.run_state import Counters
 from runner.engine.shutdown import Ending
 from runner.ledger.item_index import ItemIndex
 from runner.ledger.reader import next_number, open_reader
 from runner.ledger.writer import create_or_open, settle_dead
 from runner.planning.prepare import Prepared
+from runner.planning.source import Source
 from runner.workspace.folder import OpenFolder
 from schemas.errors import Reason
 from schemas.providers import PROFILES

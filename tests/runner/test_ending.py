@@ -14,7 +14,7 @@ def test_a_second_cut_while_the_first_is_still_ending_what_is_watched() -> None:
         cut, ending, may_end = Cut(), asyncio.Event(), asyncio.Event()
 
         async def waits() -> None:
-            with cut.watched():
+            with cut.cancellable():
                 try:
                     await asyncio.Event().wait()
                 finally:
@@ -29,7 +29,7 @@ def test_a_second_cut_while_the_first_is_still_ending_what_is_watched() -> None:
         may_end.set()
         with pytest.raises(TimeoutError):
             await waiting
-        with pytest.raises(TimeoutError), cut.watched():
+        with pytest.raises(TimeoutError), cut.cancellable():
             await asyncio.Event().wait()
 
     asyncio.run(main())
@@ -38,10 +38,10 @@ def test_a_second_cut_while_the_first_is_still_ending_what_is_watched() -> None:
 def test_a_block_that_is_over_is_not_cut() -> None:
     async def main() -> None:
         cut = Cut()
-        with cut.watched():
+        with cut.cancellable():
             await asyncio.sleep(0)
         cut.set()
-        with cut.watched():
+        with cut.cancellable():
             pass
         await asyncio.sleep(0.01)
 
@@ -53,7 +53,7 @@ def test_a_cancellation_by_somebody_else_is_one_all_the_same() -> None:
         cut = Cut()
 
         async def waits() -> None:
-            with cut.watched():
+            with cut.cancellable():
                 await asyncio.Event().wait()
 
         waiting = asyncio.create_task(waits())

@@ -108,7 +108,7 @@ def test_a_request_leaves_only_when_its_intent_can_be_read_by_anybody(tmp_path: 
 
     async def hurry(going: Going) -> None:
         while True:
-            await going.until(lambda: len(going.engine.waiting))
+            await going.until(lambda: len(going.engine.state.waiting))
             clock().put_forward(30)
             await going.settle()
 
@@ -142,7 +142,7 @@ def test_a_row_that_waits_for_its_next_try_holds_no_slot(tmp_path: Path) -> None
 
     async def wait(going: Going) -> None:
         await going.until(lambda: going.engine.counters.done == 4)
-        assert len(going.engine.waiting) == 1
+        assert len(going.engine.state.waiting) == 1
         clock().put_forward(61)
 
     ran = engine_run(tmp_path, service, ABCDE, beside=wait, limits={"concurrency": 1})
@@ -155,7 +155,7 @@ def test_attempts_are_sends_in_all(tmp_path: Path) -> None:
 
     async def hurry(going: Going) -> None:
         while True:
-            await going.until(lambda: len(going.engine.waiting))
+            await going.until(lambda: len(going.engine.state.waiting))
             clock().put_forward(60)
             await going.settle()
 
@@ -216,7 +216,7 @@ def test_ambiguous_rows_are_sent_again_within_the_declared_budget_only(tmp_path:
 
     async def hurry(going: Going) -> None:
         while True:
-            await going.until(lambda: len(going.engine.waiting))
+            await going.until(lambda: len(going.engine.state.waiting))
             clock().put_forward(60)
             await going.settle()
 

@@ -102,7 +102,7 @@ def test_without_limits_nobody_waits() -> None:
         made = pacer()
         started = now()
         await sends(made, [10] * 1000)
-        return now() - started, made.waiting
+        return now() - started, made.waiting_reason
 
     waited, told = run_idle(main())
     assert waited < 0.01
@@ -115,7 +115,7 @@ def test_a_closed_gate_holds_everybody_and_the_longest_closure_counts() -> None:
         started = now()
         made.close_gate(30.0, "the service says rate_limited")
         made.close_gate(5.0, "something else")
-        told = made.waiting
+        told = made.waiting_reason
         await made.permit(Weight(1, 0.0))
         return now() - started, told
 
@@ -165,8 +165,8 @@ def test_the_first_pace_follows_from_what_was_sent_lately() -> None:
         for _ in range(100):
             await made.permit(Weight(1, 0.0))
             await asyncio.sleep(0.01)
-        made.refused(0.5)
-        return float(made.waiting.rpartition(": ")[2].split()[0])
+        made.throttled(0.5)
+        return float(made.waiting_reason.rpartition(": ")[2].split()[0])
 
     assert run_idle(main()) > 1000
 
@@ -185,9 +185,9 @@ def test_what_the_service_says_is_used_up_closes_the_gate_until_it_resets() -> N
 def test_the_lowest_told_rate_is_told_a_second() -> None:
     async def main() -> list[float | None]:
         return [
-            pacer().told_per_s,
-            pacer(rpm=60, ipm=30, tpm=5).told_per_s,
-            pacer(rpm=5, window_s=1.0).told_per_s,
+            pacer().known_rate_per_s,
+            pacer(rpm=60, ipm=30, tpm=5).known_rate_per_s,
+            pacer(rpm=5, window_s=1.0).known_rate_per_s,
         ]
 
     assert run_idle(main()) == [None, 0.5, 5.0]

@@ -14,18 +14,18 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, asynccontextmanager
 from functools import wraps
 from pathlib import Path
-from typing import Any, ParamSpec, cast
+from typing import Any, ParamSpec
 
 import pytest
 from PIL import Image
 
 from runner.artifacts.atomic_files import Folder
 from runner.artifacts.direct_io import Buffer
-from runner.artifacts.image_store import Asked, ImageStore, Label, NotAnImage
+from runner.artifacts.image_store import ImageStore
+from runner.artifacts.local_folder import SAVING_THREADS, LocalFolder
 from runner.artifacts.worker_pool import QUEUED, SHORT_RUN, Gone, SavingProcess
-from runner.engine.durable_io import SAVING_THREADS, Persistence
-from runner.engine.shutdown import Ending
-from runner.workspace.reserve import Ballast
+from runner.workspace.reserve import Headroom
+from schemas.artifacts import Asked, Label, NotAnImage
 from schemas.outcome import SavedImage
 from schemas.output_folder import TEMPORARY
 from tests.canary import WITH_CANARY
@@ -159,14 +159,13 @@ async def test_images_that_wait_for_a_thread_change_over_to_it(tmp_path: Path) -
             blocked.wait(30)
             return super().save(pieces, asked, label)
 
-    writer, ending = cast(Any, None), Ending()
-    with ThreadPoolExecutor(2) as pool, Ballast(store.folder) as ballast:
+    with ThreadPoolExecutor(2) as pool:
         async with SavingProcess(store, lambda: SHORT_RUN + 1) as process:
             seen = Seen(store.folder, CAP)
-            persistence = Persistence(seen, process, pool, writer, ending, ballast)
+            folder = LocalFolder(seen, process, pool, Headroom(tmp_path), lambda: None)
             saves = []
             for number in range(3 * QUEUED):
-                save = persistence.image((picture("fox"),), ASKED, Label(number, 0, "x"))
+                save = folder.save_image((picture("fox"),), ASKED, Label(number, 0, "x"))
                 saves.append(asyncio.create_task(save))
             await ready(process)
             blocked.set()

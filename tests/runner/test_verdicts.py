@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobs.retry import OUTAGE_FAILURES, RetryPolicy
+from jobs.work import Work
 from runner.engine.policy import Verdicts
-from runner.engine.queue import Work
 from schemas.failures import Failure, FailureKind
 from schemas.outcome import Failed, Success
 from schemas.row import Row
@@ -24,7 +24,7 @@ def work() -> Work:
 
 def gate_s(verdicts: Verdicts, failure: Failure, now: float) -> float:
     """A row fails; how long the gate closes."""
-    verdicts.on(Failed(failure), work(), stopping=False, now=now)
+    verdicts.decide(Failed(failure), work(), stopping=False, now=now)
     return verdicts.gate_s(failure, now)
 
 
@@ -38,7 +38,7 @@ def test_refusals_of_one_burst_close_the_gate_once_and_a_later_one_for_longer() 
 def test_a_success_begins_anew() -> None:
     verdicts = Verdicts(RetryPolicy(), 0)
     assert [gate_s(verdicts, OVERLOADED, 100.0 + 10 * i) for i in range(3)] == [0.5, 1.0, 2.0]
-    verdicts.on(Success(()), work(), stopping=False, now=140.0)
+    verdicts.decide(Success(()), work(), stopping=False, now=140.0)
     assert gate_s(verdicts, OVERLOADED, 141.0) == 0.5
 
 
@@ -48,5 +48,5 @@ def test_a_service_that_only_refuses_is_down_until_it_serves() -> None:
         assert not verdicts.down
         gate_s(verdicts, ERROR, 100.0 + i)
     assert verdicts.down
-    verdicts.on(Success(()), work(), stopping=False, now=140.0)
+    verdicts.decide(Success(()), work(), stopping=False, now=140.0)
     assert not verdicts.down

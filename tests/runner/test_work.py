@@ -7,11 +7,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.engine.queue import Source, Waiting, Work
+from jobs.work import Work
+from runner.engine.queue import Waiting
 from runner.ledger.item_index import ItemIndex
 from runner.ledger.open_tasks import accepted, open_tasks, waited
 from runner.ledger.writer import record_now
 from runner.planning.row_stream import Intake
+from runner.planning.source import Source
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Task
 from schemas.request import ImageRequest

@@ -12,22 +12,12 @@ import pytest
 from jobs.classify import Broke
 from runner.http.image_body import Lifter
 from runner.http.messages import Answer, Broken
-from runner.providers.conversation import (
-    Checkpoint,
-    Conversation,
-    Fetch,
-    Poll,
-    Received,
-    Rejected,
-    Result,
-    Send,
-    Step,
-    Wait,
-)
+from runner.providers.conversation import Checkpoint, Conversation, Fetch, Poll, Send, Step, Wait
 from runner.providers.generations import Speaker, converse
 from runner.providers.polling import LOST_AFTER, Patience, follow
 from schemas.failures import FailureKind
 from schemas.outcome import Task, Unfinished
+from schemas.received import Received, Rejected, Result
 from schemas.request import ImageRequest
 from schemas.task_dialects import AUTO, DIALECTS, TaskDialect
 

@@ -9,10 +9,10 @@ import pytest
 
 from runner.http.image_body import Lifter
 from runner.http.messages import Answer
-from runner.providers.conversation import Rejected, Result
 from runner.providers.generations import Speaker, converse
 from runner.providers.polling import Patience
 from schemas.failures import FailureKind
+from schemas.received import Rejected, Result
 from schemas.request import ImageRequest
 from schemas.task_dialects import AUTO
 

@@ -11,11 +11,12 @@ import pytest
 from jobs.selection import Wanted
 from runner.config.loader import read_out_job
 from runner.config.toml_writer import job_toml
-from runner.engine.attempt import idempotency_key
 from runner.ledger import statements
 from runner.ledger.open_tasks import accepted, open_tasks, within_reach
 from runner.ledger.writer import record_now
 from runner.retry.request import Asked, overrides, since
+from runner.roads.online import idempotency_key
+from schemas.attempt import Intent
 from schemas.errors import JobError
 from schemas.failures import FailureKind, RowStatus
 from schemas.job import Job
@@ -142,7 +143,7 @@ def test_which_states_are_sent(wanted: Wanted, statuses: set[RowStatus]) -> None
 def test_the_intent_of_a_new_row_keeps_the_manifest_prompt(tmp_path: Path) -> None:
     sent = ROW._replace(request=ImageRequest("a hare", ROW.request.params), manifest_prompt="a fox")
     with LedgerFolder(tmp_path) as place:
-        record_now(place.connection, statements.intent(statements.Intent(0, 0, 0, sent, 1, None, True)))
+        record_now(place.connection, statements.intent(Intent(0, 0, 0, sent, 1, None, True)))
         told = place.connection.execute(
             "SELECT items.prompt, attempts.prompt FROM items JOIN attempts USING (item)"
         )

@@ -12,6 +12,7 @@ from runner.artifacts.atomic_files import Folder
 from runner.ledger import statements
 from runner.ledger.writer import create_or_open, record_now
 from runner.planning.row_stream import Intake
+from schemas.attempt import Intent, Measured
 from schemas.failures import Failure, FailureKind, RowStatus
 from schemas.outcome import NOTHING_REPORTED, Failed, MissingImage, Reported, SavedImage, Success
 from schemas.row import Row
@@ -54,7 +55,7 @@ class LedgerFolder:
         fresh = row.fingerprint not in self._items
         item = self._items.setdefault(row.fingerprint, len(self._items))
         number, self._attempts = self._attempts, self._attempts + 1
-        told = statements.Intent(number, item, self.run, row, 2_000 + number, reserved_usd, fresh)
+        told = Intent(number, item, self.run, row, 2_000 + number, reserved_usd, fresh)
         record_now(self.connection, statements.intent(told))
         return number
 
@@ -95,8 +96,8 @@ class LedgerFolder:
         record_now(self.connection, statements.failure(outcome, status, self._measured(number, measured)))
         return number
 
-    def _measured(self, number: int, more: dict[str, Any]) -> statements.Measured:
-        return statements.Measured(number, 3_000 + number, more.pop("latency_s", 1.5), **more)
+    def _measured(self, number: int, more: dict[str, Any]) -> Measured:
+        return Measured(number, 3_000 + number, more.pop("latency_s", 1.5), **more)
 
 
 def saved(index: int = 0, name: str = "a", *, digest: str = "00", **more: Any) -> SavedImage:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from runner.engine.queue import Source, Work
+from jobs.work import Work
 from runner.ledger import completion_cache
 from runner.ledger.item_index import ItemIndex
 from runner.ledger.totals import totals
@@ -20,6 +20,7 @@ from runner.ledger.writer import record_now
 from runner.manifest.open import open_manifest
 from runner.planning.preflight import nothing_else_sent, told_of
 from runner.planning.row_stream import Intake, request_defaults
+from runner.planning.source import Source
 from runner.results.table import ResultsTable
 from runner.workspace.folder import OpenFolder
 from schemas.failures import FailureKind, RowStatus

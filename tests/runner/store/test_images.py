@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runner.artifacts.atomic_files import Folder
-from runner.artifacts.image_store import Asked, ImageStore, Label, Looked, NotAnImage, differences, look
+from runner.artifacts.image_store import ImageStore, Looked, differences, look
+from schemas.artifacts import Asked, Label, NotAnImage
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 from tests.faults.pictures import (

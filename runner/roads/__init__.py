@@ -1,0 +1,1 @@
+"""Ways from a row to a result, each a `Road` of the engine."""
