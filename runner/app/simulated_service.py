@@ -22,7 +22,7 @@ _START_TIMEOUT_S = 30.0
 @asynccontextmanager
 async def simulator(job: Job) -> AsyncIterator[str]:
     """The base URL of a simulator that runs for as long as the block does. Raises JobError when it does not start."""
-    package_root = str(Path(__file__).resolve().parent.parent)
+    package_root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     process = await asyncio.create_subprocess_exec(
         sys.executable,
