@@ -25,10 +25,8 @@ from runner.engine.queue import Source
 from runner.engine.shutdown import Ending
 from runner.http.client import Deadlines, Transport
 from runner.http.ssrf_guard import Guard
-from runner.ledger import completion_cache, item_index
-from runner.ledger import writer as ledger
-from runner.ledger.reader import next_number
-from runner.ledger.totals import Totals
+from runner.ledger.statistics import Totals
+from runner.ledger.writer import Writer
 from runner.limits.budget import Budget
 from runner.limits.rate_limiter import Pacer
 from runner.planning.prepare import Prepared
@@ -42,25 +40,22 @@ from schemas.job import Job
 @asynccontextmanager
 async def assembled(
     ready: Prepared, place: OpenFolder, source: Source, base_url: str, run: int, ending: Ending
-) -> AsyncIterator[tuple[Engine, ledger.Writer]]:
+) -> AsyncIterator[tuple[Engine, Writer]]:
     """The engine of one run and its ledger's writer, connections and threads open for as long as the block runs."""
     job = ready.job
-    sums = completion_cache.sums(place.connection, place.done)
-    numbers = Numbers(
-        run,
-        next_number(place.connection, "attempts", "attempt"),
-        next_number(place.connection, "items", "item"),
-    )
+    ledger = place.ledger
+    sums = ledger.totals(place.completed)
+    numbers = Numbers(run, ledger.next_attempt(), ledger.next_item())
     transport = _transport(ready, base_url)
     headroom = Headroom(place.out)
-    pacer = Pacer(job.limits, item_index.recent_sends(place.connection, job.limits.window_s, time.time()))
+    pacer = Pacer(job.limits, ledger.recent_sends(job.limits.window_s, time.time()))
     with (
         Ballast(place.folder) as ballast,
         ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
     ):
         images = ImageStore(place.folder, job.output.max_pixels)
         outside = SavingProcess(images, lambda: source.tally.to_make)
-        async with transport, ledger.Writer(place.connection) as writer, outside:
+        async with transport, ledger.writer() as writer, outside:
             persistence = Persistence(images, outside, pool, writer, ending, ballast)
             landing = Landing(place.folder, persistence, REDACTOR)
             line = AttemptLine(

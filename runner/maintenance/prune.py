@@ -6,20 +6,16 @@ one that was recorded, and when the one that supersedes it stands on disk, whole
 
 from __future__ import annotations
 
-import json
 import os
-import sqlite3
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.artifacts.atomic_files import sha256_of, sync_above
 from runner.config.loader import read_out_job
-from runner.ledger import item_index, writer
-from runner.ledger.item_index import ItemIndex
-from runner.ledger.reader import reading
+from runner.ledger.queries import Superseded
+from runner.ledger.reader import LedgerReader
 from runner.planning.prepare import prepare
 from runner.planning.row_stream import Intake
 from runner.workspace.folder import opened
@@ -28,18 +24,6 @@ from schemas.job import InputTable
 from schemas.row import Row
 
 _A_TIME = 500
-
-
-@dataclass(frozen=True, slots=True)
-class Superseded:
-    """One image file that may go. path: relative to OUT. newer: the file and digest that stand in its place, if any."""
-
-    attempt: int
-    index: int
-    path: str
-    bytes: int
-    sha256: str
-    newer: tuple[str, str] | None
 
 
 @dataclass
@@ -56,48 +40,31 @@ class Pruning:
         return sum(file.bytes for file in self.files)
 
 
-_SUPERSEDED = (
-    "SELECT i.attempt, i.idx, i.file_name, i.bytes, i.sha256, newer.file_name, newer.sha256 "
-    "FROM (SELECT a.item, i.idx, max(i.attempt) AS newest FROM images i JOIN attempts a USING (attempt) "
-    "GROUP BY a.item, i.idx HAVING count(*) > 1) n "
-    "JOIN attempts a ON a.item = n.item JOIN images i ON i.attempt = a.attempt AND i.idx = n.idx "
-    "JOIN images newer ON newer.attempt = n.newest AND newer.idx = n.idx "
-    "LEFT JOIN pruned p ON p.attempt = i.attempt AND p.idx = i.idx "
-    "WHERE i.attempt < n.newest AND p.attempt IS NULL ORDER BY i.attempt, i.idx"
-)
-_OF_ITEMS = (
-    "SELECT i.attempt, i.idx, i.file_name, i.bytes, i.sha256, NULL, NULL "
-    "FROM images i JOIN attempts a USING (attempt) LEFT JOIN pruned p USING (attempt, idx) "
-    "WHERE a.item IN (SELECT value FROM json_each(?)) AND p.attempt IS NULL ORDER BY i.attempt, i.idx"
-)
-_PRUNED = "SELECT file_name, sha256 FROM pruned JOIN images USING (attempt, idx) ORDER BY attempt, idx"
-
-
-def find(out: Path, connection: sqlite3.Connection, *, removed_of: Intake | None = None) -> Pruning:
+def find(ledger: LedgerReader, *, removed_of: Intake | None = None) -> Pruning:
     """What may go. removed_of: the manifest; images of rows that are not in it any more go too."""
-    found = Pruning(leftover=[path for path, _ in leftovers(out, connection)])
-    rows = connection.execute(_SUPERSEDED).fetchall()
+    found = Pruning(leftover=_leftovers(ledger))
+    files = ledger.superseded()
     if removed_of is not None:
-        gone = json.dumps(_removed(connection, removed_of))
-        rows = sorted({*rows, *connection.execute(_OF_ITEMS, (gone,))}, key=lambda row: row[:2])
-        doomed = {row[:2] for row in rows if row[5] is None}
-        rows = [row for row in rows if row[5] is None or row[:2] not in doomed]
-    for attempt, index, path, size, digest, newer, newer_digest in rows:
-        stands = None if newer is None else (newer, newer_digest.hex())
-        file = Superseded(attempt, index, path, size, digest.hex(), stands)
-        reason = _reason_to_keep(out, file)
+        removed = ledger.images_of(_removed(ledger, removed_of))
+        doomed = {_place(file) for file in removed}
+        files = sorted([*removed, *(file for file in files if _place(file) not in doomed)], key=_place)
+    for file in files:
+        reason = _reason_to_keep(ledger.out, file)
         if reason is None:
             found.files.append(file)
         else:
-            found.kept[path] = reason
+            found.kept[file.path] = reason
     return found
 
 
-def _removed(connection: sqlite3.Connection, intake: Intake) -> list[int]:
+def _place(file: Superseded) -> tuple[int, int]:
+    return file.attempt, file.index
+
+
+def _removed(ledger: LedgerReader, intake: Intake) -> list[int]:
     """Items with images that are no row of the manifest now, nor an earlier version of one that has no image itself."""
-    query = "SELECT DISTINCT item, row_id FROM attempts JOIN images USING (attempt) JOIN items USING (item)"
-    every = dict(connection.execute(query).fetchall())
-    index = ItemIndex(connection)
+    every = ledger.items_with_images()
+    index = ledger.item_index()
     own: set[int] = set()
     without: set[str] = set()
     for batch in intake.batches():
@@ -132,11 +99,9 @@ def _holds(path: Path, digest: str) -> bool:
     return False
 
 
-def leftovers(out: Path, connection: sqlite3.Connection) -> Iterator[tuple[str, str]]:
-    """Path and digest of files that were recorded as gone and still stand: a kill came between."""
-    for path, digest in connection.execute(_PRUNED):
-        if _holds(out / path, digest.hex()):
-            yield path, digest.hex()
+def _leftovers(ledger: LedgerReader) -> list[str]:
+    """Files that were recorded as gone and still stand: a kill came between."""
+    return [path for path, digest in ledger.pruned_files().items() if _holds(ledger.out / path, digest)]
 
 
 def remove(out: Path, paths: list[str]) -> None:
@@ -151,8 +116,8 @@ def remove(out: Path, paths: list[str]) -> None:
 def look(out: Path, *, removed: bool) -> Pruning:
     """What a prune would remove; nothing is changed. Raises JobError when it is no such folder."""
     intake = _intake(out) if removed else None
-    with reading(out) as connection, item_index.one_view(connection):
-        return find(out, connection, removed_of=intake)
+    with LedgerReader.open(out) as ledger, ledger.one_view():
+        return find(ledger, removed_of=intake)
 
 
 def prune(out: Path, *, removed: bool) -> Pruning:
@@ -163,13 +128,12 @@ def prune(out: Path, *, removed: bool) -> Pruning:
     job = read_out_job(out)
     intake = _intake(out) if removed else None
     with opened(out, job) as place:
-        found = find(out, place.connection, removed_of=intake)
+        found = find(place.ledger, removed_of=intake)
         remove(out, found.leftover)
         for start in range(0, len(found.files), _A_TIME):
             files = found.files[start : start + _A_TIME]
             now_ms = int(time.time() * 1000)
-            sql = "INSERT INTO pruned VALUES (?,?,?)"
-            writer.record_now(place.connection, [(sql, (file.attempt, file.index, now_ms)) for file in files])
+            place.ledger.record_pruned(map(_place, files), now_ms=now_ms)
             remove(out, [file.path for file in files])
     return found
 

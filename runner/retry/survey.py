@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator
 from dataclasses import dataclass, field
@@ -19,8 +18,8 @@ from jobs.rows import part
 from jobs.selection import Wanted
 from jobs.templates import unknown
 from jobs.where import Column, Holds
-from runner.ledger.completion_cache import DoneMap
-from runner.ledger.open_tasks import open_tasks, waiting_items
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
+from runner.ledger.reader import LedgerReader
 from runner.planning.plan import Forecast
 from runner.results.table import ResultsTable, ToldBatch
 from runner.retry import conditions
@@ -59,7 +58,7 @@ class Surveyor:
     """Looks at a folder's rows. live_run: the run that is going on, None when there is none."""
 
     table: ResultsTable
-    connection: sqlite3.Connection
+    ledger: LedgerReader
     wanted: Wanted
     remaker: Remaker
     forecast: Forecast
@@ -67,21 +66,20 @@ class Surveyor:
     _held: frozenset[int] = field(init=False)
     _seen_ids: set[str] = field(default_factory=set)
 
-    def survey(self, done: DoneMap | None = None) -> Survey:
-        """Every row, read once. done: rows that succeeded, passed over where nobody asks for them.
+    def survey(self, completed: CompletedRows = NOTHING_COMPLETED) -> Survey:
+        """Every row, read once. completed: passed over where nobody asks for them.
 
         Raises JobError for columns and row ids that are not there, and values that do not fit their columns.
         """
         self._check()
         self._found = Survey(Picks(self.remaker), self.forecast)
-        tasks = open_tasks(self.connection)
+        tasks = self.ledger.open_tasks()
         given_up = {task.item for task in tasks if task.waited and self.wanted.abandons_tasks}
-        self._held = waiting_items(self.connection) - given_up
-        if done is not None and self.wanted.reads_by_name:
-            done = None
-        if done is not None:
-            self._found.rows[RowStatus.SUCCEEDED.value] += done.rows
-        for told in self.table.batches(done):
+        self._held = self.ledger.waiting_items() - given_up
+        if self.wanted.reads_by_name:
+            completed = NOTHING_COMPLETED
+        self._found.rows[RowStatus.SUCCEEDED.value] += completed.rows
+        for told in self.table.batches(completed):
             self._batch(told, given_up)
         self._refuse_unknown_ids()
         return self._found
