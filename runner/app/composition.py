@@ -21,10 +21,9 @@ from runner.engine.ports import Ports
 from runner.engine.shutdown import Ending
 from runner.http.client import Deadlines, Transport
 from runner.http.ssrf_guard import Guard
-from runner.ledger import completion_cache, item_index, writer
 from runner.ledger.attempt_log import LedgerLog
-from runner.ledger.reader import next_number
-from runner.ledger.totals import Totals
+from runner.ledger.statistics import Totals
+from runner.ledger.writer import Writer
 from runner.limits.budget import Budget
 from runner.limits.rate_limiter import Pacer
 from runner.planning.prepare import Prepared
@@ -41,29 +40,25 @@ from schemas.job import Job
 @asynccontextmanager
 async def assembled(
     ready: Prepared, place: OpenFolder, source: Source, base_url: str, run: int, ending: Ending
-) -> AsyncIterator[tuple[Engine, writer.Writer]]:
+) -> AsyncIterator[tuple[Engine, Writer]]:
     """The engine of one run and its ledger's writer, connections and threads open for as long as the block runs."""
     job = ready.job
-    sums = completion_cache.sums(place.connection, place.done)
-    numbers = NextNumbers(
-        run,
-        next_number(place.connection, "attempts", "attempt"),
-        next_number(place.connection, "items", "item"),
-    )
+    ledger = place.ledger
+    sums = ledger.totals(place.completed)
+    numbers = NextNumbers(run, ledger.next_attempt(), ledger.next_item())
     transport = _transport(ready, base_url)
-    recent = item_index.recent_sends(place.connection, job.limits.window_s, time.time())
-    limiter = Pacer(job.limits, recent)
+    limiter = Pacer(job.limits, ledger.recent_sends(job.limits.window_s, time.time()))
     with (
         Ballast(place.folder) as ballast,
         ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
     ):
         images = ImageStore(place.folder, job.output.max_pixels)
         outside = SavingProcess(images, lambda: source.tally.to_make)
-        async with transport, writer.Writer(place.connection) as ledger_writer, outside:
+        async with transport, ledger.writer() as writer, outside:
             ports = Ports(
                 source=source,
                 road=_online_road(ready, transport, limiter),
-                log=LedgerLog(ledger_writer),
+                log=LedgerLog(writer),
                 store=LocalFolder(images, outside, pool, Headroom(place.out), ballast.drop),
                 limiter=limiter,
                 budget=Budget(job.budget, sums.spent_usd, sums.requests),
@@ -78,7 +73,7 @@ async def assembled(
                 cost_usd=sums.cost_usd,
                 concurrency=job.limits.concurrency,
             )
-            yield engine, ledger_writer
+            yield engine, writer
 
 
 def _online_road(ready: Prepared, transport: Transport, limiter: Pacer) -> OnlineRoad:

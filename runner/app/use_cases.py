@@ -16,13 +16,12 @@ from runner.config.loader import read_out_job
 from runner.engine.deadline import Until
 from runner.engine.deadline import until as run_until
 from runner.engine.shutdown import Ending
-from runner.ledger import writer as ledger
-from runner.ledger.item_index import ItemIndex
-from runner.ledger.open_tasks import open_tasks, within_reach
-from runner.ledger.reader import next_number, open_reader, reading
+from runner.ledger.open_tasks import within_reach
+from runner.ledger.reader import LedgerReader
+from runner.ledger.writer import Writer
 from runner.maintenance.verify import Verification, verify
 from runner.planning.plan import plan
-from runner.planning.preflight import examine, told_of
+from runner.planning.preflight import examine
 from runner.planning.prepare import Prepared, keep_frame, prepare
 from runner.planning.source import Source
 from runner.process.file_limits import allow_all
@@ -86,12 +85,12 @@ async def run_job_async(
         place = await stack.enter_async_context(
             lock.waited_for(lambda: opened(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock)
         )
-        index = await in_thread(ItemIndex, place.connection, place.done)
-        examined = await in_thread(examine, ready.intake, place, index)
+        index = await in_thread(place.ledger.item_index, place.completed)
+        examined = await in_thread(examine, ready.intake, place.ledger, index)
         place.keep_job(job)
-        known = await in_thread(open_tasks, place.connection)
+        known = await in_thread(place.ledger.open_tasks)
         tasks, held = within_reach(known, base_url, elsewhere=False)
-        source = Source(ready.intake, index, tasks, place.done, examined.standing, held=held)
+        source = Source(ready.intake, index, tasks, examined.standing, held=held)
         source.warnings.update(dict.fromkeys(examined.warnings))
         if job.simulate and await source.anything():
             base_url = await stack.enter_async_context(simulator(job))
@@ -109,10 +108,12 @@ async def _run(
     command: str = RUN_COMMAND,
 ) -> Summary:
     started = asyncio.get_running_loop().time()
-    run = next_number(place.connection, "runs", "run")
-    place.connection.execute(
-        "INSERT INTO runs VALUES (?,?,?,?,?,?)",
-        (run, ready.run_id, int(time.time() * 1000), VERSION, base_url, told_of(command, place.done)),
+    run = place.ledger.start_run(
+        ready.run_id,
+        started_ms=int(time.time() * 1000),
+        version=VERSION,
+        endpoint=base_url,
+        command=place.completed.command(command),
     )
     ending = Ending()
     with ExitStack() as handlers:
@@ -155,16 +156,14 @@ def _helpers(
     watch: Watch,
     observer: Observer | None,
     run: int,
-    writer: ledger.Writer,
+    writer: Writer,
 ) -> list[asyncio.Task[None]]:
     def table() -> None:
-        connection = open_reader(place.out)
         try:
-            connection.execute("BEGIN")  # one view of the ledger, which grows meanwhile
-            known = place.known(ready.intake.job)
-            ResultsTable(ready.intake, connection, run, known).write(place.folder, writer.record_from_thread)
+            with LedgerReader.open(place.out) as ledger, ledger.one_view():
+                known = place.still_completed(ready.intake.job)
+                ResultsTable(ready.intake, ledger, run, known).write(place.folder, writer.record_from_thread)
         finally:
-            connection.close()
             give_back()
 
     beside = [watch.drain(), watch.refresh(table)]
@@ -206,25 +205,23 @@ async def _retry(out: Path, asked: Asked, observer: Observer | None, signals: bo
             lock.waited_for(lambda: opened(ready.out, retry.job, wait_s=0), ready.job.run.wait_lock)
         )
         store = stack.enter_context(retrying.text_store(place, retry.asked))
-        index = await in_thread(ItemIndex, place.connection, place.done)
-        examined = await in_thread(examine, retry.own.intake, place, index)
-        surveyor = retry.surveyor(place.connection, store=store)
-        found = await in_thread(surveyor.survey, place.done)
+        index = await in_thread(place.ledger.item_index, place.completed)
+        examined = await in_thread(examine, retry.own.intake, place.ledger, index)
+        surveyor = retry.surveyor(place.ledger, store=store)
+        found = await in_thread(surveyor.survey, place.completed)
         retrying.refuse(found, retry.asked)
-        known = await in_thread(open_tasks, place.connection)
+        known = await in_thread(place.ledger.open_tasks)
         going_on = [task for task in known if task.item not in found.picks.abandoned]
         base_url = ready.endpoint.base_url
         tasks, held = within_reach(going_on, base_url, elsewhere=retry.elsewhere)
         if not len(found.picks) and not tasks:
             return await in_thread(retrying.idle, retry, place, found)
-        done = place.done
-        if found.picks.successes and done is not None:
-            done, index = None, await in_thread(ItemIndex, place.connection)
+        if found.picks.successes and index.completed.rows:
+            index = await in_thread(place.ledger.item_index)
         source = Source(
             ready.intake,
             index,
             tasks=tasks,
-            done=done,
             standing=examined.standing,
             again=found.picks,
             held=held,
@@ -255,11 +252,11 @@ def verify_folder(out: Path, *, repair: bool = False) -> Verification:
 
 def status(out: Path) -> Summary:
     """The folder as it stands, also while a run is going on. Raises JobError when it is not an imagemill folder."""
-    with reading(out) as connection:
+    with LedgerReader.open(out) as ledger:
         job = read_out_job(out)
         ready = prepare(job, sends=False)
-        connection.execute("BEGIN")
-        return look(ready.intake, job, str(out), connection, live=lock.is_held(out))
+        with ledger.one_view():
+            return look(ready.intake, job, ledger, live=lock.is_held(out))
 
 
 def is_simulated(out: Path) -> bool:

@@ -7,7 +7,6 @@ import os
 import platform
 import resource
 import shutil
-import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import date
@@ -18,6 +17,7 @@ from typing import NamedTuple
 
 from runner.config.credentials import ResolvedEndpoint, find_key, resolve_endpoint
 from runner.config.out_folder import out_folder
+from runner.ledger.schema import SQLITE_VERSION
 from runner.providers.profile import key_header
 from runner.text.wording import count_text
 from schemas.errors import ExitCode, JobError
@@ -66,7 +66,7 @@ def versions() -> Iterator[Check]:
             yield Check(name, Level.OK, version(name))
         except PackageNotFoundError:
             yield Check(name, Level.FAIL, f"not installed: pip install {name}", ExitCode.USAGE)
-    yield Check("sqlite", Level.OK, sqlite3.sqlite_version)
+    yield Check("sqlite", Level.OK, SQLITE_VERSION)
 
 
 def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:

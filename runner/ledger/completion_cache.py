@@ -18,15 +18,16 @@ from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.selection import reads_all
 from runner.artifacts.atomic_files import Folder
+from runner.ledger.queries import next_number
 from runner.ledger.schema import read_meta
-from runner.ledger.totals import Totals, totals
+from runner.ledger.statistics import Totals, totals
 from schemas.job import Job
 
 MAP_NAME = ".done"
@@ -41,8 +42,9 @@ Numbers = npt.NDArray[np.uint32]
 Stamp = tuple[int, int, int]
 
 
-class DoneMap(NamedTuple):
-    """rows, images: how much is done. positions, items: True where done.
+@dataclass(frozen=True, slots=True, eq=False)
+class CompletedRows:
+    """Rows that have all their images. rows, images: how many. positions, items: True where completed.
 
     attempts: all below this number are settled, and `totals` sums them up. stamp: the manifest's when the map was read.
     packed: steps from item number to item number, in manifest order. manifest: tells its bytes, and how they are read,
@@ -60,7 +62,7 @@ class DoneMap(NamedTuple):
     manifest: str = ""
 
     def numbers(self) -> npt.NDArray[np.int64]:
-        """The item numbers of the rows that are done, in manifest order."""
+        """The item numbers of these rows, in manifest order."""
         return np.cumsum(np.frombuffer(zlib.decompress(self.packed), dtype="<i4"), dtype=np.int64)
 
     def places(self, start: int, count: int) -> npt.NDArray[np.int64]:
@@ -71,13 +73,22 @@ class DoneMap(NamedTuple):
         """Whether the manifest has not been written to since the map was read."""
         return self.stamp is not None and self.stamp == _stamp(job)
 
+    def command(self, command: str) -> str:
+        """What the ledger keeps of how a run was called (JSON): with these rows, the manifest that they are of."""
+        return json.dumps({**json.loads(command), "manifest": self.manifest}) if self.rows else command
+
     def left(self, start: int, count: int) -> list[int]:
-        """Offsets of the rows that are not done, among `count` from this manifest position on."""
+        """Offsets of the other rows, among `count` from this manifest position on."""
         known = self.positions[start : start + count]
         if not known.any():
             return list(range(count))
         offsets: list[int] = np.flatnonzero(~known).tolist()
         return offsets + list(range(len(known), count))
+
+
+_NO_BITS = np.empty(0, dtype=np.bool_)
+NOTHING_COMPLETED = CompletedRows(0, 0, _NO_BITS, _NO_BITS, 0, Totals())
+"""What is known without a map: every row is looked at."""
 
 
 @dataclass
@@ -140,26 +151,26 @@ class MapBuilder:
         return positions[order], items[order]
 
 
-def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
-    """The folder's map; None where there is none, or it is not of this manifest and this ledger."""
+def load(out: Path, connection: sqlite3.Connection, job: Job) -> CompletedRows:
+    """What the folder's map holds; nothing where there is none, or it is not of this manifest and this ledger."""
     if not _mappable(job):
-        return None
+        return NOTHING_COMPLETED
     stamp = _stamp(job)
     try:
         head, _, rest = (out / MAP_NAME).read_bytes().partition(b"\n")
         header: dict[str, Any] = json.loads(head)
         sizes = header["sizes"]
         if header["digest"] != hashlib.sha256(rest).hexdigest() or sum(sizes) != len(rest):
-            return None
-        reached = connection.execute("SELECT coalesce(max(attempt) + 1, 0) FROM attempts").fetchone()[0]
+            return NOTHING_COMPLETED
+        reached = next_number(connection, "attempts", "attempt")
         identity = _identity(job, connection)
         if reached < header["attempts"] or any(header[name] != value for name, value in identity.items()):
-            return None
+            return NOTHING_COMPLETED
         positions, items = (
             np.unpackbits(np.frombuffer(part, dtype=np.uint8)).astype(np.bool_)
             for part in (rest[: sizes[0]], rest[sizes[0] : sizes[0] + sizes[1]])
         )
-        return DoneMap(
+        return CompletedRows(
             header["rows"],
             header["images"],
             positions,
@@ -171,14 +182,23 @@ def load(out: Path, connection: sqlite3.Connection, job: Job) -> DoneMap | None:
             hashlib.sha256(json.dumps([identity["columns"], identity["manifest"]]).encode()).hexdigest(),
         )
     except (OSError, ValueError, KeyError, TypeError):
-        return None
+        return NOTHING_COMPLETED
 
 
-def sums(connection: sqlite3.Connection, done: DoneMap | None) -> Totals:
+def sums(connection: sqlite3.Connection, completed: CompletedRows) -> Totals:
     """What the folder has sent, kept and cost so far; of its ledger only what is newer than its map is read."""
-    if done is None:
-        return totals(connection)
-    return done.totals.plus(totals(connection, since=done.attempts))
+    return completed.totals.plus(totals(connection, since=completed.attempts))
+
+
+def nothing_else_sent(connection: sqlite3.Connection, completed: CompletedRows) -> bool:
+    """Whether all that was sent since the map was made was of its manifest, so that no row can have been edited."""
+    commands = connection.execute(
+        "SELECT DISTINCT command FROM runs WHERE run IN (SELECT run FROM attempts WHERE attempt >= ?)",
+        (completed.attempts,),
+    ).fetchall()
+    return all(
+        command and json.loads(command).get("manifest") == completed.manifest for (command,) in commands
+    )
 
 
 def _stamp(job: Job) -> Stamp | None:

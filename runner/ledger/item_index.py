@@ -1,4 +1,4 @@
-"""Reading the ledger: which rows it knows, in what state, and what the folder has cost."""
+"""The index of all rows that a ledger knows: their item numbers, their statuses, and what partly successful ones lack."""
 
 from __future__ import annotations
 
@@ -7,7 +7,6 @@ import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -15,8 +14,9 @@ import numpy.typing as npt
 
 from jobs.state import fold
 from runner.ledger.attempts import AttemptReader
-from runner.ledger.completion_cache import DoneMap
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
 from runner.ledger.open_tasks import waiting_items
+from runner.ledger.queries import next_number
 from schemas.failures import RowStatus
 from schemas.outcome import ABSENT
 from schemas.row import Row, RowProblem
@@ -24,8 +24,6 @@ from schemas.row import Row, RowProblem
 _CODES = {RowStatus.PENDING: 0, RowStatus.SUCCEEDED: 1, RowStatus.FAILED: 2, RowStatus.PARKED: 3}
 _STATUSES = {code: status for status, code in _CODES.items()}
 _FETCH = 20_000
-_RECENT = 1_000_000
-"""More requests than this do not go out in one window."""
 
 
 @contextmanager
@@ -53,16 +51,17 @@ class ItemIndex:
 
     16 bytes of fingerprint, 8 of number and 1 of status a row, however long prompts and ids are.
     gaps: item number -> what a partly successful row lacks. polled: items whose newest request is a task not yet ended.
+    completed: rows that nobody needs to look at. They were not read, and their fingerprints are not found here.
     """
 
-    def __init__(self, connection: sqlite3.Connection, done: DoneMap | None = None) -> None:
-        """done: rows that nobody will ask for; they are not read."""
+    def __init__(self, connection: sqlite3.Connection, completed: CompletedRows = NOTHING_COMPLETED) -> None:
+        self.completed = completed
         with one_view(connection):
-            self._read(connection, done)
+            self._read(connection)
 
-    def _read(self, connection: sqlite3.Connection, done: DoneMap | None) -> None:
-        count = connection.execute("SELECT coalesce(max(item) + 1, 0) FROM items").fetchone()[0]
-        left = None if done is None else _without(done.items, count)
+    def _read(self, connection: sqlite3.Connection) -> None:
+        count = next_number(connection, "items", "item")
+        left = _without(self.completed.items, count) if self.completed.rows else None
         self._status = _states(connection, count, left)
         self.polled = waiting_items(connection)
         self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
@@ -162,41 +161,3 @@ def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
             if absent:
                 gaps[item] = Gap(states[absent[0]].status, tuple(absent))
     return gaps
-
-
-def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) -> list[tuple[float, int]]:
-    """(age in seconds, images) of the requests sent within the last window, oldest first. now: Unix seconds.
-
-    A clock that was set back makes them look newer than they are, never older than the window.
-    """
-    sent = connection.execute(
-        "SELECT sent_ms, n FROM attempts WHERE attempt > (SELECT max(attempt) FROM attempts) - ? AND sent_ms > ? "
-        "ORDER BY attempt",
-        (_RECENT, (now - window_s) * 1000),
-    )
-    return [(max(0.0, now - sent_ms / 1000), n) for sent_ms, n in sent]
-
-
-@dataclass(frozen=True, slots=True)
-class Past:
-    """What the folder's successes were like. latency_s: mean seconds. image_usd, spread_usd: mean and deviation."""
-
-    count: int
-    latency_s: float
-    image_usd: float | None
-    spread_usd: float
-
-
-def past(connection: sqlite3.Connection) -> Past | None:
-    """Measured on the newest thousand successes; None without any."""
-    rows = connection.execute(
-        "SELECT latency_s, cost_usd / n FROM outcomes JOIN attempts USING (attempt) "
-        "WHERE status = 'succeeded' AND latency_s IS NOT NULL ORDER BY attempt DESC LIMIT 1000"
-    ).fetchall()
-    if not rows:
-        return None
-    costs = np.array([cost for _, cost in rows if cost is not None])
-    latency = float(np.mean([latency for latency, _ in rows]))
-    if not len(costs):
-        return Past(len(rows), latency, None, 0.0)
-    return Past(len(rows), latency, float(costs.mean()), float(costs.std()))

@@ -1,57 +1,175 @@
-"""What commands ask a ledger between runs: its runs, the attempts of a row, and images that were superseded or pruned."""
+"""What the commands ask of the ledger beside statuses and sums: rows, runs, files and tables, as typed values."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
-from runner.ledger.writer import Statement
+import numpy as np
+import numpy.typing as npt
 
-Connection = sqlite3.Connection
-"""A connection to the ledger, for those who only hand it on."""
-Record = dict[str, Any]
-"""Column -> value."""
+from runner.ledger.statistics import NEVER_SENT
+from schemas.failures import RowStatus
+from schemas.outcome import ABSENT
 
-_RUNS = (
-    "SELECT run, run_id, started_ms, version, endpoint, command, finished_ms, exit_code, reason, "
-    "(SELECT count(*) FROM attempts a WHERE a.run = r.run) AS attempts, "
-    "(SELECT count(*) FROM images JOIN attempts a USING (attempt) WHERE a.run = r.run) AS images, "
-    "(SELECT coalesce(sum(maybe_billed), 0) FROM outcomes JOIN attempts a USING (attempt) WHERE a.run = r.run) "
-    "AS maybe_billed, "
-    "(SELECT sum(cost_usd) FROM outcomes JOIN attempts a USING (attempt) WHERE a.run = r.run) AS cost_usd "
-    "FROM runs r LEFT JOIN run_ends USING (run) ORDER BY run"
+_FETCH = 20_000
+_AMONG = "IN (SELECT value FROM json_each(?))"
+
+
+def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
+    """The number that a new record of the table gets."""
+    return int(connection.execute(f"SELECT coalesce(max({column}) + 1, 0) FROM {table}").fetchone()[0])
+
+
+class RowVersion(NamedTuple):
+    """A row as it was first sent. params: of its first request. n: the most images that a request asked for."""
+
+    item: int
+    row_id: str
+    prompt: str
+    params: Mapping[str, Any]
+    n: int
+
+
+_VERSIONS = (
+    "SELECT item, row_id, prompt, (SELECT body FROM params WHERE params.params = (SELECT a.params FROM attempts a "
+    "WHERE a.item = items.item ORDER BY attempt LIMIT 1)), (SELECT max(n) FROM attempts a WHERE a.item = items.item) "
+    f"FROM items WHERE item {_AMONG}"
 )
-_ATTEMPTS = (
-    "SELECT a.attempt, a.run, r.run_id, r.endpoint, a.sent_ms, a.prompt, p.body, a.indexes, o.finished_ms, o.status, "
-    "o.kind, o.code, o.message, o.http_status, o.maybe_billed, o.cost_usd, o.cost_estimated, o.request_id, "
-    "coalesce(o.task_id, t.task_id) AS task_id, o.input_tokens, o.output_tokens, o.latency_s, o.flags, o.quarantined "
-    "FROM attempts a JOIN runs r USING (run) JOIN params p USING (params) LEFT JOIN outcomes o USING (attempt) "
-    "LEFT JOIN tasks t USING (attempt) WHERE a.item = ? ORDER BY a.attempt"
+
+
+def versions(connection: sqlite3.Connection, items: Sequence[int]) -> dict[int, RowVersion]:
+    """Item number -> the row."""
+    wanted = json.dumps([item for item in items if item != ABSENT])
+    return {
+        item: RowVersion(item, row_id, prompt, json.loads(body), n)
+        for item, row_id, prompt, body, n in connection.execute(_VERSIONS, (wanted,))
+    }
+
+
+def row_ids(connection: sqlite3.Connection, since: int) -> Iterator[tuple[npt.NDArray[np.int64], list[str]]]:
+    """Item numbers and row ids, some at a time. since: only items that an attempt from this number on was for; 0: all."""
+    query = "SELECT item, row_id FROM items"
+    if since:
+        query += " WHERE item IN (SELECT item FROM attempts WHERE attempt >= ?)"
+    found = connection.execute(query, (since,) * bool(since))
+    while rows := found.fetchmany(_FETCH):
+        yield np.fromiter((item for item, _ in rows), np.int64, len(rows)), [row_id for _, row_id in rows]
+
+
+def params(connection: sqlite3.Connection) -> dict[int, dict[str, Any]]:
+    """Number -> body fields, of every distinct set of them."""
+    return {
+        number: json.loads(body) for number, body in connection.execute("SELECT params, body FROM params")
+    }
+
+
+_FINISHED = (
+    f"SELECT a.item, a.params FROM attempts a JOIN outcomes o USING (attempt) WHERE a.params {_AMONG} "
+    "AND o.status = 'succeeded' AND a.indexes IS NULL "
+    "AND NOT EXISTS (SELECT 1 FROM attempts b JOIN outcomes p ON p.attempt = b.attempt WHERE b.item = a.item "
+    "AND b.attempt > a.attempt AND p.status = 'succeeded' AND b.indexes IS NULL)"
 )
-_IMAGES = (
-    "SELECT idx, file_name, format, width, height, bytes, sha256, revised_prompt, flags, pruned_ms "
-    "FROM images LEFT JOIN pruned USING (attempt, idx) WHERE attempt = ? ORDER BY idx"
+
+
+def finished_with(connection: sqlite3.Connection, numbers: Sequence[int]) -> Iterator[tuple[int, int]]:
+    """Item and params of the rows whose newest whole success was asked for with one of these sets of params."""
+    yield from connection.execute(_FINISHED, (json.dumps(list(numbers)),))
+
+
+def items_with_images(connection: sqlite3.Connection) -> dict[int, str]:
+    """Item number -> row id, of the rows that have an image."""
+    query = "SELECT DISTINCT item, row_id FROM attempts JOIN images USING (attempt) JOIN items USING (item)"
+    return dict(connection.execute(query).fetchall())
+
+
+class RunRecord(NamedTuple):
+    """One start of imagemill on the folder. finished_ms, exit_code, reason: None for one that has no end."""
+
+    run: int
+    run_id: str
+    started_ms: int
+    finished_ms: int | None
+    exit_code: int | None
+    reason: str | None
+
+
+_NEWEST_RUNS = (
+    "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
+    "ORDER BY run DESC LIMIT ?"
 )
-_MISSING = "SELECT idx, kind, message FROM missing WHERE attempt = ? ORDER BY idx"
-_OFTEN = "FROM items JOIN (SELECT item, count(*) AS tries FROM attempts GROUP BY item) USING (item) WHERE tries > 1"
-_SUPERSEDED = (
-    "SELECT i.attempt, i.idx, i.file_name, i.bytes, i.sha256, newer.file_name, newer.sha256 "
-    "FROM (SELECT a.item, i.idx, max(i.attempt) AS newest FROM images i JOIN attempts a USING (attempt) "
-    "GROUP BY a.item, i.idx HAVING count(*) > 1) n "
-    "JOIN attempts a ON a.item = n.item JOIN images i ON i.attempt = a.attempt AND i.idx = n.idx "
-    "JOIN images newer ON newer.attempt = n.newest AND newer.idx = n.idx "
-    "LEFT JOIN pruned p ON p.attempt = i.attempt AND p.idx = i.idx "
-    "WHERE i.attempt < n.newest AND p.attempt IS NULL ORDER BY i.attempt, i.idx"
+
+
+def newest_runs(connection: sqlite3.Connection, limit: int) -> list[RunRecord]:
+    """The newest first."""
+    return [RunRecord(*row) for row in connection.execute(_NEWEST_RUNS, (limit,))]
+
+
+class RunSums(NamedTuple):
+    """What one run did alone. sent: requests whose first byte left. rows_again: those that an earlier run had sent too."""
+
+    sent: int = 0
+    maybe_billed: int = 0
+    cost_usd: float | None = None
+    rows: int = 0
+    rows_again: int = 0
+    images: int = 0
+
+
+_SENT = (
+    f"SELECT a.run, sum(kind IS NULL OR kind NOT IN ({NEVER_SENT})), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
+    "count(DISTINCT a.item), count(DISTINCT CASE WHEN EXISTS (SELECT 1 FROM attempts b WHERE b.item = a.item "
+    "AND b.run < a.run) THEN a.item END) "
+    "FROM attempts a LEFT JOIN outcomes o ON o.attempt = a.attempt WHERE a.run >= ? GROUP BY a.run"
 )
-_OF_ITEMS = (
-    "SELECT i.attempt, i.idx, i.file_name, i.bytes, i.sha256, NULL, NULL "
-    "FROM images i JOIN attempts a USING (attempt) LEFT JOIN pruned p USING (attempt, idx) "
-    "WHERE a.item IN (SELECT value FROM json_each(?)) AND p.attempt IS NULL ORDER BY i.attempt, i.idx"
-)
-_PRUNED = "SELECT file_name, sha256 FROM pruned JOIN images USING (attempt, idx) ORDER BY attempt, idx"
+_IMAGES = "SELECT run, count(*) FROM images JOIN attempts USING (attempt) WHERE run >= ? GROUP BY run"
+
+
+def run_sums(connection: sqlite3.Connection, first: int) -> dict[int, RunSums]:
+    """Run -> its sums, of the runs from this one on that sent anything."""
+    images = dict(connection.execute(_IMAGES, (first,)).fetchall())
+    return {
+        row[0]: RunSums._make((*row[1:], images.get(row[0], 0)))
+        for row in connection.execute(_SENT, (first,))
+    }
+
+
+class RecordedFile(NamedTuple):
+    """A file that the ledger names. path: relative to OUT. size, sha256 (hex): None for quarantined bodies."""
+
+    path: str
+    size: int | None
+    sha256: str | None
+
+
+def recorded_files(connection: sqlite3.Connection) -> Iterator[RecordedFile]:
+    """Every image and quarantined body that was recorded, but for images that were pruned."""
+    for name, size, digest in connection.execute(
+        "SELECT file_name, bytes, sha256 FROM images LEFT JOIN pruned USING (attempt, idx) "
+        "WHERE pruned_ms IS NULL ORDER BY attempt, idx"
+    ):
+        yield RecordedFile(name, size, digest.hex())
+    for (name,) in connection.execute("SELECT quarantined FROM outcomes WHERE quarantined IS NOT NULL"):
+        yield RecordedFile(name, None, None)
+
+
+def pruned_files(connection: sqlite3.Connection) -> dict[str, str]:
+    """Path -> sha256 (hex) of the images that were recorded as removed."""
+    query = "SELECT file_name, sha256 FROM pruned JOIN images USING (attempt, idx) ORDER BY attempt, idx"
+    return {path: digest.hex() for path, digest in connection.execute(query)}
+
+
+def row_of_attempt(connection: sqlite3.Connection, attempt: int) -> tuple[str, RowStatus | None] | None:
+    """Row id, and the status that the attempt left its row in (None: no outcome); None for an unknown attempt."""
+    found = connection.execute(
+        "SELECT row_id, status FROM attempts JOIN items USING (item) LEFT JOIN outcomes USING (attempt) "
+        "WHERE attempt = ?",
+        (attempt,),
+    ).fetchone()
+    return None if found is None else (found[0], None if found[1] is None else RowStatus(found[1]))
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,79 +184,47 @@ class Superseded:
     newer: tuple[str, str] | None
 
 
-def newest_run(connection: Connection) -> int | None:
-    """The number of the newest run; None before the first."""
-    found: int | None = connection.execute("SELECT max(run) FROM runs").fetchone()[0]
-    return found
+_SUPERSEDED = (
+    "SELECT i.attempt, i.idx, i.file_name, i.bytes, i.sha256, newer.file_name, newer.sha256 "
+    "FROM (SELECT a.item, i.idx, max(i.attempt) AS newest FROM images i JOIN attempts a USING (attempt) "
+    "GROUP BY a.item, i.idx HAVING count(*) > 1) n "
+    "JOIN attempts a ON a.item = n.item JOIN images i ON i.attempt = a.attempt AND i.idx = n.idx "
+    "JOIN images newer ON newer.attempt = n.newest AND newer.idx = n.idx "
+    "LEFT JOIN pruned p ON p.attempt = i.attempt AND p.idx = i.idx "
+    "WHERE i.attempt < n.newest AND p.attempt IS NULL ORDER BY i.attempt, i.idx"
+)
+_OF_ITEMS = (
+    "SELECT i.attempt, i.idx, i.file_name, i.bytes, i.sha256, NULL, NULL "
+    "FROM images i JOIN attempts a USING (attempt) LEFT JOIN pruned p USING (attempt, idx) "
+    f"WHERE a.item {_AMONG} AND p.attempt IS NULL ORDER BY i.attempt, i.idx"
+)
 
 
-def runs(connection: Connection) -> list[Record]:
-    """Every run with its figures, oldest first."""
-    return _records(connection, _RUNS)
+def superseded(connection: sqlite3.Connection) -> list[Superseded]:
+    """Images of which a newer success of the same row holds another, in order of attempts."""
+    return [_superseded(row) for row in connection.execute(_SUPERSEDED)]
 
 
-def rows_of(connection: Connection, row_id: str) -> list[Record]:
-    """`item`, `row_id` and `prompt` of each version of the row that was sent."""
-    return _records(
-        connection, "SELECT item, row_id, prompt FROM items WHERE row_id = ? ORDER BY item", row_id
+def images_of(connection: sqlite3.Connection, items: Sequence[int]) -> list[Superseded]:
+    """All images of these items that were not pruned, with nothing in their place, in order of attempts."""
+    return [_superseded(row) for row in connection.execute(_OF_ITEMS, (json.dumps(list(items)),))]
+
+
+def _superseded(row: tuple[Any, ...]) -> Superseded:
+    attempt, index, path, size, digest, newer, newer_digest = row
+    return Superseded(
+        attempt, index, path, size, digest.hex(), None if newer is None else (newer, newer_digest.hex())
     )
 
 
-def rows_sent_often(connection: Connection, most: int) -> tuple[list[Record], int]:
-    """The same of rows with several attempts, and how many there are beyond `most` of them."""
-    found = _records(connection, f"SELECT item, row_id, prompt {_OFTEN} ORDER BY item LIMIT ?", most)
-    return found, connection.execute(f"SELECT count(*) {_OFTEN}").fetchone()[0] - len(found)
+def table_digests(connection: sqlite3.Connection) -> set[str]:
+    """sha256 (hex) of every results table that was about to be published."""
+    return {digest.hex() for (digest,) in connection.execute("SELECT sha256 FROM tables")}
 
 
-def attempts_of(connection: Connection, item: int) -> list[Record]:
-    """Every attempt of the row, oldest first; `status` is null while it has no outcome."""
-    return _records(connection, _ATTEMPTS, item)
-
-
-def images_of(connection: Connection, attempt: int) -> list[Record]:
-    """The images that it yielded."""
-    return _records(connection, _IMAGES, attempt)
-
-
-def missing_of(connection: Connection, attempt: int) -> list[Record]:
-    """The images that it was paid for and did not yield."""
-    return _records(connection, _MISSING, attempt)
-
-
-def _records(connection: Connection, sql: str, *values: Any) -> list[Record]:
-    cursor = connection.execute(sql, values)
-    names = [column[0] for column in cursor.description]
-    return [dict(zip(names, row, strict=True)) for row in cursor]
-
-
-def superseded(connection: Connection) -> list[Superseded]:
-    """Images of which the row has a newer one, but for those that were pruned; by attempt and index."""
-    return list(_superseded(connection.execute(_SUPERSEDED)))
-
-
-def images_of_rows(connection: Connection, items: Iterable[int]) -> list[Superseded]:
-    """All images of these rows, with nothing in their place; in the same order."""
-    return list(_superseded(connection.execute(_OF_ITEMS, (json.dumps(list(items)),))))
-
-
-def _superseded(rows: Iterable[tuple[Any, ...]]) -> Iterator[Superseded]:
-    for attempt, index, path, size, digest, newer, newer_digest in rows:
-        stands = None if newer is None else (newer, newer_digest.hex())
-        yield Superseded(attempt, index, path, size, digest.hex(), stands)
-
-
-def rows_with_images(connection: Connection) -> dict[int, str]:
-    """Item -> row id."""
-    query = "SELECT DISTINCT item, row_id FROM attempts JOIN images USING (attempt) JOIN items USING (item)"
-    return dict(connection.execute(query).fetchall())
-
-
-def pruned(connection: Connection) -> Iterator[tuple[str, str]]:
-    """Path and digest of each image file that was recorded as pruned."""
-    for path, digest in connection.execute(_PRUNED):
-        yield path, digest.hex()
-
-
-def prune(file: Superseded, now_ms: int) -> Statement:
-    """The record of an image file that is about to be removed."""
-    return "INSERT INTO pruned VALUES (?,?,?)", (file.attempt, file.index, now_ms)
+def newest_table(connection: sqlite3.Connection) -> tuple[str, int] | None:
+    """sha256 (hex) of the newest results table, and when the newest was written (Unix ms); None before the first."""
+    row = connection.execute(
+        "SELECT sha256, (SELECT max(written_ms) FROM tables) FROM tables ORDER BY number DESC LIMIT 1"
+    ).fetchone()
+    return None if row is None else (row[0].hex(), row[1])

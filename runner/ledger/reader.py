@@ -1,16 +1,206 @@
-"""Read-only connections to the ledger."""
+"""The ledger, read: the one thing that other packages hold of it when they write nothing."""
 
 from __future__ import annotations
 
 import os
 import sqlite3
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
+from typing import Any, Self
 
-from runner.ledger import schema
+import numpy as np
+import numpy.typing as npt
+
+from runner.ledger import completion_cache, history, item_index, open_tasks, queries, schema, statistics
+from runner.ledger.attempts import AttemptReader
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
+from runner.ledger.history import AttemptHistory, RowHistory, RunHistory
+from runner.ledger.item_index import ItemIndex
+from runner.ledger.queries import RecordedFile, RowVersion, RunRecord, RunSums, Superseded
+from runner.ledger.statistics import Past, Totals
+from schemas.attempt import OpenTask
 from schemas.errors import JobError
+from schemas.failures import RowStatus
+from schemas.job import Job
 from schemas.output_folder import LEDGER_NAME
+
+
+class LedgerReader:
+    """What one folder's ledger knows, for one thread at a time. Every number is of the moment of the call.
+
+    completed (of several methods): rows that an earlier run found done, of which the ledger need not be asked.
+    """
+
+    def __init__(self, out: Path, connection: sqlite3.Connection) -> None:
+        self.out = out
+        self._connection = connection
+
+    @classmethod
+    @contextmanager
+    def open(cls, out: Path) -> Iterator[Self]:
+        """Read a folder's ledger inside the block, also while a run adds to it, and on a medium that cannot be written.
+
+        Raises:
+            JobError: there is no ledger (exit 2), it cannot be opened (9), or it is damaged (7), also where SQLite meets
+                the damage inside the block.
+        """
+        connection = open_reader(out)
+        with damage_told(out):
+            try:
+                yield cls(out, connection)
+            finally:
+                connection.close()
+
+    def one_view(self) -> AbstractContextManager[None]:
+        """All that is read in the block is of one moment, though a run may be adding to the ledger."""
+        return item_index.one_view(self._connection)
+
+    def is_simulated(self) -> bool:
+        """Whether the folder's runs were simulated ones."""
+        return schema.was_simulated(self._connection)
+
+    def problems(self) -> Iterator[str]:
+        """What cannot be in a whole ledger, a line each."""
+        return schema.problems(self._connection)
+
+    def last_run(self) -> RunRecord | None:
+        """The newest run; None before the first."""
+        return next(iter(self.newest_runs(1)), None)
+
+    def newest_runs(self, limit: int) -> list[RunRecord]:
+        """The newest first."""
+        return queries.newest_runs(self._connection, limit)
+
+    def run_sums(self, first: int) -> dict[int, RunSums]:
+        """Run -> what it did alone, of the runs from this number on that sent anything."""
+        return queries.run_sums(self._connection, first)
+
+    def totals(self, completed: CompletedRows = NOTHING_COMPLETED) -> Totals:
+        """What the folder has sent, kept and cost so far."""
+        return completion_cache.sums(self._connection, completed)
+
+    def undecided(self, completed: CompletedRows = NOTHING_COMPLETED) -> int:
+        """Requests that a dead run left without an outcome, tasks apart: each may have been paid for."""
+        return statistics.undecided(self._connection, completed.attempts)
+
+    def past_successes(self) -> Past | None:
+        """What the newest thousand successes were like; None without any."""
+        return statistics.past(self._connection)
+
+    def recent_sends(self, window_s: float, now: float) -> list[tuple[float, int]]:
+        """(age in seconds, images) of the requests sent within the last window, oldest first. now: Unix seconds."""
+        return statistics.recent_sends(self._connection, window_s, now)
+
+    def completed_rows(self, job: Job) -> CompletedRows:
+        """Rows of the job's manifest that need not be looked at. Reads all bytes of the manifest, to know it again."""
+        return completion_cache.load(self.out, self._connection, job)
+
+    def nothing_else_sent(self, completed: CompletedRows) -> bool:
+        """Whether all that was sent since these rows were found is of their manifest, so that none can have been edited."""
+        return completion_cache.nothing_else_sent(self._connection, completed)
+
+    def item_index(self, completed: CompletedRows = NOTHING_COMPLETED) -> ItemIndex:
+        """Every row by its fingerprint, but for the completed ones."""
+        return ItemIndex(self._connection, completed)
+
+    def next_item(self) -> int:
+        """The number that the next new row gets; 0 for a folder that has sent none."""
+        return queries.next_number(self._connection, "items", "item")
+
+    def next_attempt(self) -> int:
+        """The number that the next request gets."""
+        return queries.next_number(self._connection, "attempts", "attempt")
+
+    def versions(self, items: Sequence[int]) -> dict[int, RowVersion]:
+        """Item number -> the row as it was first sent."""
+        return queries.versions(self._connection, items)
+
+    def row_ids(self, since: int = 0) -> Iterator[tuple[npt.NDArray[np.int64], list[str]]]:
+        """Item numbers and row ids, some at a time. since: only items that an attempt from this number on was for."""
+        return queries.row_ids(self._connection, since)
+
+    def params(self) -> dict[int, dict[str, Any]]:
+        """Number -> body fields, of every distinct set of them."""
+        return queries.params(self._connection)
+
+    def finished_with(self, params: Sequence[int]) -> Iterator[tuple[int, int]]:
+        """Item and params of the rows whose newest whole success was asked for with one of these sets of params."""
+        return queries.finished_with(self._connection, params)
+
+    def open_tasks(self) -> list[OpenTask]:
+        """Every task to go on polling, oldest first."""
+        return open_tasks.open_tasks(self._connection)
+
+    def waiting_items(self) -> frozenset[int]:
+        """Items whose newest request is a task that has not ended."""
+        return open_tasks.waiting_items(self._connection)
+
+    def attempts(self, live_run: int | None = None) -> AttemptReader:
+        """Reads the attempts of chosen rows. live_run: the run that is going on now, None when there is none."""
+        return AttemptReader(self._connection, live_run)
+
+    def recorded_files(self) -> Iterator[RecordedFile]:
+        """Every image and quarantined body that was recorded, but for images that were pruned."""
+        return queries.recorded_files(self._connection)
+
+    def pruned_files(self) -> dict[str, str]:
+        """Path -> sha256 (hex) of the images that were recorded as removed."""
+        return queries.pruned_files(self._connection)
+
+    def row_of_attempt(self, attempt: int) -> tuple[str, RowStatus | None] | None:
+        """Row id, and the status that the attempt left its row in (None: no outcome); None for an unknown attempt."""
+        return queries.row_of_attempt(self._connection, attempt)
+
+    def superseded(self) -> list[Superseded]:
+        """Images of which a newer success of the same row holds another, in order of attempts."""
+        return queries.superseded(self._connection)
+
+    def items_with_images(self) -> dict[int, str]:
+        """Item number -> row id, of the rows that have an image."""
+        return queries.items_with_images(self._connection)
+
+    def images_of(self, items: Sequence[int]) -> list[Superseded]:
+        """All images of these items that were not pruned, with nothing in their place, in order of attempts."""
+        return queries.images_of(self._connection, items)
+
+    def table_digests(self) -> set[str]:
+        """sha256 (hex) of every results table that was about to be published."""
+        return queries.table_digests(self._connection)
+
+    def newest_table(self) -> tuple[str, int] | None:
+        """sha256 (hex) of the newest results table, and when it was written (Unix ms); None before the first."""
+        return queries.newest_table(self._connection)
+
+    def runs(self) -> list[RunHistory]:
+        """All runs, oldest first, each with its figures."""
+        return history.runs(self._connection)
+
+    def rows_with_id(self, row_id: str) -> list[RowHistory]:
+        """The rows of this id, each version of an edited one by itself."""
+        return history.rows_with_id(self._connection, row_id)
+
+    def rows_sent_often(self, limit: int) -> tuple[list[RowHistory], int]:
+        """Rows that were sent more than once, at most so many, and how many there are in all."""
+        return history.rows_sent_often(self._connection, limit)
+
+    def attempt_history(self, item: int) -> list[AttemptHistory]:
+        """Every request for the row, oldest first."""
+        return history.attempts_of(self._connection, item)
+
+
+def connection_of(ledger: LedgerReader) -> sqlite3.Connection:
+    """The connection behind it. For modules of `runner.ledger` only."""
+    return ledger._connection
+
+
+@contextmanager
+def damage_told(out: Path) -> Iterator[None]:
+    """Damage that SQLite meets in the block raises JobError (exit 7 or 9)."""
+    try:
+        yield
+    except sqlite3.DatabaseError as error:
+        raise schema.unusable(out, error) from error
 
 
 def open_reader(out: Path) -> sqlite3.Connection:
@@ -34,20 +224,3 @@ def open_reader(out: Path) -> sqlite3.Connection:
     except schema.DAMAGE as error:
         raise schema.unusable(out, error) from error
     return connection
-
-
-@contextmanager
-def reading(out: Path) -> Iterator[sqlite3.Connection]:
-    """The same for a block, in which damage that SQLite meets raises JobError too."""
-    connection = open_reader(out)
-    try:
-        yield connection
-    except sqlite3.DatabaseError as error:
-        raise schema.unusable(out, error) from error
-    finally:
-        connection.close()
-
-
-def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
-    """The number that a new record of the table gets."""
-    return int(connection.execute(f"SELECT coalesce(max({column}) + 1, 0) FROM {table}").fetchone()[0])

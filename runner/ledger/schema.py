@@ -1,15 +1,18 @@
-"""How a ledger is laid out: making its tables, bringing those of an older imagemill up to date, and checking them."""
+"""How a ledger is laid out: making its tables, bringing those of an older imagemill up to date, and checking all of it."""
 
 from __future__ import annotations
 
 import sqlite3
+from collections.abc import Iterable, Iterator
 from importlib.resources import files
 from pathlib import Path
 
 from schemas.errors import ExitCode, JobError
+from schemas.failures import FailureKind, RowStatus
 from schemas.output_folder import LEDGER_NAME
 
 SCHEMA_VERSION = 3
+SQLITE_VERSION = sqlite3.sqlite_version
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
 """What Python raises over a damaged file; the latter when SQLite's message quotes bytes that are no text."""
@@ -138,3 +141,64 @@ def was_simulated(connection: sqlite3.Connection) -> bool:
     if told not in known:
         raise sqlite3.DatabaseError("it does not say whether its runs were simulated")
     return known[told]
+
+
+def _quoted(names: Iterable[str]) -> str:
+    return ",".join(f"'{name}'" for name in names)
+
+
+_STATUSES = _quoted(status for status in RowStatus)
+_KINDS = _quoted(kind for kind in FailureKind)
+_INCONSISTENT = {
+    "attempt {} has an outcome and no intent": (
+        "SELECT attempt FROM outcomes WHERE attempt NOT IN (SELECT attempt FROM attempts)"
+    ),
+    "attempt {} has an image and no success": (
+        "SELECT attempt FROM images WHERE attempt NOT IN (SELECT attempt FROM outcomes WHERE status = 'succeeded')"
+    ),
+    "attempt {} is a success without an image": (
+        "SELECT attempt FROM outcomes WHERE status = 'succeeded' AND attempt NOT IN (SELECT attempt FROM images)"
+    ),
+    "attempt {} has a task and no intent": (
+        "SELECT attempt FROM tasks WHERE attempt NOT IN (SELECT attempt FROM attempts)"
+    ),
+    "attempt {} has a pruned image that it never had": (
+        "SELECT attempt FROM pruned WHERE NOT EXISTS "
+        "(SELECT 1 FROM images i WHERE i.attempt = pruned.attempt AND i.idx = pruned.idx)"
+    ),
+    "attempt {} has no row": "SELECT attempt FROM attempts WHERE item NOT IN (SELECT item FROM items)",
+    "attempt {} has no parameters": "SELECT attempt FROM attempts WHERE params NOT IN (SELECT params FROM params)",
+    "attempt {} has no run": "SELECT attempt FROM attempts WHERE run NOT IN (SELECT run FROM runs)",
+    "attempt {} has an unknown outcome": (
+        f"SELECT attempt FROM outcomes WHERE status NOT IN ({_STATUSES}) OR kind NOT IN ({_KINDS})"
+    ),
+    "attempt {} has flags that are no JSON": (
+        "SELECT attempt FROM outcomes WHERE flags IS NOT NULL AND NOT json_valid(flags) "
+        "UNION ALL SELECT attempt FROM images WHERE flags IS NOT NULL AND NOT json_valid(flags)"
+    ),
+    "parameters {} are no JSON": "SELECT params FROM params WHERE NOT json_valid(body)",
+    "row {} has no whole fingerprint": (
+        "SELECT item FROM items WHERE typeof(fingerprint) <> 'blob' OR length(fingerprint) <> 16"
+    ),
+    "attempt {} has no whole digest": (
+        "SELECT attempt FROM images WHERE typeof(sha256) <> 'blob' OR length(sha256) <> 32"
+    ),
+}
+"""What cannot be in a whole ledger, and a query for the first number of it."""
+
+
+def problems(connection: sqlite3.Connection) -> Iterator[str]:
+    """What cannot be in a whole ledger, a line each; every page and every record is read."""
+    try:
+        for (line,) in connection.execute("PRAGMA integrity_check(20)"):
+            if line != "ok":
+                yield f"SQLite says: {line}"
+        if not has_its_columns(connection):
+            yield "its tables are not laid out as they were made"
+            return
+        for text, query in _INCONSISTENT.items():
+            row = connection.execute(f"{query} LIMIT 1").fetchone()
+            if row is not None:
+                yield text.format(row[0])
+    except DAMAGE as error:
+        yield f"cannot be read: {error}"

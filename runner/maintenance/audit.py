@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import sqlite3
 from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from contextlib import suppress
@@ -13,6 +12,8 @@ from typing import NamedTuple
 
 from jobs.naming import EXTENSIONS, image_name, quarantine_name
 from runner.artifacts.atomic_files import Folder, sha256_of, sync_above
+from runner.ledger.queries import RecordedFile
+from runner.ledger.reader import LedgerReader
 from schemas.failures import RowStatus
 
 _ALTERED = re.compile(r"(.+)\.altered(?:-\d+)?")
@@ -32,35 +33,17 @@ class Problem(NamedTuple):
     repaired: bool = False
 
 
-class Expected(NamedTuple):
-    """A file that the ledger names. path: relative to OUT. size, sha256 (hex): None for quarantined bodies."""
-
-    path: str
-    size: int | None
-    sha256: str | None
-
-
-def expected_files(connection: sqlite3.Connection) -> Iterator[Expected]:
-    """Every image and quarantined body that was recorded, but for images that were pruned."""
-    for name, size, digest in connection.execute(
-        "SELECT file_name, bytes, sha256 FROM images LEFT JOIN pruned USING (attempt, idx) "
-        "WHERE pruned_ms IS NULL ORDER BY attempt, idx"
-    ):
-        yield Expected(name, size, digest.hex())
-    for (name,) in connection.execute("SELECT quarantined FROM outcomes WHERE quarantined IS NOT NULL"):
-        yield Expected(name, None, None)
-
-
 def check_files(
-    out: Path, connection: sqlite3.Connection, *, repair_in: Folder | None, before_s: float | None
+    ledger: LedgerReader, *, repair_in: Folder | None, before_s: float | None
 ) -> tuple[int, list[Problem]]:
     """How many files the ledger names, and what is wrong with them and beside them.
 
     repair_in: put back what stands under another name. before_s: leave out foreign files changed since (Unix seconds).
     """
+    out = ledger.out
     named: set[str] = set()
-    lost: dict[str, tuple[Expected, str]] = {}
-    for expected in expected_files(connection):
+    lost: dict[str, tuple[RecordedFile, str]] = {}
+    for expected in ledger.recorded_files():
         named.add(expected.path)
         problem = _file_problem(out / expected.path, expected)
         if problem is not None:
@@ -77,24 +60,18 @@ def check_files(
         for path, (_, problem) in lost.items()
     ]
     used = {homes[path] for path in restored}
-    pruned = _pruned(connection)
+    pruned = ledger.pruned_files()
     leftover = {path for path, digest in strays.items() if pruned.get(path) == digest and path not in used}
     if repair_in is not None:
         _remove(repair_in, leftover)
     used |= leftover
     left = (path for path in strays if path not in used and _kept_for(path) not in named)
-    told = ((path, _stray_problem(connection, path)) for path in left)
+    told = ((path, _stray_problem(ledger, path)) for path in left)
     problems += [Problem(path, problem) for path, problem in told if problem is not None]
     problems += [
         Problem(path, "a symbolic link stands in place of a folder") for path in _linked_folders(out)
     ]
     return len(named), problems
-
-
-def _pruned(connection: sqlite3.Connection) -> dict[str, str]:
-    """Path and digest of images that were recorded as removed. One that still stands is a leftover, no damage."""
-    query = "SELECT file_name, sha256 FROM pruned JOIN images USING (attempt, idx)"
-    return {path: digest.hex() for path, digest in connection.execute(query)}
 
 
 def _remove(folder: Folder, paths: Iterable[str]) -> None:
@@ -108,24 +85,18 @@ def _is_older(path: Path, before_s: float | None) -> bool:
     return before_s is None or path.lstat().st_mtime < before_s
 
 
-def _stray_problem(connection: sqlite3.Connection, path: str) -> str | None:
+def _stray_problem(ledger: LedgerReader, path: str) -> str | None:
     """What is wrong with a file that no record names. None: an attempt that is settled as unknown left it.
 
     A kill leaves such files: some of an answer's images, or a body, whose outcome was not recorded. They were paid for.
     """
     match = _ATTEMPT.search(path)
-    attempt = None
-    if match is not None:
-        attempt = connection.execute(
-            "SELECT row_id, status FROM attempts JOIN items USING (item) LEFT JOIN outcomes USING (attempt) "
-            "WHERE attempt = ?",
-            (int(match["attempt"]),),
-        ).fetchone()
-    if match is None or attempt is None or path not in _names(match, attempt[0]):
+    row = None if match is None else ledger.row_of_attempt(int(match["attempt"]))
+    if match is None or row is None or path not in _names(match, row[0]):
         return "not in the ledger: no file of imagemill's"
-    if attempt[1] is None:
+    if row[1] is None:
         return "left by a run that was killed; the next run, or --repair, takes it in where it is whole"
-    return None if attempt[1] == RowStatus.PARKED else "not in the ledger: no file of imagemill's"
+    return None if row[1] is RowStatus.PARKED else "not in the ledger: no file of imagemill's"
 
 
 def _names(match: re.Match[str], row_id: str) -> set[str]:
@@ -136,7 +107,7 @@ def _names(match: re.Match[str], row_id: str) -> set[str]:
     return {image_name(number, int(match["index"]), row_id, kind) for kind in EXTENSIONS}
 
 
-def _file_problem(path: Path, expected: Expected) -> str | None:
+def _file_problem(path: Path, expected: RecordedFile) -> str | None:
     if path.is_symlink():
         return "a symbolic link stands in its place"
     if not path.is_file():
@@ -182,7 +153,7 @@ def _digests(out: Path, paths: Iterable[str]) -> dict[str, str]:
     return found
 
 
-def _homes(lost: Iterable[Expected], standing: dict[str, str]) -> dict[str, str]:
+def _homes(lost: Iterable[RecordedFile], standing: dict[str, str]) -> dict[str, str]:
     """Path of a lost file -> path where its bytes stand now, each used once."""
     places = defaultdict(list)
     for path, digest in standing.items():

@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from runner.ledger import item_index, queries
-from runner.ledger.queries import Connection, Record
-from runner.ledger.reader import reading
+from runner.ledger.history import AttemptHistory, ImageHistory, RowHistory, RunHistory
+from runner.ledger.reader import LedgerReader
 from runner.text.wording import count_text
 from runner.workspace import lock
 from schemas.errors import JobError
@@ -27,31 +24,36 @@ def history(out: Path, row: str | None) -> Document:
 
     row: a row id, or `#12`: the line of results.parquet, from 0. Raises JobError when there is no such folder or row.
     """
-    with reading(out) as connection, item_index.one_view(connection):
-        live = queries.newest_run(connection) if lock.is_held(out) else None
-        runs = [_run(found, live) for found in queries.runs(connection)]
+    with LedgerReader.open(out) as ledger, ledger.one_view():
+        last = ledger.last_run() if lock.is_held(out) else None
+        live = None if last is None else last.run
+        runs = [_run(run, live) for run in ledger.runs()]
         if row is None:
-            items, more = queries.rows_sent_often(connection, MOST_ROWS)
+            items, count = ledger.rows_sent_often(MOST_ROWS)
         else:
-            items, more = _named(out, connection, row), 0
+            items = _named(ledger, row)
+            count = len(items)
         rows = [
             {
-                "row_id": item["row_id"],
-                "prompt": item["prompt"],
-                "attempts": list(_attempts(out, connection, item["item"], live)),
+                "row_id": item.row_id,
+                "prompt": item.prompt,
+                "attempts": [
+                    _attempt(out, number, attempt, live)
+                    for number, attempt in enumerate(ledger.attempt_history(item.item), 1)
+                ],
             }
             for item in items
         ]
-    return {"out": str(out), "runs": runs, "rows": rows, "more_rows": more}
+    return {"out": str(out), "runs": runs, "rows": rows, "more_rows": count - len(items)}
 
 
-def _named(out: Path, connection: Connection, row: str) -> list[Record]:
-    found = queries.rows_of(connection, row)
+def _named(ledger: LedgerReader, row: str) -> list[RowHistory]:
+    found = ledger.rows_with_id(row)
     if not found and row.startswith("#") and row[1:].isdecimal():
-        found = queries.rows_of(connection, _row_id(out, int(row[1:])))
+        found = ledger.rows_with_id(_row_id(ledger.out, int(row[1:])))
     if not found:
         raise JobError(
-            f"{out} has sent no row {row!r}",
+            f"{ledger.out} has sent no row {row!r}",
             fix="name a row_id of results.parquet, or #12 for its line 12 (from 0)",
         )
     return found
@@ -73,39 +75,30 @@ def _row_id(out: Path, line: int) -> str:
     return str(ids[line].as_py())
 
 
-def _run(found: Record, live: int | None) -> Document:
-    told = dict(found)
+def _run(run: RunHistory, live: int | None) -> Document:
+    told = run._asdict()
     told["started"], told["finished"] = _time(told.pop("started_ms")), _time(told.pop("finished_ms"))
-    told["command"] = json.loads(told["command"]) if told["command"] else None
-    if told["exit_code"] is None:
-        told["reason"] = "running" if found["run"] == live else "killed"
+    if run.exit_code is None:
+        told["reason"] = "running" if run.run == live else "killed"
     return told
 
 
-def _attempts(out: Path, connection: Connection, item: int, live: int | None) -> Iterator[Document]:
-    for number, found in enumerate(queries.attempts_of(connection, item), 1):
-        told = dict(found)
-        told["try_number"] = number
-        told["sent"], told["finished"] = _time(told.pop("sent_ms")), _time(told.pop("finished_ms"))
-        told["params"] = json.loads(told.pop("body"))
-        told["indexes"] = json.loads(told["indexes"]) if told["indexes"] else None
-        told["flags"] = json.loads(told["flags"]) if told["flags"] else []
-        told["cost_estimated"] = bool(told["cost_estimated"])
-        if told["status"] is None:
-            waits = "in flight" if found["run"] == live else "task open" if found["task_id"] else "unknown"
-            told["status"] = waits
-        told["images"] = [_image(out, image) for image in queries.images_of(connection, found["attempt"])]
-        told["missing"] = queries.missing_of(connection, found["attempt"])
-        yield told
+def _attempt(out: Path, number: int, attempt: AttemptHistory, live: int | None) -> Document:
+    told = attempt._asdict() | {"try_number": number}
+    told["sent"], told["finished"] = _time(told.pop("sent_ms")), _time(told.pop("finished_ms"))
+    if attempt.status is None:
+        waits = "in flight" if attempt.run == live else "task open" if attempt.task_id else "unknown"
+        told["status"] = waits
+    told["images"] = [_image(out, image) for image in attempt.images]
+    told["missing"] = [missing._asdict() for missing in attempt.missing]
+    return told
 
 
-def _image(out: Path, image: Document) -> Document:
-    image["sha256"] = image["sha256"].hex()
-    image["flags"] = json.loads(image["flags"]) if image["flags"] else []
-    pruned = image.pop("pruned_ms") is not None
-    is_there = (out / image["file_name"]).is_file()
-    image["file"] = "pruned" if pruned else "present" if is_there else "missing"
-    return image
+def _image(out: Path, image: ImageHistory) -> Document:
+    told = image._asdict()
+    is_there = (out / image.file_name).is_file()
+    told["file"] = "pruned" if told.pop("pruned") else "present" if is_there else "missing"
+    return told
 
 
 def _time(ms: int | None) -> str | None:

@@ -8,17 +8,14 @@ from __future__ import annotations
 
 import os
 import time
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from runner.artifacts.atomic_files import sha256_of, sync_above
 from runner.config.loader import read_out_job
-from runner.ledger import item_index, queries, writer
-from runner.ledger.item_index import ItemIndex
-from runner.ledger.queries import Connection, Superseded
-from runner.ledger.reader import reading
+from runner.ledger.queries import Superseded
+from runner.ledger.reader import LedgerReader
 from runner.planning.prepare import prepare
 from runner.planning.row_stream import Intake
 from runner.workspace.folder import opened
@@ -43,16 +40,16 @@ class Pruning:
         return sum(file.bytes for file in self.files)
 
 
-def find(out: Path, connection: Connection, *, removed_of: Intake | None = None) -> Pruning:
+def find(ledger: LedgerReader, *, removed_of: Intake | None = None) -> Pruning:
     """What may go. removed_of: the manifest; images of rows that are not in it any more go too."""
-    found = Pruning(leftover=[path for path, _ in leftovers(out, connection)])
-    files = queries.superseded(connection)
+    found = Pruning(leftover=_leftovers(ledger))
+    files = ledger.superseded()
     if removed_of is not None:
-        gone = queries.images_of_rows(connection, _removed(connection, removed_of))
-        by_image = {(file.attempt, file.index): file for file in (*files, *gone)}
-        files = [by_image[key] for key in sorted(by_image)]
+        removed = ledger.images_of(_removed(ledger, removed_of))
+        doomed = {_place(file) for file in removed}
+        files = sorted([*removed, *(file for file in files if _place(file) not in doomed)], key=_place)
     for file in files:
-        reason = _reason_to_keep(out, file)
+        reason = _reason_to_keep(ledger.out, file)
         if reason is None:
             found.files.append(file)
         else:
@@ -60,10 +57,14 @@ def find(out: Path, connection: Connection, *, removed_of: Intake | None = None)
     return found
 
 
-def _removed(connection: Connection, intake: Intake) -> list[int]:
+def _place(file: Superseded) -> tuple[int, int]:
+    return file.attempt, file.index
+
+
+def _removed(ledger: LedgerReader, intake: Intake) -> list[int]:
     """Items with images that are no row of the manifest now, nor an earlier version of one that has no image itself."""
-    every = queries.rows_with_images(connection)
-    index = ItemIndex(connection)
+    every = ledger.items_with_images()
+    index = ledger.item_index()
     own: set[int] = set()
     without: set[str] = set()
     for batch in intake.batches():
@@ -98,9 +99,9 @@ def _holds(path: Path, digest: str) -> bool:
     return False
 
 
-def leftovers(out: Path, connection: Connection) -> Iterator[tuple[str, str]]:
-    """Path and digest of files that were recorded as gone and still stand: a kill came between."""
-    return (file for file in queries.pruned(connection) if _holds(out / file[0], file[1]))
+def _leftovers(ledger: LedgerReader) -> list[str]:
+    """Files that were recorded as gone and still stand: a kill came between."""
+    return [path for path, digest in ledger.pruned_files().items() if _holds(ledger.out / path, digest)]
 
 
 def remove(out: Path, paths: list[str]) -> None:
@@ -115,8 +116,8 @@ def remove(out: Path, paths: list[str]) -> None:
 def look(out: Path, *, removed: bool) -> Pruning:
     """What a prune would remove; nothing is changed. Raises JobError when it is no such folder."""
     intake = _intake(out) if removed else None
-    with reading(out) as connection, item_index.one_view(connection):
-        return find(out, connection, removed_of=intake)
+    with LedgerReader.open(out) as ledger, ledger.one_view():
+        return find(ledger, removed_of=intake)
 
 
 def prune(out: Path, *, removed: bool) -> Pruning:
@@ -127,12 +128,12 @@ def prune(out: Path, *, removed: bool) -> Pruning:
     job = read_out_job(out)
     intake = _intake(out) if removed else None
     with opened(out, job) as place:
-        found = find(out, place.connection, removed_of=intake)
+        found = find(place.ledger, removed_of=intake)
         remove(out, found.leftover)
         for start in range(0, len(found.files), _A_TIME):
             files = found.files[start : start + _A_TIME]
             now_ms = int(time.time() * 1000)
-            writer.record_now(place.connection, [queries.prune(file, now_ms) for file in files])
+            place.ledger.record_pruned(map(_place, files), now_ms=now_ms)
             remove(out, [file.path for file in files])
     return found
 

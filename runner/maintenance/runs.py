@@ -4,31 +4,19 @@ from __future__ import annotations
 
 import logging
 import os
-import sqlite3
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.config.loader import load_job, raw_manifest
-from runner.ledger.reader import reading
-from runner.ledger.totals import NEVER_SENT
+from runner.ledger.queries import RunSums
+from runner.ledger.reader import LedgerReader
 from runner.workspace import lock
 from runner.workspace.dated_folders import folders
 from schemas.errors import JobError
 
 _LOG = logging.getLogger(__name__)
-_RUNS = (
-    "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
-    "ORDER BY run DESC LIMIT ?"
-)
-_SENT = (
-    f"SELECT a.run, sum(kind IS NULL OR kind NOT IN ({NEVER_SENT})), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
-    "count(DISTINCT a.item), count(DISTINCT CASE WHEN EXISTS (SELECT 1 FROM attempts b WHERE b.item = a.item "
-    "AND b.run < a.run) THEN a.item END) "
-    "FROM attempts a LEFT JOIN outcomes o ON o.attempt = a.attempt WHERE a.run >= ? GROUP BY a.run"
-)
-_IMAGES = "SELECT run, count(*) FROM images JOIN attempts USING (attempt) WHERE run >= ? GROUP BY run"
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,32 +70,24 @@ def _folders(source: str) -> list[Path]:
 
 def _of(out: Path, limit: int) -> Iterator[PastRun]:
     live = lock.is_held(out)
-    with reading(out) as connection:
-        connection.execute("BEGIN")
-        runs = connection.execute(_RUNS, (limit,)).fetchall()
-        if not runs:
-            return
-        first = runs[-1][0]
-        sent = {row[0]: row[1:] for row in connection.execute(_SENT, (first,))}
-        images = dict(_pairs(connection, first))
-    for at, (run, run_id, started_ms, finished_ms, code, reason) in enumerate(runs):
-        requests, maybe, cost, rows, again = sent.get(run, (0, 0, None, 0, 0))
-        ended = reason if code is not None else "running" if live and at == 0 else "killed"
+    with LedgerReader.open(out) as ledger, ledger.one_view():
+        runs = ledger.newest_runs(limit)
+        sums = ledger.run_sums(runs[-1].run) if runs else {}
+    for at, run in enumerate(runs):
+        own = sums.get(run.run, RunSums())
         yield PastRun(
-            str(out),
-            run_id,
-            datetime.fromtimestamp(started_ms / 1000, UTC).isoformat(timespec="milliseconds"),
-            None if code is None else round((finished_ms - started_ms) / 1000, 3),
-            code,
-            ended,
-            rows,
-            again,
-            requests,
-            images.get(run, 0),
-            maybe,
-            None if cost is None else round(cost, 6),
+            out=str(out),
+            run_id=run.run_id,
+            started=datetime.fromtimestamp(run.started_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+            duration_s=None
+            if run.finished_ms is None
+            else round((run.finished_ms - run.started_ms) / 1000, 3),
+            exit_code=run.exit_code,
+            exit_reason=run.reason if run.reason is not None else "running" if live and at == 0 else "killed",
+            rows=own.rows,
+            rows_again=own.rows_again,
+            requests_sent=own.sent,
+            images_saved=own.images,
+            maybe_billed=own.maybe_billed,
+            cost_usd=None if own.cost_usd is None else round(own.cost_usd, 6),
         )
-
-
-def _pairs(connection: sqlite3.Connection, first: int) -> Iterator[tuple[int, int]]:
-    yield from connection.execute(_IMAGES, (first,))

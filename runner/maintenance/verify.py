@@ -3,23 +3,19 @@
 from __future__ import annotations
 
 import io
-import sqlite3
-from collections.abc import Iterable, Iterator
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from functools import partial
 from pathlib import Path
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.artifacts.atomic_files import Folder, sha256_of
-from runner.ledger import schema, writer
-from runner.ledger.reader import reading
+from runner.ledger.ledger_file import LedgerFile
+from runner.ledger.reader import LedgerReader
 from runner.maintenance.audit import Problem, check_files
 from runner.planning.row_stream import Intake
-from runner.results.table import ResultsTable, newest_digest
-from schemas.failures import FailureKind, RowStatus
+from runner.results.table import ResultsTable
 from schemas.output_folder import LEDGER_NAME, RESULTS_NAME, TEMPORARY
 from schemas.reports import Counts
 
@@ -54,91 +50,27 @@ def verify(
     Raises JobError when there is no ledger, or it cannot be read at all.
     """
     found = Verification(checked=1)
-    with _opened(out, repair_in) as connection:
-        found.problems += [Problem(LEDGER_NAME, text) for text in _ledger_problems(connection)]
+    with _opened(out, repair_in) as ledger:
+        found.problems += [Problem(LEDGER_NAME, text) for text in ledger.problems()]
         if found.problems:
             return found
-        since_s = _newest_start_s(connection) if live else None
-        count, problems = check_files(out, connection, repair_in=repair_in, before_s=since_s)
+        last = ledger.last_run()
+        since_s = None if not live else 0.0 if last is None else last.started_ms / 1000
+        count, problems = check_files(ledger, repair_in=repair_in, before_s=since_s)
         found.checked += count + 1
         found.problems += problems
         if not live:
             found.problems += _temporary_files(out, repair_in)
-        found.problems += _check_results(out, intake, connection, repair_in, live)
+        found.problems += _check_results(ledger, intake, repair_in, live)
     return found
 
 
-def _opened(out: Path, repair_in: Folder | None) -> AbstractContextManager[sqlite3.Connection]:
+def _opened(out: Path, repair_in: Folder | None) -> AbstractContextManager[LedgerReader]:
     if repair_in is None:
-        return reading(out)
-    with reading(out) as connection:
-        simulated = schema.was_simulated(connection)
-    return closing(writer.create_or_open(out, simulated=simulated))
-
-
-def _newest_start_s(connection: sqlite3.Connection) -> float:
-    started = connection.execute("SELECT started_ms FROM runs ORDER BY run DESC LIMIT 1").fetchone()
-    return started[0] / 1000 if started else 0.0
-
-
-def _quoted(names: Iterable[str]) -> str:
-    return ",".join(f"'{name}'" for name in names)
-
-
-_STATUSES = _quoted(status for status in RowStatus)
-_KINDS = _quoted(kind for kind in FailureKind)
-_INCONSISTENT = {
-    "attempt {} has an outcome and no intent": (
-        "SELECT attempt FROM outcomes WHERE attempt NOT IN (SELECT attempt FROM attempts)"
-    ),
-    "attempt {} has an image and no success": (
-        "SELECT attempt FROM images WHERE attempt NOT IN (SELECT attempt FROM outcomes WHERE status = 'succeeded')"
-    ),
-    "attempt {} is a success without an image": (
-        "SELECT attempt FROM outcomes WHERE status = 'succeeded' AND attempt NOT IN (SELECT attempt FROM images)"
-    ),
-    "attempt {} has a task and no intent": (
-        "SELECT attempt FROM tasks WHERE attempt NOT IN (SELECT attempt FROM attempts)"
-    ),
-    "attempt {} has a pruned image that it never had": (
-        "SELECT attempt FROM pruned WHERE NOT EXISTS "
-        "(SELECT 1 FROM images i WHERE i.attempt = pruned.attempt AND i.idx = pruned.idx)"
-    ),
-    "attempt {} has no row": "SELECT attempt FROM attempts WHERE item NOT IN (SELECT item FROM items)",
-    "attempt {} has no parameters": "SELECT attempt FROM attempts WHERE params NOT IN (SELECT params FROM params)",
-    "attempt {} has no run": "SELECT attempt FROM attempts WHERE run NOT IN (SELECT run FROM runs)",
-    "attempt {} has an unknown outcome": (
-        f"SELECT attempt FROM outcomes WHERE status NOT IN ({_STATUSES}) OR kind NOT IN ({_KINDS})"
-    ),
-    "attempt {} has flags that are no JSON": (
-        "SELECT attempt FROM outcomes WHERE flags IS NOT NULL AND NOT json_valid(flags) "
-        "UNION ALL SELECT attempt FROM images WHERE flags IS NOT NULL AND NOT json_valid(flags)"
-    ),
-    "parameters {} are no JSON": "SELECT params FROM params WHERE NOT json_valid(body)",
-    "row {} has no whole fingerprint": (
-        "SELECT item FROM items WHERE typeof(fingerprint) <> 'blob' OR length(fingerprint) <> 16"
-    ),
-    "attempt {} has no whole digest": (
-        "SELECT attempt FROM images WHERE typeof(sha256) <> 'blob' OR length(sha256) <> 32"
-    ),
-}
-"""What cannot be in a whole ledger, and a query for the first number of it."""
-
-
-def _ledger_problems(connection: sqlite3.Connection) -> Iterator[str]:
-    try:
-        for (line,) in connection.execute("PRAGMA integrity_check(20)"):
-            if line != "ok":
-                yield f"SQLite says: {line}"
-        if not schema.has_its_columns(connection):
-            yield "its tables are not laid out as they were made"
-            return
-        for text, query in _INCONSISTENT.items():
-            row = connection.execute(f"{query} LIMIT 1").fetchone()
-            if row is not None:
-                yield text.format(row[0])
-    except schema.DAMAGE as error:
-        yield f"cannot be read: {error}"
+        return LedgerReader.open(out)
+    with LedgerReader.open(out) as ledger:
+        simulated = ledger.is_simulated()
+    return LedgerFile.create_or_open(out, simulated=simulated)
 
 
 def _temporary_files(out: Path, repair_in: Folder | None) -> list[Problem]:
@@ -152,32 +84,31 @@ def _temporary_files(out: Path, repair_in: Folder | None) -> list[Problem]:
 
 
 def _check_results(
-    out: Path, intake: Intake | None, connection: sqlite3.Connection, repair_in: Folder | None, live: bool
+    ledger: LedgerReader, intake: Intake | None, repair_in: Folder | None, live: bool
 ) -> list[Problem]:
-    table = None if intake is None else ResultsTable(intake, connection)
-    problem = _results_problem(out / RESULTS_NAME, table, connection, live)
+    table = None if intake is None else ResultsTable(intake, ledger)
+    problem = _results_problem(ledger, table, live)
     if problem is None:
         return []
-    repairable = repair_in is not None and table is not None
-    if repair_in is not None and table is not None:
-        table.write(repair_in, partial(writer.record_now, connection))
-    return [Problem(RESULTS_NAME, problem, repairable)]
+    if repair_in is None or table is None or not isinstance(ledger, LedgerFile):
+        return [Problem(RESULTS_NAME, problem)]
+    table.write(repair_in, ledger.record)
+    return [Problem(RESULTS_NAME, problem, repaired=True)]
 
 
-def _results_problem(
-    path: Path, table: ResultsTable | None, connection: sqlite3.Connection, live: bool
-) -> str | None:
+def _results_problem(ledger: LedgerReader, table: ResultsTable | None, live: bool) -> str | None:
+    path = ledger.out / RESULTS_NAME
     if path.is_symlink() or not path.is_file():
         return None if live else "missing"
     digest = sha256_of(path)
-    known = {row[0].hex() for row in connection.execute("SELECT sha256 FROM tables")}
-    if digest not in known:
+    if digest not in ledger.table_digests():
         return "altered: not the bytes that imagemill wrote"
     if live:
         return None
-    if digest != newest_digest(connection):
+    newest = ledger.newest_table()
+    if newest is None or digest != newest[0]:
         return "older than the ledger"
-    if table is None or _manifest_is_newer(table.intake, connection):
+    if table is None or _manifest_is_newer(table.intake, newest[1]):
         return None
     fresh = io.BytesIO()
     table.stream(fresh, Counts())
@@ -189,9 +120,8 @@ def _results_problem(
     return None if same else "not what manifest and ledger say now"
 
 
-def _manifest_is_newer(intake: Intake, connection: sqlite3.Connection) -> bool:
+def _manifest_is_newer(intake: Intake, written_ms: int) -> bool:
     """Whether the manifest was changed after the table was written, so that the next run will write another."""
-    written_ms = connection.execute("SELECT max(written_ms) FROM tables").fetchone()[0]
     manifest = Path(intake.job.manifest or "")
     return manifest.is_file() and manifest.stat().st_mtime * 1000 > written_ms
 

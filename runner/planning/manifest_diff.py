@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 import numpy.typing as npt
@@ -25,62 +21,39 @@ from jobs.manifest_diff import (
     warnings,
 )
 from jobs.selection import reads_all
-from runner.ledger.completion_cache import DoneMap
 from runner.ledger.item_index import ItemIndex
-from runner.ledger.reader import next_number
+from runner.ledger.queries import RowVersion
+from runner.ledger.reader import LedgerReader
 from runner.planning.row_stream import Intake
 from runner.planning.version_pins import Settled, Standing, replaced
 from runner.text.wording import count_text
 from schemas.errors import JobError
 from schemas.manifest_diff import SHOWN, Changes, EditedRow
-from schemas.outcome import ABSENT
 from schemas.row import Row, RowProblem
-
-_FETCH = 20_000
-_VERSIONS = (
-    "SELECT item, row_id, prompt, (SELECT body FROM params WHERE params.params = (SELECT a.params FROM attempts a "
-    "WHERE a.item = items.item ORDER BY attempt LIMIT 1)), (SELECT max(n) FROM attempts a WHERE a.item = items.item) "
-    "FROM items WHERE item IN (SELECT value FROM json_each(?))"
-)
-
-
-_TOUCHED = "SELECT item, row_id FROM items WHERE item IN (SELECT item FROM attempts WHERE attempt >= ?)"
-
-
-class _Version(NamedTuple):
-    """An item of the ledger, as it was first sent. n: images asked for."""
-
-    item: int
-    row_id: str
-    prompt: str
-    params: Mapping[str, Any]
-    n: int
 
 
 @dataclass
 class Census:
     """Counts the rows of a manifest by what the ledger knows of them, and finds what stands for edited ones.
 
-    Fed with every batch, in order, of a pass over the manifest. done: the pass leaves out what this map holds.
+    Fed with every batch, in order, of a pass over the manifest that leaves out the rows that the index has as completed.
     """
 
     intake: Intake
-    connection: sqlite3.Connection
+    ledger: LedgerReader
     index: ItemIndex
-    done: DoneMap | None = None
     standing: Standing = field(default_factory=Standing)
     refused: int = 0
 
     def __post_init__(self) -> None:
         self.whole = reads_all(self.intake.job)
         self._policy: OnChange = self.intake.job.run.on_change
-        count = next_number(self.connection, "items", "item")
+        count = self.ledger.next_item()
         self.empty = not count
-        if self.done is None:
-            self._comparison = Comparison(count, self._ids)
-        else:
-            self._comparison = Comparison(count, self._ids, self.done.items, self._ids(self.done.attempts))
-        self._unchanged = 0 if self.done is None else self.done.rows
+        completed = self.index.completed
+        recent = self._ids(completed.attempts) if completed.rows else None
+        self._comparison = Comparison(count, self._ids, completed.items, recent)
+        self._unchanged = completed.rows
         self._new = self._edited = self._held = 0
         self._edited_rows: list[EditedRow] = []
         self._new_rows: list[str] = []
@@ -136,7 +109,7 @@ class Census:
         """The newest items of rows that are gone from the manifest; none where only a part of it was read."""
         return self._comparison.removed() if self.whole else np.empty(0, dtype=np.int64)
 
-    def refuse(self, out: Path) -> None:
+    def refuse(self) -> None:
         """Raises JobError (exit 2) when there are edited rows of which the user must say what is to become."""
         if not self.refused:
             return
@@ -144,7 +117,7 @@ class Census:
         lines = [edited_text(row) for row in changes.edited_rows if row.held]
         hints = "".join(f"\n  {text}" for text in warnings(changes, whole=self.whole))
         raise JobError(
-            f"{refusal(self.refused)} (in {out}):"
+            f"{refusal(self.refused)} (in {self.ledger.out}):"
             + "".join(f"\n  {line}" for line in listed(lines, self.refused))
             + hints,
             fix="run with --on-change regenerate to make and pay for them again, or --on-change keep to keep the images "
@@ -158,7 +131,7 @@ class Census:
                 if len(self._new_rows) < SHOWN:
                     self._new_rows.append(row.row_id)
 
-    def _fate(self, row: Row, version: _Version) -> Fate:
+    def _fate(self, row: Row, version: RowVersion) -> Fate:
         changed = differences(version.prompt, {**version.params, **_asked(version)}, row.request)
         is_held = held(self.index.statuses([version.item])[0], polled=version.item in self.index.polled)
         end = fate(self._policy, same=not changed, is_held=is_held)
@@ -180,26 +153,19 @@ class Census:
 
         When a map was made no row had an earlier version that is worth keeping; one can only have come by such an attempt.
         """
-        found = self.connection.execute(
-            "SELECT item, row_id FROM items" if not since else _TOUCHED, (since,) * bool(since)
-        )
         items, keys = [], []
-        while rows := found.fetchmany(_FETCH):
-            items.append(np.fromiter((item for item, _ in rows), np.int64, len(rows)))
-            keys.append(np.fromiter((hash(row_id) for _, row_id in rows), np.int64, len(rows)))
+        for numbers, row_ids in self.ledger.row_ids(since):
+            items.append(numbers)
+            keys.append(np.fromiter(map(hash, row_ids), np.int64, len(row_ids)))
         nothing = np.empty(0, dtype=np.int64)
         return KnownIds(np.concatenate([nothing, *items]), np.concatenate([nothing, *keys]).view(np.uint64))
 
-    def _versions(self, items: Sequence[int]) -> list[_Version | None]:
-        wanted = json.dumps([item for item in items if item != ABSENT])
-        found = {
-            item: _Version(item, row_id, prompt, json.loads(body), n)
-            for item, row_id, prompt, body, n in self.connection.execute(_VERSIONS, (wanted,))
-        }
+    def _versions(self, items: Sequence[int]) -> list[RowVersion | None]:
+        found = self.ledger.versions(items)
         return [found.get(item) for item in items]
 
 
-def _asked(version: _Version) -> dict[str, int]:
+def _asked(version: RowVersion) -> dict[str, int]:
     return {"n": version.n} if "n" in version.params else {}
 
 
@@ -219,12 +185,10 @@ def refusal(count: int) -> str:
     return f"{was} edited since an image was made or may have been paid for"
 
 
-def census(
-    intake: Intake, connection: sqlite3.Connection, index: ItemIndex, done: DoneMap | None = None
-) -> Census:
+def census(intake: Intake, ledger: LedgerReader, index: ItemIndex) -> Census:
     """A whole pass over the manifest."""
-    made = Census(intake, connection, index, done)
+    made = Census(intake, ledger, index)
     if not made.empty:
-        for batch in intake.batches(done):
+        for batch in intake.open_batches(index):
             made.look(batch.rows, index.items(batch.rows))
     return made

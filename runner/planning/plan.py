@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from jobs.cost import Estimate, Prices, estimate
 from jobs.sliding_window import WindowLog, margin_s
-from runner.ledger import completion_cache, item_index, schema
-from runner.ledger.completion_cache import DoneMap
-from runner.ledger.reader import reading
+from runner.ledger.reader import LedgerReader
+from runner.ledger.statistics import Past
 from runner.planning.manifest_diff import Census, change_warnings
 from runner.planning.prepare import Prepared
 from runner.planning.settings_drift import settings_warnings
@@ -19,7 +18,6 @@ from schemas.errors import JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
 from schemas.manifest_diff import Changes
-from schemas.outcome import ABSENT
 from schemas.output_folder import LEDGER_NAME
 from schemas.reports import CostRange, Plan
 from schemas.row import Row, RowProblem
@@ -76,7 +74,7 @@ class _Work:
     low: float = 0.0
     high: float = 0.0
     unpriced: int = 0
-    past: item_index.Past | None = None
+    past: Past | None = None
     paced: Paced = field(default_factory=lambda: Paced({}))
     problems: list[str] = field(default_factory=list)
     warnings: dict[str, int] = field(default_factory=dict)
@@ -87,45 +85,46 @@ class _Work:
 def plan(ready: Prepared) -> Plan:
     """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
     work, prices = _Work(paced=Paced(_told(ready.job))), ready.prices
-    with _known(ready) as (index, work.past, done, census):
-        if done is not None:
-            work.rows = work.done = done.rows
-        for batch in ready.intake.batches(done):
-            rows: Sequence[Row | RowProblem] = batch.rows
-            items = [ABSENT] * len(rows)
-            if index is not None and census is not None:
-                rows, items, _ = census.look(rows, index.items(rows))
-            statuses = index.statuses(items) if index is not None else [RowStatus.PENDING] * len(rows)
-            polled = index.polled if index is not None else frozenset()
-            for row, item, status in zip(rows, items, statuses, strict=True):
-                if item in polled:
-                    work.rows += 1
-                    work.polled += 1
-                else:
-                    _add(work, row, status, prices)
-        if census is not None and not census.empty:
-            work.changes = census.changes()
-            work.changed = [
-                *change_warnings(work.changes, refused=census.refused, whole=census.whole),
-                *settings_warnings(ready.intake, census.connection, ready.out, census.present),
-            ]
+    with _known(ready) as (work.past, census):
+        if census is None:
+            for row in (row for batch in ready.intake.batches() for row in batch.rows):
+                _add(work, row, RowStatus.PENDING, prices)
+        else:
+            _count(work, ready, census)
     return _plan(work, ready)
 
 
+def _count(work: _Work, ready: Prepared, census: Census) -> None:
+    """Count what is to send of a manifest of whose rows some were sent."""
+    index = census.index
+    work.rows = work.done = index.completed.rows
+    for batch in ready.intake.open_batches(index):
+        rows, items, _ = census.look(batch.rows, index.items(batch.rows))
+        for row, item, status in zip(rows, items, index.statuses(items), strict=True):
+            if item in index.polled:
+                work.rows += 1
+                work.polled += 1
+            else:
+                _add(work, row, status, ready.prices)
+    if not census.empty:
+        work.changes = census.changes()
+        work.changed = [
+            *change_warnings(work.changes, refused=census.refused, whole=census.whole),
+            *settings_warnings(ready.intake, census.ledger, census.present),
+        ]
+
+
 @contextmanager
-def _known(
-    ready: Prepared,
-) -> Iterator[tuple[item_index.ItemIndex | None, item_index.Past | None, DoneMap | None, Census | None]]:
+def _known(ready: Prepared) -> Iterator[tuple[Past | None, Census | None]]:
     if not (ready.out / LEDGER_NAME).exists():
-        yield None, None, None, None
+        yield None, None
         return
-    with reading(ready.out) as connection, item_index.one_view(connection):
-        if schema.was_simulated(connection) != ready.job.simulate:
+    with LedgerReader.open(ready.out) as ledger, ledger.one_view():
+        if ledger.is_simulated() != ready.job.simulate:
             made = "real" if ready.job.simulate else "simulated"
             raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
-        done = completion_cache.load(ready.out, connection, ready.job)
-        index = item_index.ItemIndex(connection, done)
-        yield index, item_index.past(connection), done, Census(ready.intake, connection, index, done)
+        index = ledger.item_index(ledger.completed_rows(ready.job))
+        yield ledger.past_successes(), Census(ready.intake, ledger, index)
 
 
 def _add(work: _Work, row: Row | RowProblem, status: RowStatus, prices: Prices) -> None:
@@ -203,7 +202,7 @@ def _cost(work: _Work, ready: Prepared) -> CostRange:
 
 
 def plan_time(
-    requests: int, images: int, paced: Paced, job: Job, past: item_index.Past | None
+    requests: int, images: int, paced: Paced, job: Job, past: Past | None
 ) -> tuple[float | None, str]:
     """(seconds, the limit that binds). None where nothing is told: the service's own pace decides.
 
@@ -261,7 +260,7 @@ def _warnings(work: _Work, ready: Prepared) -> list[str]:
 class Forecast:
     """What sending these rows takes: told of them one by one, in the order in which they are sent."""
 
-    def __init__(self, ready: Prepared, past: item_index.Past | None) -> None:
+    def __init__(self, ready: Prepared, past: Past | None) -> None:
         """past: what the folder's successes were like."""
         self._ready, self._prices = ready, ready.prices
         self._work = _Work(paced=Paced(_told(ready.job)), past=past)

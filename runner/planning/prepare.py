@@ -14,7 +14,6 @@ from jobs.cost import Prices
 from runner.artifacts.atomic_files import replace_file
 from runner.config.credentials import ResolvedEndpoint, find_key, resolve_endpoint
 from runner.config.out_folder import out_folder
-from runner.ledger.item_index import ItemIndex
 from runner.manifest.open import open_manifest
 from runner.manifest.records import Manifest, ManifestError
 from runner.planning.manifest_diff import census
@@ -120,11 +119,11 @@ def keep_frame(job: Job, frame: pd.DataFrame) -> Job:
         return job.model_copy(update={"manifest": str(out / name), "out": str(out)})
 
     with opened(out, job, keeps_job=False) as place:
-        index = ItemIndex(place.connection)
+        index = place.ledger.item_index()
         if len(index):
             candidate = f"{TEMPORARY}/{MANIFEST_COPY}"
             try:
-                census(prepare(keep(candidate), sends=False).intake, place.connection, index).refuse(out)
+                census(prepare(keep(candidate), sends=False).intake, place.ledger, index).refuse()
             finally:
                 (out / candidate).unlink(missing_ok=True)
         return keep(MANIFEST_COPY)

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from jobs.rows import RecordColumns, RequestDefaults, RowReader
 from jobs.selection import FirstOfEach, sample
-from runner.ledger.completion_cache import DoneMap
+from runner.ledger.item_index import ItemIndex
 from runner.manifest.records import Batch, Manifest
 from schemas.errors import JobError
 from schemas.job import Job
@@ -79,11 +79,8 @@ class Intake(NamedTuple):
     job: Job
     defaults: RequestDefaults
 
-    def batches(self, done: DoneMap | None = None) -> Iterator[RowBatch]:
-        """The rows that take part, in manifest order. done: rows to pass over; only of a manifest that is read whole."""
-        if done is not None:
-            yield from self._undone(done)
-            return
+    def batches(self) -> Iterator[RowBatch]:
+        """The rows that take part, in manifest order."""
         wanted = self.job.input
         chosen = None
         if wanted.sample is not None:
@@ -106,9 +103,13 @@ class Intake(NamedTuple):
             if left == 0:
                 return
 
-    def _undone(self, done: DoneMap) -> Iterator[RowBatch]:
+    def open_batches(self, index: ItemIndex) -> Iterator[RowBatch]:
+        """The same without the rows that the index has as completed, if it has any."""
+        if not index.completed.rows:
+            yield from self.batches()
+            return
         for unread in self.unread():
-            offsets = done.left(unread.position, len(unread.batch))
+            offsets = index.completed.left(unread.position, len(unread.batch))
             if offsets:
                 yield unread.rows(offsets)
 

@@ -3,33 +3,24 @@
 from __future__ import annotations
 
 import json
-import sqlite3
 from collections import Counter
 from collections.abc import Iterator, Mapping
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from jobs.rows import resolve_params
+from runner.ledger.reader import LedgerReader
 from runner.planning.row_stream import Intake
 from schemas.request import FIELDS
 
 _UNSEEN = frozenset({"response_format", "moderation"})
 """Fields that leave no trace in the image."""
 _TOLD = 3
-_FINISHED = (
-    "SELECT a.item, a.params FROM attempts a JOIN outcomes o USING (attempt) "
-    "WHERE a.params IN (SELECT value FROM json_each(?)) AND o.status = 'succeeded' AND a.indexes IS NULL "
-    "AND NOT EXISTS (SELECT 1 FROM attempts b JOIN outcomes p ON p.attempt = b.attempt WHERE b.item = a.item "
-    "AND b.attempt > a.attempt AND p.status = 'succeeded' AND b.indexes IS NULL)"
-)
 
 
-def settings_warnings(
-    intake: Intake, connection: sqlite3.Connection, out: Path, present: npt.NDArray[np.bool_]
-) -> Iterator[str]:
+def settings_warnings(intake: Intake, ledger: LedgerReader, present: npt.NDArray[np.bool_]) -> Iterator[str]:
     """A warning for each way in which the defaults differ from what finished rows were made with, the most rows first.
 
     present: which items are rows of the manifest, by number.
@@ -37,14 +28,11 @@ def settings_warnings(
     Only fields that the manifest has no column for are compared: a row's own value is no default. The rows are looked
     at only where a set of parameters differs, and there are few of these sets.
     """
-    differing = {
-        params: tuple(_differences(json.loads(body), intake))
-        for params, body in connection.execute("SELECT params, body FROM params")
-    }
-    wanted = json.dumps([params for params, changes in differing.items() if changes])
+    differing = {number: tuple(_differences(body, intake)) for number, body in ledger.params().items()}
+    wanted = [number for number, changes in differing.items() if changes]
     counts: Counter[tuple[tuple[str, Any, Any], ...]] = Counter()
-    if wanted != "[]":
-        for item, params in connection.execute(_FINISHED, (wanted,)):
+    if wanted:
+        for item, params in ledger.finished_with(wanted):
             counts[differing[params]] += item < len(present) and bool(present[item])
     for changes, rows in (+counts).most_common(_TOLD):
         told = ", ".join(f"{name}: {_text(old)} -> {_text(new)}" for name, old, new in changes)
@@ -52,7 +40,7 @@ def settings_warnings(
         which = "1 finished row was made with other settings ({}) and is kept"
         if rows > 1:
             which = f"{rows:,} finished rows were made with other settings ({{}}) and are kept"
-        yield f"{which.format(told)}; to make anew: imagemill retry {out} --succeeded --yes {anew}".rstrip()
+        yield f"{which.format(told)}; to make anew: imagemill retry {ledger.out} --succeeded --yes {anew}".rstrip()
 
 
 def _differences(body: Mapping[str, Any], intake: Intake) -> Iterator[tuple[str, str | None, str | None]]:

@@ -10,7 +10,6 @@ from typing import Protocol
 
 from jobs.rows import part
 from jobs.work import FIRST, Work
-from runner.ledger.completion_cache import DoneMap
 from runner.ledger.item_index import Gap, ItemIndex
 from runner.planning.row_stream import Intake, RowBatch
 from runner.planning.version_pins import Standing
@@ -49,7 +48,7 @@ class Tally:
 class Source:
     """Tasks of earlier runs, then rows of the manifest that are pending; reads ahead by one batch in a thread.
 
-    tasks: polled, whichever rows are sent. done: rows to pass over; index must know of it too. again: chooses the rows
+    tasks: polled, whichever rows are sent. index: passes over the rows that it has as completed. again: chooses the rows
     instead of their status. held: items that are neither sent nor polled here.
     standing: items of earlier versions that stand for edited rows, which are not sent.
     """
@@ -59,7 +58,6 @@ class Source:
         intake: Intake,
         index: ItemIndex,
         tasks: Sequence[OpenTask] = (),
-        done: DoneMap | None = None,
         standing: Standing | None = None,
         again: Again | None = None,
         held: frozenset[int] = frozenset(),
@@ -68,11 +66,12 @@ class Source:
         self._again = again
         waiting = [Work(task.row, task.item, FIRST, task.indexes, task) for task in tasks]
         self._polled = {work.item for work in waiting} | held
-        self._batches: Iterator[RowBatch] = intake.batches(done)
+        self._batches: Iterator[RowBatch] = intake.open_batches(index)
         self._index = index
         self._ready: Iterator[Work] = iter(waiting)
         self._next: asyncio.Task[tuple[list[Work], Tally] | None] | None = None
-        self.tally = Tally() if done is None else Tally(done.rows, done.images, done.images)
+        known = index.completed
+        self.tally = Tally(known.rows, known.images, known.images)
         self.warnings: dict[str, None] = {}
 
     async def next(self) -> Work | None:

@@ -9,7 +9,7 @@ import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from runner.ledger.completion_cache import DoneMap
+from runner.ledger.completion_cache import CompletedRows
 from runner.results.batches import KnownLines
 from runner.results.columns import Lines, PlainRows
 
@@ -24,7 +24,7 @@ _BLOCK_BYTES = 8 * 1024 * 1024
 class KnownRows:
     """Asked for the batches of one pass over the manifest, in order."""
 
-    def __init__(self, known: DoneMap, plain: PlainRows) -> None:
+    def __init__(self, known: CompletedRows, plain: PlainRows) -> None:
         self._known = known
         self._plain = plain
         self._numbers = known.numbers()

@@ -4,17 +4,15 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
 import time
 from contextlib import suppress
-from functools import partial
-from pathlib import Path
 
 from jobs.summary import finished_code, next_command
 from runner.artifacts.atomic_files import Folder
-from runner.ledger import completion_cache
-from runner.ledger.totals import Totals, undecided
-from runner.ledger.writer import record_now
+from runner.ledger.ledger_file import LedgerFile
+from runner.ledger.queries import RunRecord
+from runner.ledger.reader import LedgerReader
+from runner.ledger.statistics import Totals
 from runner.planning.prepare import Prepared
 from runner.planning.row_stream import Intake
 from runner.results.table import ResultsTable
@@ -39,26 +37,25 @@ def conclude(
 
     known: counts to report instead of writing the table, for an end that cannot wait; the next command writes it.
     """
-    table = ResultsTable(ready.intake, place.connection, known=place.known(ready.intake.job))
+    ledger = place.ledger
+    table = ResultsTable(ready.intake, ledger, known=place.still_completed(ready.intake.job))
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
-    _record_end(place.connection, run, code, text)
-    counts = known or table.write(place.folder, partial(record_now, place.connection))
+    _record_end(ledger, run, code, text)
+    counts = known or table.write(place.folder, ledger.record)
     if known is None:
-        with suppress(OSError, sqlite3.Error):
-            table.map_done(place.folder)
+        with suppress(OSError):
+            table.map_done(place.folder, ledger)
     if reason is None:
         code, text = finished_code(counts.by_status)
-        _record_end(place.connection, run, code, text)
-    sums = completion_cache.sums(place.connection, place.done)
+        _record_end(ledger, run, code, text)
+    sums = ledger.totals(place.completed)
     summary = summarize(sums, ready.job, str(place.out), ready.run_id, counts, code, text, duration_s)
     save_summary(place.folder, summary)
     return summary
 
 
-def _record_end(connection: sqlite3.Connection, run: int, code: ExitCode, text: str) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO run_ends VALUES (?,?,?,?)", (run, int(time.time() * 1000), int(code), text)
-    )
+def _record_end(ledger: LedgerFile, run: int, code: ExitCode, text: str) -> None:
+    ledger.end_run(run, code, text, finished_ms=int(time.time() * 1000))
 
 
 def summarize(
@@ -102,23 +99,20 @@ def save_summary(folder: Folder, summary: Summary) -> None:
     folder.save(SUMMARY_NAME, (text.encode("utf-8", "backslashreplace") + b"\n",), replace=True)
 
 
-def look(intake: Intake, job: Job, out: str, connection: sqlite3.Connection, *, live: bool) -> Summary:
+def look(intake: Intake, job: Job, ledger: LedgerReader, *, live: bool) -> Summary:
     """The summary of a folder as it stands, without writing anything. live: a run is going on."""
-    last = connection.execute(
-        "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
-        "ORDER BY run DESC LIMIT 1"
-    ).fetchone()
-    run, run_id, started_ms, finished_ms, code, reason = last or (None, "", 0, 0, None, None)
-    done = completion_cache.load(Path(out), connection, job)
-    counts = ResultsTable(intake, connection, run if live else None, done).count()
+    last = ledger.last_run() or RunRecord(0, "", 0, 0, None, None)
+    completed = ledger.completed_rows(job)
+    counts = ResultsTable(intake, ledger, last.run if live else None, completed).count()
     if live:
-        text, duration_s = "running", time.time() - started_ms / 1000
-    elif code is None:
+        text, duration_s = "running", time.time() - last.started_ms / 1000
+    elif last.exit_code is None or last.finished_ms is None:
         text, duration_s = "the last run was killed; run again to resume", 0.0
     else:
-        text, duration_s = str(reason), (finished_ms - started_ms) / 1000
-    shown = ExitCode(code) if code is not None else ExitCode.OK if live else ExitCode.INTERNAL
-    sums = completion_cache.sums(connection, done)
-    summary = summarize(sums, job, out, run_id, counts, shown, text, duration_s)
-    left = 0 if live else undecided(connection, 0 if done is None else done.attempts)
+        text, duration_s = str(last.reason), (last.finished_ms - last.started_ms) / 1000
+    code = last.exit_code if last.exit_code is not None else ExitCode.OK if live else ExitCode.INTERNAL
+    sums = ledger.totals(completed)
+    out = str(ledger.out)
+    summary = summarize(sums, job, out, last.run_id, counts, ExitCode(code), text, duration_s)
+    left = 0 if live else ledger.undecided(completed)
     return dataclasses.replace(summary, maybe_billed=summary.maybe_billed + left)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import itertools
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -20,9 +19,10 @@ import pyarrow.parquet as pq
 from jobs.state import AttemptRecord, fold
 from runner.artifacts.atomic_files import Folder, replace_file
 from runner.ledger import statements
-from runner.ledger.attempts import AttemptReader
-from runner.ledger.completion_cache import DoneMap, MapBuilder
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows, MapBuilder
 from runner.ledger.item_index import ItemIndex
+from runner.ledger.ledger_file import LedgerFile
+from runner.ledger.reader import LedgerReader, connection_of
 from runner.ledger.writer import Statement
 from runner.planning.manifest_diff import Census
 from runner.planning.row_stream import Intake, RowBatch
@@ -66,9 +66,9 @@ class ResultsTable:
     """
 
     intake: Intake
-    connection: sqlite3.Connection
+    ledger: LedgerReader
     live_run: int | None = None
-    known: DoneMap | None = None
+    known: CompletedRows = NOTHING_COMPLETED
     _builder: MapBuilder | None = None
     _repeated: set[int] = field(default_factory=set)
     _census: Census | None = None
@@ -82,7 +82,8 @@ class ResultsTable:
         self._builder = MapBuilder(self.intake.job)
 
         def announce(digest: str) -> None:
-            if digest != newest_digest(self.connection):
+            newest = self.ledger.newest_table()
+            if newest is None or digest != newest[0]:
                 record(statements.table(digest, int(time.time() * 1000)))
 
         replace_file(folder, RESULTS_NAME, lambda file: self.stream(file, counts), before=announce)
@@ -103,26 +104,25 @@ class ResultsTable:
     def count(self) -> Counts:
         """What the table would hold, without writing it."""
         counts = Counts()
-        if self.known is not None:
-            counts.succeeded(self.known.images, self.known.rows)
+        counts.succeeded(self.known.images, self.known.rows)
         for part in self._parts(counts, self.known, flagged=False):
             part.count_into(counts)
         return counts
 
-    def map_done(self, folder: Folder) -> bool:
+    def map_done(self, folder: Folder, ledger: LedgerFile) -> bool:
         """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError.
 
         None is kept while there are edited rows: who reads the map looks for none.
         """
         if self._builder is None or self._census is None or not self._census.is_settled:
             return False
-        return self._builder.save(folder, self.connection, self._repeated)
+        return ledger.keep_completed(self._builder, folder, self._repeated)
 
-    def batches(self, done: DoneMap | None = None) -> Iterator[ToldBatch]:
-        """What `write` would write, batch by batch. done: rows to pass over."""
+    def batches(self, passed_over: CompletedRows = NOTHING_COMPLETED) -> Iterator[ToldBatch]:
+        """What `write` would write, batch by batch."""
         extra = self.intake.manifest.extra_schema()
         schema = _full_schema(extra)
-        for part in self._parts(Counts(), done):
+        for part in self._parts(Counts(), passed_over):
             table, offsets = part.read(extra, schema)
             yield ToldBatch(part.batch, part.items, table, offsets, part.kept)
 
@@ -138,16 +138,18 @@ class ResultsTable:
                 part.note(self._builder)
             yield part.whole(extra, schema)
 
-    def _parts(self, counts: Counts, done: DoneMap | None = None, *, flagged: bool = True) -> Iterator[Part]:
+    def _parts(
+        self, counts: Counts, passed_over: CompletedRows = NOTHING_COMPLETED, *, flagged: bool = True
+    ) -> Iterator[Part]:
         """flagged: images are compared with all others, for the flag that tells of the same one twice."""
-        known = done or self.known
-        index = ItemIndex(self.connection, known)
-        self._census = Census(self.intake, self.connection, index, known)
-        reader = AttemptReader(self.connection, self.live_run)
-        twice = duplicates(self.connection) if flagged else frozenset[str]()
-        facts = Facts(self.live_run is not None, stop_message(self.connection), twice)
-        plain = PlainRows(self.connection, facts)
-        for batch, lines, numbers in self._batches(plain, done):
+        connection = connection_of(self.ledger)
+        index = self.ledger.item_index(passed_over if passed_over.rows else self.known)
+        self._census = Census(self.intake, self.ledger, index)
+        reader = self.ledger.attempts(self.live_run)
+        twice = duplicates(connection) if flagged else frozenset[str]()
+        facts = Facts(self.live_run is not None, stop_message(connection), twice)
+        plain = PlainRows(connection, facts)
+        for batch, lines, numbers in self._batches(plain, index, reads_known=not passed_over.rows):
             found = index.items(batch.rows)
             if numbers:
                 found = [numbers.get(offset, item) for offset, item in zip(batch.offsets, found, strict=True)]
@@ -166,13 +168,13 @@ class ResultsTable:
         counts.removed = len(self._census.removed())
 
     def _batches(
-        self, plain: PlainRows, done: DoneMap | None
+        self, plain: PlainRows, index: ItemIndex, *, reads_known: bool
     ) -> Iterator[tuple[RowBatch, KnownLines | None, dict[int, int]]]:
         """The rows to be read, the lines of those that need not be, and items of rows that the map knows but are read."""
-        if done is not None or self.known is None:
-            yield from ((batch, None, {}) for batch in self.intake.batches(done))
+        if not reads_known or not index.completed.rows:
+            yield from ((batch, None, {}) for batch in self.intake.open_batches(index))
             return
-        known = KnownRows(self.known, plain)
+        known = KnownRows(index.completed, plain)
         for unread in self.intake.unread():
             lines, missed = known.of(unread.position, len(unread.batch))
             left = np.ones(len(unread.batch), dtype=np.bool_)
@@ -222,9 +224,3 @@ def _ahead(tables: Iterator[Making]) -> Generator[Making]:
                 yield table
         finally:
             thread.shutdown(cancel_futures=True)
-
-
-def newest_digest(connection: sqlite3.Connection) -> str | None:
-    """sha256 (hex) of the newest table that was about to be published; None before the first."""
-    row = connection.execute("SELECT sha256 FROM tables ORDER BY number DESC LIMIT 1").fetchone()
-    return row[0].hex() if row else None

@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from functools import partial
 from pathlib import Path
 from typing import NamedTuple
 
 from runner.config.loader import read_out_job
-from runner.ledger import item_index, writer
 from runner.ledger.override_texts import TextStore
-from runner.ledger.queries import Connection, newest_run
-from runner.ledger.reader import reading
+from runner.ledger.reader import LedgerReader
 from runner.planning.manifest_diff import census
 from runner.planning.plan import Forecast
 from runner.planning.prepare import Prepared, prepare
@@ -61,7 +58,7 @@ class Retry(NamedTuple):
         return replace(self.ready, intake=self.own.intake)
 
     def surveyor(
-        self, connection: Connection, *, store: TextStore | None = None, live_run: int | None = None
+        self, ledger: LedgerReader, *, store: TextStore | None = None, live_run: int | None = None
     ) -> Surveyor:
         """Looks at every row; see `Surveyor`."""
         remaker = Remaker(
@@ -71,9 +68,9 @@ class Retry(NamedTuple):
             self.own.intake.manifest.columns,
             store,
         )
-        table = ResultsTable(self.own.intake, connection, live_run)
-        forecast = Forecast(self.ready, item_index.past(connection))
-        return Surveyor(table, connection, self.asked.wanted, remaker, forecast)
+        table = ResultsTable(self.own.intake, ledger, live_run)
+        forecast = Forecast(self.ready, ledger.past_successes())
+        return Surveyor(table, ledger, self.asked.wanted, remaker, forecast)
 
 
 def prepared(out: Path, asked: Asked, *, sends: bool = True) -> Retry:
@@ -131,9 +128,9 @@ def refuse(found: Survey, asked: Asked) -> None:
 
 def idle(retry: Retry, place: OpenFolder, found: Survey) -> Summary:
     """The summary of a retry with nothing to send: says why. The table is what a killed run would have left."""
-    table = ResultsTable(retry.own.intake, place.connection)
-    table.write(place.folder, partial(writer.record_now, place.connection))
-    summary = look(retry.own.intake, retry.job, str(place.out), place.connection, live=False)
+    table = ResultsTable(retry.own.intake, place.ledger)
+    table.write(place.folder, place.ledger.record)
+    summary = look(retry.own.intake, retry.job, place.ledger, live=False)
     return replace(summary, exit_code=0, exit_reason=f"nothing to send: {why_nothing(found)}")
 
 
@@ -172,10 +169,10 @@ def forecast(out: Path, asked: Asked) -> tuple[Plan, Survey]:
     """What a retry would send and cost; nothing is written or sent. Raises JobError as the retry would."""
     retry = prepared(out, asked, sends=False)
     check_kind(retry)
-    with reading(out) as connection, item_index.one_view(connection):
-        census(retry.own.intake, connection, item_index.ItemIndex(connection)).refuse(out)
-        live = newest_run(connection) if lock.is_held(out) else None
-        found = retry.surveyor(connection, live_run=live).survey()
+    with LedgerReader.open(out) as ledger, ledger.one_view():
+        census(retry.own.intake, ledger, ledger.item_index()).refuse()
+        last = ledger.last_run() if lock.is_held(out) else None
+        found = retry.surveyor(ledger, live_run=None if last is None else last.run).survey()
     refuse(found, replace(asked, yes=True))
     rows = found.rows
     plan = found.forecast.plan(

@@ -16,9 +16,8 @@ import pyarrow.compute as pc
 from jobs.overrides import unknown
 from jobs.rows import part
 from jobs.selection import Wanted
-from runner.ledger.completion_cache import DoneMap
-from runner.ledger.open_tasks import open_tasks, waiting_items
-from runner.ledger.queries import Connection
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
+from runner.ledger.reader import LedgerReader
 from runner.planning.plan import Forecast
 from runner.results.expression import listed
 from runner.results.filter import Mask, RowFilter
@@ -57,7 +56,7 @@ class Surveyor:
     """Looks at a folder's rows. live_run: the run that is going on, None when there is none."""
 
     table: ResultsTable
-    connection: Connection
+    ledger: LedgerReader
     wanted: Wanted
     remaker: Remaker
     forecast: Forecast
@@ -67,20 +66,19 @@ class Surveyor:
     _waited: frozenset[int] = field(init=False)
     _seen_ids: set[str] = field(default_factory=set)
 
-    def survey(self, done: DoneMap | None = None) -> Survey:
-        """Every row, read once. done: rows that succeeded, passed over where nobody asks for them.
+    def survey(self, completed: CompletedRows = NOTHING_COMPLETED) -> Survey:
+        """Every row, read once. completed: passed over where nobody asks for them.
 
         Raises JobError for columns and row ids that are not there, and values that do not fit their columns.
         """
         self._check()
         self._found = Survey(Picks(self.remaker), self.forecast)
-        self._open = waiting_items(self.connection)
-        self._waited = frozenset(task.item for task in open_tasks(self.connection) if task.waited)
-        if done is not None and self.wanted.reads_by_name:
-            done = None
-        if done is not None:
-            self._found.rows[RowStatus.SUCCEEDED.value] += done.rows
-        for told in self.table.batches(done):
+        self._open = self.ledger.waiting_items()
+        self._waited = frozenset(task.item for task in self.ledger.open_tasks() if task.waited)
+        if self.wanted.reads_by_name:
+            completed = NOTHING_COMPLETED
+        self._found.rows[RowStatus.SUCCEEDED.value] += completed.rows
+        for told in self.table.batches(completed):
             self._batch(told)
         self._refuse_unknown_ids()
         return self._found

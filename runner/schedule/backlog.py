@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import sqlite3
 from collections.abc import Callable, Iterator
 from datetime import date
 from pathlib import Path
@@ -13,8 +12,7 @@ from jobs.addresses import has_date
 from jobs.dates import days_before
 from runner.config.loader import read_out_job
 from runner.config.out_folder import out_folder
-from runner.ledger.open_tasks import open_tasks
-from runner.ledger.reader import reading
+from runner.ledger.reader import LedgerReader
 from runner.workspace import lock
 from schemas.errors import ExitCode, JobError
 from schemas.job import Job
@@ -82,17 +80,15 @@ def _ended(out: Path) -> str | None:
     if lock.is_held(out):
         return None
     try:
-        with reading(out) as connection:
-            last = connection.execute(
-                "SELECT exit_code FROM runs LEFT JOIN run_ends USING (run) ORDER BY run DESC LIMIT 1"
-            ).fetchone()
-            has_tasks = bool(open_tasks(connection))
-    except (JobError, sqlite3.Error):
+        with LedgerReader.open(out) as ledger:
+            last = ledger.last_run()
+            has_tasks = bool(ledger.open_tasks())
+    except JobError:
         return "unreadable"
-    if last is None or last[0] is None:
+    if last is None or last.exit_code is None:
         return "killed"
-    if last[0] in UNFINISHED:
-        return f"exit code {last[0]}"
+    if last.exit_code in UNFINISHED:
+        return f"exit code {last.exit_code}"
     return _TASKS if has_tasks else None
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sqlite3
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,8 +10,8 @@ from typing import NamedTuple
 
 from runner.artifacts.atomic_files import Folder
 from runner.config.toml_writer import job_toml
-from runner.ledger import completion_cache, schema, writer
-from runner.ledger.completion_cache import DoneMap
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
+from runner.ledger.ledger_file import LedgerFile
 from runner.workspace import lock
 from runner.workspace.recovery import adopt
 from schemas.errors import ExitCode, JobError
@@ -22,18 +21,18 @@ from schemas.job import Job
 class OpenFolder(NamedTuple):
     """A folder whose lock is held. settled: attempts of dead runs that were parked on opening.
 
-    done: rows of this job's manifest that need not be looked at; None where that is not known.
+    completed: rows of this job's manifest that need not be looked at.
     """
 
     out: Path
     folder: Folder
-    connection: sqlite3.Connection
+    ledger: LedgerFile
     settled: int
-    done: DoneMap | None = None
+    completed: CompletedRows = NOTHING_COMPLETED
 
-    def known(self, job: Job) -> DoneMap | None:
-        """The map again, where the manifest has not been written to since the folder was opened."""
-        return self.done if self.done is not None and self.done.is_of(job) else None
+    def still_completed(self, job: Job) -> CompletedRows:
+        """The completed rows; none where the manifest has been written to since the folder was opened."""
+        return self.completed if self.completed.is_of(job) else NOTHING_COMPLETED
 
     def keep_job(self, job: Job) -> None:
         """Write OUT/job.toml. Raises OSError."""
@@ -53,23 +52,20 @@ def opened(
         folder = Folder(out)
     except OSError as error:
         raise _unwritable(out, error) from error
-    with lock.held(out, wait_s=job.run.wait_lock if wait_s is None else wait_s):
-        connection = writer.create_or_open(out, simulated=job.simulate)
-        try:
-            folder.clear_temporary()
-            now_ms = int(time.time() * 1000)
-            done = completion_cache.load(out, connection, job)
-            since = 0 if done is None else done.attempts
-            adopt(out, connection, max_pixels=job.output.max_pixels, now_ms=now_ms, since=since)
-            settled = writer.settle_dead(connection, now_ms=now_ms, since=since)
-            place = OpenFolder(out, folder, connection, settled, done)
-            if keeps_job:
-                place.keep_job(job)
-            yield place
-        except sqlite3.DatabaseError as error:
-            raise schema.unusable(out, error) from error
-        finally:
-            connection.close()
+    with (
+        lock.held(out, wait_s=job.run.wait_lock if wait_s is None else wait_s),
+        LedgerFile.create_or_open(out, simulated=job.simulate) as ledger,
+    ):
+        folder.clear_temporary()
+        now_ms = int(time.time() * 1000)
+        completed = ledger.completed_rows(job)
+        since = completed.attempts
+        adopt(ledger, max_pixels=job.output.max_pixels, now_ms=now_ms, since=since)
+        settled = ledger.settle_dead(now_ms=now_ms, since=since)
+        place = OpenFolder(out, folder, ledger, settled, completed)
+        if keeps_job:
+            place.keep_job(job)
+        yield place
 
 
 def _unwritable(out: Path, error: OSError) -> JobError:

@@ -8,58 +8,43 @@ kill may have come before that name was synced, so that is done before it is rec
 from __future__ import annotations
 
 import hashlib
-import json
-import sqlite3
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 from jobs.naming import EXTENSIONS, image_name
 from runner.artifacts.atomic_files import sync_above
 from runner.artifacts.image_store import differences, look
-from runner.ledger import statements
-from runner.ledger.writer import record_now
+from runner.ledger.ledger_file import DeadAttempt, LedgerFile
 from schemas.artifacts import Asked, NotAnImage
-from schemas.attempt import Measured
 from schemas.outcome import SavedImage, Success
 from schemas.request import ImageRequest
 
 RECOVERED = "recovered"
 """Flag of an image adopted from a dead run; what the service said beside it (revised prompt, usage) is lost."""
 
-_DEAD = (
-    "SELECT attempt, row_id, coalesce(attempts.prompt, items.prompt), body, n, indexes, reserved_usd "
-    "FROM attempts JOIN items USING (item) JOIN params USING (params) "
-    "WHERE attempt >= ? AND attempt NOT IN (SELECT attempt FROM outcomes)"
-)
 
-
-def adopt(out: Path, connection: sqlite3.Connection, *, max_pixels: int, now_ms: int, since: int = 0) -> int:
+def adopt(ledger: LedgerFile, *, max_pixels: int, now_ms: int, since: int = 0) -> int:
     """Record the dead attempts all of whose images stand on disk; their number. Nobody else may be running.
 
     since: the first attempt that may be dead.
     """
     adopted = 0
-    for attempt, row_id, prompt, body, n, indexes, reserved in connection.execute(_DEAD, (since,)).fetchall():
-        request = ImageRequest(prompt, tuple(json.loads(body).items()))
-        asked = range(n) if indexes is None else json.loads(indexes)
-        images = tuple(_on_disk(out, attempt, row_id, asked, request, max_pixels))
-        if len(images) < n:
+    for dead in ledger.dead_attempts(since):
+        images = tuple(_on_disk(ledger.out, dead, max_pixels))
+        if len(images) < dead.n:
             continue
         for image in images:
-            sync_above(out, image.file_name)
-        measured = Measured(attempt, now_ms, None, reserved, cost_estimated=reserved is not None)
-        record_now(connection, statements.success(Success(images, flags=(RECOVERED,)), measured))
+            sync_above(ledger.out, image.file_name)
+        ledger.adopt(dead, Success(images, flags=(RECOVERED,)), now_ms=now_ms)
         adopted += 1
     return adopted
 
 
-def _on_disk(
-    out: Path, attempt: int, row_id: str, indexes: Iterable[int], request: ImageRequest, max_pixels: int
-) -> Iterator[SavedImage]:
-    for index in indexes:
+def _on_disk(out: Path, dead: DeadAttempt, max_pixels: int) -> Iterator[SavedImage]:
+    for index in dead.indexes:
         for image_format in EXTENSIONS:
-            name = image_name(attempt, index, row_id, image_format)
-            image = _read(out / name, name, index, request, max_pixels)
+            name = image_name(dead.attempt, index, dead.row_id, image_format)
+            image = _read(out / name, name, index, dead.request, max_pixels)
             if image is not None:
                 yield image
                 break

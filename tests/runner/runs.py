@@ -18,9 +18,8 @@ from runner.config.credentials import ResolvedEndpoint
 from runner.engine.engine import Engine
 from runner.engine.run_state import Counters
 from runner.engine.shutdown import Ending
-from runner.ledger.item_index import ItemIndex
-from runner.ledger.reader import next_number, open_reader
-from runner.ledger.writer import create_or_open, settle_dead
+from runner.ledger.ledger_file import LedgerFile
+from runner.ledger.reader import connection_of, open_reader
 from runner.planning.prepare import Prepared
 from runner.planning.source import Source
 from runner.workspace.folder import OpenFolder
@@ -187,17 +186,16 @@ def engine_run(
     async def main() -> Ran:
         folder = FlakyFolder(out)
         source = intake(records, batch=batch, **job)
-        with closing(create_or_open(out, simulated=False)) as connection:
-            settle_dead(connection, now_ms=1)
-            number = next_number(connection, "runs", "run")
-            connection.execute(
-                "INSERT INTO runs VALUES (?, 'r', 0, '0', ?, NULL)", (number, service.base_url)
+        with LedgerFile.create_or_open(out, simulated=False) as ledger:
+            ledger.settle_dead(now_ms=1)
+            number = ledger.start_run(
+                "r", started_ms=0, version="0", endpoint=service.base_url, command='{"command": "run"}'
             )
-            prepare(connection)
+            prepare(connection_of(ledger))
             endpoint = ResolvedEndpoint(service.base_url, PROFILES["dieyuyun"], "a test")
             ready = Prepared(source.job, endpoint, CANARY, source, out, "r")
-            place = OpenFolder(out, folder, connection, 0)
-            work = Source(source, ItemIndex(connection))
+            place = OpenFolder(out, folder, ledger, 0)
+            work = Source(source, ledger.item_index())
             ending = Ending()
             async with assembled(ready, place, work, service.base_url, number, ending) as (engine, _writer):
                 folder.refusals = refusals

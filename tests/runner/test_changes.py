@@ -19,7 +19,7 @@ from jobs.selection import Wanted
 from runner.app import use_cases
 from runner.config.loader import load_job
 from runner.ledger import completion_cache
-from runner.ledger.reader import reading
+from runner.ledger.reader import LedgerReader
 from runner.retry.request import Asked
 from schemas.errors import JobError
 from schemas.job import Job
@@ -342,8 +342,8 @@ def test_a_map_of_what_is_done_hides_no_edit(nights: Nights) -> None:
     assert "k2   prompt" in nights.stops(path)
     nights.run(path, on_change="regenerate")
     assert nights.new() == {"k 2 at dawn": 1}
-    with reading(nights.out) as connection:
-        assert completion_cache.load(nights.out, connection, Job(manifest=path)) is not None
+    with LedgerReader.open(nights.out) as ledger:
+        assert ledger.completed_rows(Job(manifest=path)).rows
     assert (nights.run(path).by_status, nights.new()) == ({"succeeded": 5}, {})
 
 

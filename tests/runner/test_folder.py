@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.artifacts.atomic_files import Folder
+from runner.ledger.reader import connection_of
 from runner.ledger.writer import LEDGER_NAME
 from runner.process.file_limits import SPARE
 from runner.workspace import lock
@@ -61,7 +62,11 @@ def test_opening_settles_what_dead_runs_left(tmp_path: Path) -> None:
         dead.folder.save("images/0000/r0-0-0.png", (picture("a"),))
         (tmp_path / TEMPORARY / "half.0123456789ab").write_bytes(picture("b")[:100])
     with opened(tmp_path, JOB) as place:
-        told = place.connection.execute("SELECT attempt, status FROM outcomes ORDER BY attempt").fetchall()
+        told = (
+            connection_of(place.ledger)
+            .execute("SELECT attempt, status FROM outcomes ORDER BY attempt")
+            .fetchall()
+        )
         assert told == [(0, RowStatus.SUCCEEDED.value), (1, RowStatus.PARKED.value)]
         assert place.settled == 1
         assert list((tmp_path / TEMPORARY).iterdir()) == []
@@ -73,7 +78,7 @@ def test_an_image_that_is_not_whole_is_not_adopted(tmp_path: Path, damage: bytes
         dead.intent(rows_of(intake(prompts("a")))[0])
         dead.folder.save("images/0000/r0-0-0.png", (damage,))
     with opened(tmp_path, JOB) as place:
-        assert place.connection.execute("SELECT status FROM outcomes").fetchall() == [("parked",)]
+        assert connection_of(place.ledger).execute("SELECT status FROM outcomes").fetchall() == [("parked",)]
 
 
 def test_a_damaged_ledger_is_exit_7(tmp_path: Path) -> None:

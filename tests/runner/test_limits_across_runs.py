@@ -7,7 +7,7 @@ import time
 from pathlib import Path
 
 from jobs.send_history import Weight
-from runner.ledger.item_index import recent_sends
+from runner.ledger.statistics import recent_sends
 from runner.limits.rate_limiter import Pacer
 from schemas.job import LimitsTable
 from schemas.row import Row

@@ -10,7 +10,8 @@ from typing import Any
 
 from runner.artifacts.atomic_files import Folder
 from runner.ledger import statements
-from runner.ledger.writer import create_or_open, record_now
+from runner.ledger.ledger_file import LedgerFile
+from runner.ledger.reader import connection_of
 from runner.planning.row_stream import Intake
 from schemas.attempt import Intent, Measured
 from schemas.failures import Failure, FailureKind, RowStatus
@@ -32,8 +33,8 @@ class LedgerFolder:
 
     def __enter__(self) -> LedgerFolder:
         self.folder = Folder(self.root)
-        self.connection = create_or_open(self.root, simulated=False)
-        self._stack.callback(self.connection.close)
+        self.ledger = self._stack.enter_context(LedgerFile.create_or_open(self.root, simulated=False))
+        self.connection = connection_of(self.ledger)
         self.next_run()
         return self
 
@@ -56,7 +57,7 @@ class LedgerFolder:
         item = self._items.setdefault(row.fingerprint, len(self._items))
         number, self._attempts = self._attempts, self._attempts + 1
         told = Intent(number, item, self.run, row, 2_000 + number, reserved_usd, fresh)
-        record_now(self.connection, statements.intent(told))
+        self.ledger.record(statements.intent(told))
         return number
 
     def success(
@@ -72,7 +73,7 @@ class LedgerFolder:
         """An attempt that brought these images; its number."""
         number = self.intent(row, reserved_usd=reserved_usd)
         outcome = Success(images, tuple(missing), reported, flags=flags)
-        record_now(self.connection, statements.success(outcome, self._measured(number, measured)))
+        self.ledger.record(statements.success(outcome, self._measured(number, measured)))
         return number
 
     def failure(
@@ -93,7 +94,7 @@ class LedgerFolder:
         number = self.intent(row, reserved_usd=reserved_usd)
         failure = Failure(kind, message, code, http_status)
         outcome = Failed(failure, reported, quarantined)
-        record_now(self.connection, statements.failure(outcome, status, self._measured(number, measured)))
+        self.ledger.record(statements.failure(outcome, status, self._measured(number, measured)))
         return number
 
     def _measured(self, number: int, more: dict[str, Any]) -> Measured:

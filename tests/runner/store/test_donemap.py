@@ -6,7 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -14,11 +14,9 @@ import pytest
 
 from jobs.work import Work
 from runner.ledger import completion_cache
-from runner.ledger.item_index import ItemIndex
-from runner.ledger.totals import totals
-from runner.ledger.writer import record_now
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
+from runner.ledger.statistics import totals
 from runner.manifest.open import open_manifest
-from runner.planning.preflight import nothing_else_sent, told_of
 from runner.planning.row_stream import Intake, request_defaults
 from runner.planning.source import Source
 from runner.results.table import ResultsTable
@@ -55,13 +53,13 @@ class Mapped:
             request_defaults(self.job, PROFILES["dieyuyun"]),
         )
 
-    def load(self, job: Job | None = None) -> completion_cache.DoneMap | None:
+    def load(self, job: Job | None = None) -> CompletedRows:
         """The map, if it is believed."""
-        return completion_cache.load(self.place.root, self.place.connection, job or self.job)
+        return self.place.ledger.completed_rows(job or self.job)
 
-    def works(self, done: completion_cache.DoneMap | None) -> tuple[list[Work], tuple[int, ...]]:
+    def works(self, done: CompletedRows) -> tuple[list[Work], tuple[int, ...]]:
         """What a run would send, and what it would count."""
-        source = Source(self.intake(), ItemIndex(self.place.connection, done), done=done)
+        source = Source(self.intake(), self.place.ledger.item_index(done))
         works = []
         while (read := source._read()) is not None:
             source._take(*read)
@@ -91,9 +89,9 @@ def _done(place: LedgerFolder, manifest: Path, left: set[int]) -> Mapped:
 
 
 def _map(mapped: Mapped) -> bool:
-    table = ResultsTable(mapped.intake(), mapped.place.connection)
-    table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
-    return table.map_done(mapped.place.folder)
+    table = ResultsTable(mapped.intake(), mapped.place.ledger)
+    table.write(mapped.place.folder, mapped.place.ledger.record)
+    return table.map_done(mapped.place.folder, mapped.place.ledger)
 
 
 @pytest.fixture(params=["ids", "no ids", "repeats"])
@@ -112,9 +110,9 @@ def mapped(tmp_path: Path, request: pytest.FixtureRequest) -> Iterator[Mapped]:
 
 def test_a_run_with_the_map_finds_what_one_without_it_finds(mapped: Mapped) -> None:
     done = mapped.load()
-    assert done is not None
+    assert done.rows
     assert done.rows > ROWS // 2
-    with_map, without = mapped.works(done), mapped.works(None)
+    with_map, without = mapped.works(done), mapped.works(NOTHING_COMPLETED)
     assert with_map == without
     assert len(with_map[0]) == 3
 
@@ -122,18 +120,18 @@ def test_a_run_with_the_map_finds_what_one_without_it_finds(mapped: Mapped) -> N
 def test_it_is_believed_for_these_bytes_of_the_manifest_only(mapped: Mapped) -> None:
     data = mapped.manifest.read_bytes()
     mapped.manifest.write_bytes(data.replace(b"picture 8", b"picture X", 1))
-    assert mapped.load() is None
+    assert mapped.load() is NOTHING_COMPLETED
     mapped.manifest.write_bytes(data)
     assert mapped.load() is not None
     mapped.manifest.unlink()
-    assert mapped.load() is None
+    assert mapped.load() is NOTHING_COMPLETED
 
 
 def test_it_is_not_used_where_rows_are_chosen_or_columns_read_otherwise(mapped: Mapped) -> None:
     for table in (InputTable(limit=5), InputTable(sample=5), InputTable(distinct="prompt")):
-        assert mapped.load(mapped.job.model_copy(update={"input": table})) is None
+        assert mapped.load(mapped.job.model_copy(update={"input": table})) is NOTHING_COMPLETED
     columns = mapped.job.columns.model_copy(update={"prompt": "prompt"})
-    assert mapped.load(mapped.job.model_copy(update={"columns": columns})) is None
+    assert mapped.load(mapped.job.model_copy(update={"columns": columns})) is NOTHING_COMPLETED
 
 
 def test_it_is_not_believed_of_another_or_an_older_ledger(mapped: Mapped, tmp_path: Path) -> None:
@@ -141,24 +139,24 @@ def test_it_is_not_believed_of_another_or_an_older_ledger(mapped: Mapped, tmp_pa
         (tmp_path / "other" / completion_cache.MAP_NAME).write_bytes(
             (mapped.place.root / completion_cache.MAP_NAME).read_bytes()
         )
-        assert completion_cache.load(other.root, other.connection, mapped.job) is None
+        assert other.ledger.completed_rows(mapped.job) is NOTHING_COMPLETED
     mapped.place.connection.execute("DELETE FROM attempts WHERE attempt > 20")
-    assert mapped.load() is None
+    assert mapped.load() is NOTHING_COMPLETED
 
 
 def test_earlier_sums_and_later_ones_make_the_whole(mapped: Mapped) -> None:
     done = mapped.load()
-    assert done is not None
+    assert done.rows
     mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"), cost_usd=0.25)
-    place = OpenFolder(mapped.place.root, mapped.place.folder, mapped.place.connection, 0, done)
-    assert completion_cache.sums(place.connection, place.done) == totals(mapped.place.connection)
+    place = OpenFolder(mapped.place.root, mapped.place.folder, mapped.place.ledger, 0, done)
+    assert place.ledger.totals(place.completed) == totals(mapped.place.connection)
 
 
 @pytest.mark.parametrize("size", [0, 10, 200, -1])
 def test_a_torn_map_is_no_map(mapped: Mapped, size: int) -> None:
     path = mapped.place.root / completion_cache.MAP_NAME
     path.write_bytes(path.read_bytes()[:size])
-    assert mapped.load() is None
+    assert mapped.load() is NOTHING_COMPLETED
 
 
 def test_a_changed_bit_is_no_map(mapped: Mapped) -> None:
@@ -166,27 +164,27 @@ def test_a_changed_bit_is_no_map(mapped: Mapped) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
     path.write_bytes(data)
-    assert mapped.load() is None
+    assert mapped.load() is NOTHING_COMPLETED
 
 
 def test_what_was_done_since_the_map_was_made_is_known_from_the_ledger(mapped: Mapped) -> None:
     done = mapped.load()
     works, _ = mapped.works(done)
     mapped.place.success(works[0].row, saved(name="late"))
-    assert mapped.works(mapped.load()) == mapped.works(None)
+    assert mapped.works(mapped.load()) == mapped.works(NOTHING_COMPLETED)
     assert len(mapped.works(mapped.load())[0]) == len(works) - 1
 
 
 def test_a_manifest_that_changes_while_the_results_are_written_gets_no_map(mapped: Mapped) -> None:
-    table = ResultsTable(mapped.intake(), mapped.place.connection)
-    table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
+    table = ResultsTable(mapped.intake(), mapped.place.ledger)
+    table.write(mapped.place.folder, mapped.place.ledger.record)
     mapped.manifest.write_text(mapped.manifest.read_text() + "\n")
-    assert not table.map_done(mapped.place.folder)
+    assert not table.map_done(mapped.place.folder, mapped.place.ledger)
 
 
-def _table(mapped: Mapped, done: completion_cache.DoneMap | None) -> tuple[bytes, Counts, Counts]:
+def _table(mapped: Mapped, done: CompletedRows) -> tuple[bytes, Counts, Counts]:
     """The results table, what it holds, and what counting alone finds."""
-    table = ResultsTable(mapped.intake(), mapped.place.connection, known=done)
+    table = ResultsTable(mapped.intake(), mapped.place.ledger, known=done)
     file, counts = io.BytesIO(), Counts()
     table.stream(file, counts)
     return file.getvalue(), counts, table.count()
@@ -202,8 +200,8 @@ def _again(mapped: Mapped, at: int, **more: Any) -> None:
 def test_the_table_is_the_same_with_and_without_the_map(mapped: Mapped) -> None:
     for step in range(4):
         done = mapped.load()
-        assert done is not None
-        with_map, without = _table(mapped, done), _table(mapped, None)
+        assert done.rows
+        with_map, without = _table(mapped, done), _table(mapped, NOTHING_COMPLETED)
         assert with_map == without
         assert with_map[1] == with_map[2]
         if step == 0:
@@ -218,43 +216,42 @@ def test_the_table_is_the_same_with_and_without_the_map(mapped: Mapped) -> None:
 
 def test_a_map_made_with_an_earlier_map_is_the_one_made_without(mapped: Mapped) -> None:
     done = mapped.load()
-    assert done is not None
+    assert done.rows
     once = next(work.row for work in mapped.works(done)[0] if work.row.position == 250)
     mapped.place.success(once, saved(name="late"))
     made = []
-    for known in (None, done):
-        table = ResultsTable(mapped.intake(), mapped.place.connection, known=known)
-        table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
-        assert table.map_done(mapped.place.folder)
+    for known in (NOTHING_COMPLETED, done):
+        table = ResultsTable(mapped.intake(), mapped.place.ledger, known=known)
+        table.write(mapped.place.folder, mapped.place.ledger.record)
+        assert table.map_done(mapped.place.folder, mapped.place.ledger)
         made.append((mapped.place.root / completion_cache.MAP_NAME).read_bytes())
     assert made[0] == made[1]
     renewed = mapped.load()
-    assert renewed is not None
     assert renewed.rows == done.rows + 1
 
 
 def test_only_what_was_sent_of_another_manifest_since_can_have_edited_a_row(mapped: Mapped) -> None:
     done = mapped.load()
-    assert done is not None
+    assert done.rows
     connection = mapped.place.connection
     since = done.attempts
-    assert nothing_else_sent(connection, done._replace(attempts=10_000))
+    assert mapped.place.ledger.nothing_else_sent(replace(done, attempts=10_000))
     mapped.place.next_run()
     mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"))
     for command, same in (
-        (told_of('{"command": "run"}', done), True),
-        (told_of('{"command": "run"}', None), False),
-        (told_of('{"command": "run"}', done._replace(manifest="another")), False),
+        (done.command('{"command": "run"}'), True),
+        (NOTHING_COMPLETED.command('{"command": "run"}'), False),
+        (replace(done, manifest="another").command('{"command": "run"}'), False),
     ):
         connection.execute("UPDATE runs SET command = ?", (command,))
-        assert nothing_else_sent(connection, done) is same
+        assert mapped.place.ledger.nothing_else_sent(done) is same
         assert json.loads(command)["command"] == "run"
     assert since <= connection.execute("SELECT max(attempt) FROM attempts").fetchone()[0]
 
 
 def test_a_map_is_not_of_a_manifest_that_was_written_to_since(mapped: Mapped) -> None:
     done = mapped.load()
-    assert done is not None
+    assert done.rows
     assert done.is_of(mapped.job)
     mapped.manifest.write_text(mapped.manifest.read_text() + "\n")
     assert not done.is_of(mapped.job)

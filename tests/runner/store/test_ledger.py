@@ -15,7 +15,8 @@ import pytest
 
 from runner.ledger import schema
 from runner.ledger import writer as ledger
-from runner.ledger.reader import next_number, open_reader
+from runner.ledger.queries import next_number
+from runner.ledger.reader import open_reader
 from runner.ledger.writer import LEDGER_NAME, LedgerWriteError, Statement, Writer, create_or_open
 from schemas.errors import ExitCode, JobError
 

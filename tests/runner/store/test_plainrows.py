@@ -18,8 +18,8 @@ from hypothesis import strategies as st
 from jobs.state import fold
 from runner.ledger import schema
 from runner.ledger.attempts import AttemptReader
-from runner.ledger.completion_cache import DoneMap
-from runner.ledger.totals import Totals
+from runner.ledger.completion_cache import CompletedRows
+from runner.ledger.statistics import Totals
 from runner.results.columns import PlainRows
 from runner.results.knownrows import KnownRows
 from runner.results.rows import Facts, duplicates, row_values
@@ -253,7 +253,7 @@ def test_batches_of_the_manifest_may_be_of_any_size(sizes: list[int]) -> None:
     bits = np.array([i % 4 != 1 for i in range(30)])
     steps = np.diff(np.flatnonzero(bits).astype("<i4"), prepend=np.int32(0))
     with closing(told.connection):
-        known = DoneMap(22, 22, bits, bits, 0, Totals(), packed=zlib.compress(steps.tobytes()))
+        known = CompletedRows(22, 22, bits, bits, 0, Totals(), packed=zlib.compress(steps.tobytes()))
         rows = KnownRows(known, told.plain())
         tables, missed, position = [], [], 0
         for size in sizes:

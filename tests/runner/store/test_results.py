@@ -16,11 +16,10 @@ import pytest
 from jobs.state import fold
 from runner.ledger.attempts import AttemptReader
 from runner.ledger.item_index import ItemIndex
-from runner.ledger.writer import record_now
 from runner.planning.row_stream import Intake
 from runner.results.columns import PlainRows
 from runner.results.rows import Facts, duplicates, row_values, stop_message
-from runner.results.table import Counts, ResultsTable, newest_digest
+from runner.results.table import Counts, ResultsTable
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
 from schemas.output_folder import RESULTS_NAME
@@ -40,8 +39,8 @@ def place(tmp_path: Path) -> Iterator[LedgerFolder]:
 
 def written(place: LedgerFolder, source: Intake, *, live_run: int | None = None) -> tuple[pa.Table, Counts]:
     """The table as it is on disk, and what it says it holds."""
-    table = ResultsTable(source, place.connection, live_run=live_run)
-    counts = table.write(place.folder, lambda statements: record_now(place.connection, statements))
+    table = ResultsTable(source, place.ledger, live_run=live_run)
+    counts = table.write(place.folder, place.ledger.record)
     assert table.count() == counts
     return pq.read_table(place.root / RESULTS_NAME), counts
 
@@ -325,18 +324,20 @@ def test_the_table_is_a_pure_function_of_manifest_and_ledger(place: LedgerFolder
 
 def test_the_ledger_knows_the_digest_of_the_table_before_anybody_can_see_it(place: LedgerFolder) -> None:
     source = intake(prompts("a"))
-    assert newest_digest(place.connection) is None
+    assert place.ledger.newest_table() is None
     seen: list[bool] = []
 
     def record(statements: Sequence[Any]) -> None:
         seen.append((place.root / RESULTS_NAME).exists())
-        record_now(place.connection, statements)
+        place.ledger.record(statements)
 
-    table = ResultsTable(source, place.connection)
+    table = ResultsTable(source, place.ledger)
     table.write(place.folder, record)
     table.write(place.folder, record)
     digest = hashlib.sha256((place.root / RESULTS_NAME).read_bytes()).hexdigest()
-    assert newest_digest(place.connection) == digest
+    newest = place.ledger.newest_table()
+    assert newest is not None
+    assert newest[0] == digest
     assert seen == [False]
 
 

@@ -12,7 +12,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from runner.ledger.reader import open_reader
+from runner.ledger.reader import LedgerReader, connection_of
 from runner.ledger.writer import create_or_open
 from runner.planning.row_stream import Intake
 from runner.results.table import ResultsTable
@@ -65,18 +65,18 @@ def out(done: Path, tmp_path: Path) -> Path:
     return tmp_path
 
 
-def _stream(connection: sqlite3.Connection, file: io.BytesIO, live_run: int | None = None) -> Counts:
+def _stream(ledger: LedgerReader, file: io.BytesIO, live_run: int | None = None) -> Counts:
     counts = Counts()
-    ResultsTable(_manifest(), connection, live_run).stream(file, counts)
+    ResultsTable(_manifest(), ledger, live_run).stream(file, counts)
     return counts
 
 
 def test_what_a_run_records_meanwhile_is_not_in_the_table(out: Path) -> None:
     """All of it is of the moment at which the reader's transaction began."""
     quiet = io.BytesIO()
-    with closing(open_reader(out)) as reader:
+    with LedgerReader.open(out) as reader:
         _stream(reader, quiet, 0)
-    with closing(create_or_open(out, simulated=False)) as writer, closing(open_reader(out)) as reader:
+    with closing(create_or_open(out, simulated=False)) as writer, LedgerReader.open(out) as reader:
 
         class Busy(io.BytesIO):
             written = 0
@@ -90,10 +90,10 @@ def test_what_a_run_records_meanwhile_is_not_in_the_table(out: Path) -> None:
                 )
                 return super().write(data)
 
-        reader.execute("BEGIN")
-        reader.execute("SELECT count(*) FROM attempts").fetchone()
         busy = Busy()
-        counts = _stream(reader, busy, 0)
+        with reader.one_view():
+            assert reader.next_attempt() == ROWS
+            counts = _stream(reader, busy, 0)
         assert Busy.written > 10
     assert busy.getvalue() == quiet.getvalue()
     assert (counts.rows, counts.by_status["succeeded"]) == (ROWS, ROWS)
@@ -107,7 +107,7 @@ def test_damage_that_is_met_on_the_way_is_raised_and_leaves_no_thread(out: Path,
     data[at : at + 20 * 4096] = b"\x55" * 20 * 4096
     path.write_bytes(data)
     before = threading.enumerate()
-    with closing(open_reader(out)) as reader, pytest.raises(sqlite3.DatabaseError, match="malformed"):
+    with LedgerReader.open(out) as reader, pytest.raises(sqlite3.DatabaseError, match="malformed"):
         _stream(reader, io.BytesIO())
     assert threading.enumerate() == before
 
@@ -120,18 +120,21 @@ def test_a_disk_that_refuses_ends_the_reading_too(out: Path) -> None:
             return super().write(data)
 
     before = threading.enumerate()
-    with closing(open_reader(out)) as reader:
+    with LedgerReader.open(out) as reader:
         with pytest.raises(OSError, match="No space left"):
             _stream(reader, Full())
         assert threading.enumerate() == before
-        assert reader.execute("SELECT count(*) FROM attempts").fetchone() == (ROWS,)
+        assert connection_of(reader).execute("SELECT count(*) FROM attempts").fetchone() == (ROWS,)
 
 
 def test_the_table_is_what_the_ledger_holds(out: Path) -> None:
     file = io.BytesIO()
-    with closing(open_reader(out)) as reader:
+    with LedgerReader.open(out) as reader:
         _stream(reader, file)
-        digests = [row[0].hex() for row in reader.execute("SELECT sha256 FROM images ORDER BY attempt")]
+        digests = [
+            row[0].hex()
+            for row in connection_of(reader).execute("SELECT sha256 FROM images ORDER BY attempt")
+        ]
     table = pq.read_table(file)
     assert table.column("sha256").to_pylist() == digests
     assert table.column("prompt").to_pylist() == [f"picture {i}" for i in range(ROWS)]

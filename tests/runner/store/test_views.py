@@ -11,9 +11,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from runner.ledger.attempts import AttemptReader
-from runner.ledger.item_index import ItemIndex, recent_sends
+from runner.ledger.item_index import ItemIndex
 from runner.ledger.reader import open_reader
-from runner.ledger.totals import totals
+from runner.ledger.statistics import recent_sends, totals
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import ABSENT, MissingImage, Reported
 from schemas.request import ImageRequest

@@ -15,8 +15,7 @@ from pathlib import Path
 from runner import planning
 from runner.artifacts.atomic_files import Folder
 from runner.cli.main import own_process
-from runner.ledger import completion_cache
-from runner.ledger.reader import open_reader
+from runner.ledger.reader import LedgerReader
 from runner.planning.prepare import Prepared
 from runner.results.table import ResultsTable
 from schemas.failures import RowStatus
@@ -31,14 +30,12 @@ def plan(ready: Prepared) -> int:
 def results(ready: Prepared) -> int:
     """Write the table into a folder that is removed; rows that are done, each of one image."""
     target = Path(tempfile.mkdtemp(dir=ready.out.parent))
-    connection = open_reader(ready.out)
     try:
-        known = completion_cache.load(ready.out, connection, ready.job)
-        table = ResultsTable(ready.intake, connection, known=known)
-        counts = table.write(Folder(target), lambda _statements: None)
+        with LedgerReader.open(ready.out) as ledger:
+            table = ResultsTable(ready.intake, ledger, known=ledger.completed_rows(ready.job))
+            counts = table.write(Folder(target), lambda _statements: None)
         return counts.by_status[RowStatus.SUCCEEDED.value]
     finally:
-        connection.close()
         shutil.rmtree(target)
 
 

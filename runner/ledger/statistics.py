@@ -1,15 +1,19 @@
-"""What a folder has sent, kept and cost, summed up from its ledger."""
+"""Sums and means over a folder's ledger: what was sent, kept and paid, and what answers were like."""
 
 from __future__ import annotations
 
 import sqlite3
 from dataclasses import dataclass
 
+import numpy as np
+
 from schemas.failures import FailureKind
 
 NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
 """Kinds of attempts that ended before their request's first byte left."""
 _EVER = 2**62
+_RECENT = 1_000_000
+"""More requests than this do not go out in one window."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,3 +68,41 @@ def totals(connection: sqlite3.Connection, since: int = 0, until: int = _EVER) -
         "SELECT count(*) FROM images WHERE attempt >= ? AND attempt < ?", (since, until)
     ).fetchone()[0]
     return Totals(requests, requests - unsent, images, maybe, cost, spent, resent)
+
+
+def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) -> list[tuple[float, int]]:
+    """(age in seconds, images) of the requests sent within the last window, oldest first. now: Unix seconds.
+
+    A clock that was set back makes them look newer than they are, never older than the window.
+    """
+    sent = connection.execute(
+        "SELECT sent_ms, n FROM attempts WHERE attempt > (SELECT max(attempt) FROM attempts) - ? AND sent_ms > ? "
+        "ORDER BY attempt",
+        (_RECENT, (now - window_s) * 1000),
+    )
+    return [(max(0.0, now - sent_ms / 1000), n) for sent_ms, n in sent]
+
+
+@dataclass(frozen=True, slots=True)
+class Past:
+    """What the folder's successes were like. latency_s: mean seconds. image_usd, spread_usd: mean and deviation."""
+
+    count: int
+    latency_s: float
+    image_usd: float | None
+    spread_usd: float
+
+
+def past(connection: sqlite3.Connection) -> Past | None:
+    """Measured on the newest thousand successes; None without any."""
+    rows = connection.execute(
+        "SELECT latency_s, cost_usd / n FROM outcomes JOIN attempts USING (attempt) "
+        "WHERE status = 'succeeded' AND latency_s IS NOT NULL ORDER BY attempt DESC LIMIT 1000"
+    ).fetchall()
+    if not rows:
+        return None
+    costs = np.array([cost for _, cost in rows if cost is not None])
+    latency = float(np.mean([latency for latency, _ in rows]))
+    if not len(costs):
+        return Past(len(rows), latency, None, 0.0)
+    return Past(len(rows), latency, float(costs.mean()), float(costs.std()))
