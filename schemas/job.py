@@ -257,7 +257,3 @@ class Job(_Table):
     notify: NotifyTable = NotifyTable()
     output: OutputTable = OutputTable()
     simulator: SimulatorTable = SimulatorTable()
-
-
-BY_NAME = "env:"
-"""How the value of a notify or ping URL begins that names the environment variable which holds it."""

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
@@ -12,11 +11,10 @@ from yarl import URL
 
 from jobs.circuit_breaker import Breaker
 from jobs.retry import RetryPolicy
-from runner.artifacts.image_store import ImageStore
-from runner.artifacts.worker_pool import SavingProcess
+from runner.artifacts.local_folder import LocalFolder
 from runner.engine.attempt import AttemptLine
 from runner.engine.counters import Numbers
-from runner.engine.durable_io import SAVING_THREADS, Persistence
+from runner.engine.durable_io import Persistence
 from runner.engine.engine import Engine
 from runner.engine.ingest import Landing
 from runner.engine.parts import EngineParts
@@ -54,14 +52,10 @@ async def assembled(
     transport = _transport(ready, base_url)
     headroom = Headroom(place.out)
     pacer = Pacer(job.limits, item_index.recent_sends(place.connection, job.limits.window_s, time.time()))
-    with (
-        Ballast(place.folder) as ballast,
-        ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
-    ):
-        images = ImageStore(place.folder, job.output.max_pixels)
-        outside = SavingProcess(images, lambda: source.tally.to_make)
-        async with transport, ledger.Writer(place.connection) as writer, outside:
-            persistence = Persistence(images, outside, pool, writer, ending, ballast)
+    with Ballast(place.folder) as ballast:
+        artifacts = LocalFolder(place.folder, job.output.max_pixels)
+        async with transport, ledger.Writer(place.connection) as writer, artifacts:
+            persistence = Persistence(artifacts, writer, ending, ballast)
             landing = Landing(place.folder, persistence, REDACTOR)
             line = AttemptLine(
                 transport,

@@ -13,7 +13,10 @@ from pydantic import BaseModel
 from jobs.addresses import is_url
 from runner.config.json_schema import job_keys
 from runner.process.redaction import REDACTOR
-from schemas.job import BY_NAME, Job
+from schemas.job import Job
+
+BY_NAME = "env:"
+"""How the value of a notify or ping URL begins that names the environment variable which holds it."""
 
 _HEADER = "# The resolved job of this folder, written by imagemill. It holds no secrets.\n"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")

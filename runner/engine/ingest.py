@@ -9,7 +9,8 @@ from typing import NamedTuple, Protocol, TypeVar
 
 from jobs.naming import quarantine_name, slug
 from runner.artifacts.atomic_files import Folder, keep
-from runner.artifacts.image_store import Asked, Label, NotAnImage
+from runner.artifacts.image_checks import Asked, NotAnImage
+from runner.artifacts.image_store import Label
 from runner.http.messages import Pieces
 from runner.process.redaction import Redactor
 from runner.providers.conversation import Received, ReceivedImage, Rejected

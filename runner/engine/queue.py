@@ -57,11 +57,6 @@ class Tally:
     invalid: int = 0
     complete: bool = False
 
-    @property
-    def to_make(self) -> int:
-        """Images of rows that were to be sent when they were read."""
-        return self.images - self.done - self.failed - self.parked - self.invalid
-
 
 class Source:
     """Tasks of earlier runs, then rows of the manifest that are pending; reads ahead by one batch in a thread.

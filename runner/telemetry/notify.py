@@ -21,11 +21,12 @@ from urllib.parse import urlsplit, urlunsplit
 from jobs.addresses import is_url
 from runner.config.credentials import dotenv_variables
 from runner.config.out_folder import manifest_stem
+from runner.config.toml_writer import BY_NAME
 from runner.process.redaction import REDACTOR
 from runner.telemetry.observer import Observer
 from runner.telemetry.prometheus import MetricsFile
 from schemas.errors import ExitCode, JobError
-from schemas.job import BY_NAME, Job
+from schemas.job import Job
 from schemas.output_folder import LEDGER_NAME
 from schemas.reports import Summary
 

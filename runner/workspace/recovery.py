@@ -15,7 +15,7 @@ from pathlib import Path
 
 from jobs.naming import EXTENSIONS, image_name
 from runner.artifacts.atomic_files import sync_above
-from runner.artifacts.image_store import Asked, NotAnImage, differences, look
+from runner.artifacts.image_checks import Asked, NotAnImage, differences, look
 from runner.ledger import statements
 from runner.ledger.writer import record_now
 from schemas.outcome import SavedImage, Success
@@ -68,7 +68,7 @@ def _read(path: Path, name: str, index: int, request: ImageRequest, max_pixels: 
         return None
     data = path.read_bytes()
     try:
-        looked = look((data,), asked_format=request.get("output_format"), max_pixels=max_pixels)
+        looked = look(data, asked_format=request.get("output_format"), max_pixels=max_pixels)
     except NotAnImage:
         return None
     return SavedImage(

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runner.artifacts.atomic_files import Folder
-from runner.artifacts.image_store import Asked, ImageStore, Label, Looked, NotAnImage, differences, look
+from runner.artifacts.image_checks import Asked, Looked, NotAnImage, differences, look
+from runner.artifacts.image_store import ImageStore, Label
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 from tests.faults.pictures import (
@@ -33,7 +34,7 @@ FORMS = ["PNG", "JPEG", "WEBP", "GIF"]
 
 def looked(data: bytes, asked: str | None = None, *, max_pixels: int = CAP) -> Looked:
     """What the bytes say."""
-    return look((data,), asked_format=asked, max_pixels=max_pixels)
+    return look(data, asked_format=asked, max_pixels=max_pixels)
 
 
 def refused(data: bytes, asked: str | None = None, *, max_pixels: int = CAP) -> str:

@@ -12,7 +12,8 @@ import pytest
 
 from runner.artifacts.atomic_files import Folder
 from runner.artifacts.batch_save import save_all
-from runner.artifacts.image_store import Asked, ImageStore, Label, NotAnImage
+from runner.artifacts.image_checks import Asked, NotAnImage
+from runner.artifacts.image_store import ImageStore, Label
 from schemas.output_folder import TEMPORARY
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine
