@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 
 from aiolimiter import AsyncLimiter
@@ -12,9 +12,7 @@ from yarl import URL
 
 from jobs.circuit_breaker import Breaker
 from jobs.retry import RetryPolicy
-from runner.artifacts.image_store import ImageStore
-from runner.artifacts.local_folder import SAVING_THREADS, LocalFolder
-from runner.artifacts.worker_pool import SavingProcess
+from runner.artifacts.local_folder import LocalFolder
 from runner.engine.engine import Engine
 from runner.engine.policy import Verdicts
 from runner.engine.ports import Ports
@@ -32,7 +30,7 @@ from runner.process.redaction import REDACTOR
 from runner.providers.profile import POLLS_A_SECOND, key_header, speaker
 from runner.roads.online import OnlineRoad
 from runner.workspace.folder import OpenFolder
-from runner.workspace.reserve import Ballast, Headroom
+from runner.workspace.reserve import Ballast
 from schemas.attempt import NextNumbers
 from schemas.job import Job
 
@@ -48,18 +46,14 @@ async def assembled(
     numbers = NextNumbers(run, ledger.next_attempt(), ledger.next_item())
     transport = _transport(ready, base_url)
     limiter = Pacer(job.limits, ledger.recent_sends(job.limits.window_s, time.time()))
-    with (
-        Ballast(place.folder) as ballast,
-        ThreadPoolExecutor(SAVING_THREADS, thread_name_prefix="save") as pool,
-    ):
-        images = ImageStore(place.folder, job.output.max_pixels)
-        outside = SavingProcess(images, lambda: source.tally.to_make)
-        async with transport, ledger.writer() as writer, outside:
+    with Ballast(place.folder) as ballast:
+        store = LocalFolder(place.folder, job.output.max_pixels, ballast.drop)
+        async with transport, ledger.writer() as writer, store:
             ports = Ports(
                 source=source,
                 road=_online_road(ready, transport, limiter),
                 log=LedgerLog(writer),
-                store=LocalFolder(images, outside, pool, Headroom(place.out), ballast.drop),
+                store=store,
                 limiter=limiter,
                 budget=Budget(job.budget, sums.spent_usd, sums.requests),
             )
@@ -82,7 +76,7 @@ def _online_road(ready: Prepared, transport: Transport, limiter: Pacer) -> Onlin
         transport,
         limiter,
         REDACTOR,
-        speaker(job, ready.endpoint.profile),
+        speaker(job, ready.endpoint.profile, asyncio.get_running_loop().time, time.time),
         AsyncLimiter(POLLS_A_SECOND / 2, 0.5),
         job.output.max_image_bytes,
     )

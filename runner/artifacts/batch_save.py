@@ -9,10 +9,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Sequence
 
-from runner.artifacts import direct_io
-from runner.artifacts.atomic_files import Folder
-from runner.artifacts.direct_io import Buffer
-from runner.artifacts.drafts import Draft, Handle
+from runner.artifacts.atomic_files import Buffer, Draft, Folder, Handle, leave_page_cache, write_all
 from schemas.output_folder import TEMPORARY
 
 
@@ -58,8 +55,9 @@ class _Save:
         if self._parent:
             self._folder.make(self._parent)
         self._draft = Draft(self._folder.at(TEMPORARY), self._leaf, private=False)
-        direct_io.write(self._draft.descriptor, self._pieces)
-        direct_io.begin_sync(self._draft.descriptor)
+        for piece in self._pieces:
+            write_all(self._draft.descriptor, piece)
+        leave_page_cache(self._draft.descriptor)
 
     def sync(self) -> None:
         """Have its bytes on the disk."""

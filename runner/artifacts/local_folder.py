@@ -1,83 +1,159 @@
-"""The output folder as the engine's store of images and quarantined bodies: saved in threads, and in a process beside."""
+"""Artifacts (images and quarantined bodies) in a folder of this machine, by names relative to it."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import suppress
-from functools import partial
-from typing import Protocol, TypeVar
+import hashlib
+import os
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from io import BufferedReader
+from pathlib import Path
+from typing import TypeVar
 
-from runner.artifacts.atomic_files import keep
+from jobs.naming import quarantine_name
+from runner.artifacts.atomic_files import Folder, keep, sync_above
 from runner.artifacts.image_store import ImageStore
-from runner.artifacts.worker_pool import Gone, SavingProcess
+from runner.artifacts.save_queue import SaveQueue
+from runner.engine.ports import StoreRefused
 from schemas.artifacts import Asked, Label
 from schemas.outcome import SavedImage
-from schemas.received import Pieces
 
 T = TypeVar("T")
 
-SAVING_THREADS = 4
-"""More of them sync faster on a slow disk, and fight for the interpreter's lock on any."""
-
-
-class Headroom(Protocol):
-    """Watches the space on the disk."""
-
-    def saw(self, size: int) -> None:
-        """An image of so many bytes was saved."""
-
-    def problem(self, images: int) -> str | None:
-        """Why nothing more should be sent while so many images are in flight; None when there is room."""
+_LEAST_FREE_BYTES = 8 * 2**20
+_FIRST_IMAGE_BYTES = 4 * 2**20
+"""What an answer is taken to need before one was saved."""
+_ATTEMPTS_SEEN = 1024
+"""Whose images are added up; more are never saved at a time."""
+_LOOK_EVERY_S = 1.0
 
 
 class LocalFolder:
-    """An `ArtifactStore` over a folder. release: gives back the space and descriptors that were set aside."""
+    """The artifacts of one run. A name that was returned is durable. Use as an async context manager inside the loop.
 
-    def __init__(
-        self,
-        images: ImageStore,
-        outside: SavingProcess,
-        pool: ThreadPoolExecutor,
-        headroom: Headroom,
-        release: Callable[[], None],
-    ) -> None:
-        self._images = images
-        self._outside = outside
-        self._pool = pool
-        self._headroom = headroom
+    Args:
+        folder: OUT, whose lock this process holds.
+        max_pixels: an image with more is no image.
+        release: gives back the space and descriptors that were set aside for a full disk.
+    """
+
+    def __init__(self, folder: Folder, max_pixels: int, release: Callable[[], None] = lambda: None) -> None:
         self._release = release
-        self._turns = asyncio.Semaphore(2 * SAVING_THREADS)
-        """For threads: an image whose turn has not come can still go to the process."""
+        self._folder = folder
+        self._queue = SaveQueue(ImageStore(folder, max_pixels))
+        self._sizes: dict[int, int] = {}
+        self._largest = 0
+        self._looked_s = float("-inf")
 
-    async def save_image(self, data: Pieces, asked: Asked, label: Label) -> SavedImage:
-        """See `ArtifactStore`: in the process for it while there is one, in a thread otherwise."""
-        saved = await self._save_image(data, asked, label)
-        self._headroom.saw(saved.bytes)
+    async def __aenter__(self) -> LocalFolder:
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        await self._queue.close()
+
+    async def save_image(self, data: Sequence[bytes], asked: Asked, label: Label) -> SavedImage:
+        """Check and save one image.
+
+        Args:
+            data: the image's bytes, in pieces.
+            asked: what it was asked for as; differences are flagged.
+            label: what its file is named after.
+
+        Raises:
+            NotAnImage: the bytes are no whole image of a format that can be checked.
+            StoreRefused: the disk did not take it; the same call may succeed later.
+        """
+        try:
+            saved = await self._queue.save(data, asked, label)
+        except OSError as error:
+            raise _refused(error) from error
+        self._saw(label.attempt, saved.bytes)
         return saved
 
-    async def _save_image(self, data: Pieces, asked: Asked, label: Label) -> SavedImage:
-        while True:
-            if self._outside.takes(data):
-                with suppress(Gone):
-                    return await self._outside.save(data, asked, label)
-            with self._outside.elsewhere():
-                async with self._turns:
-                    if not self._outside.takes(data):  # it may have come while this waited
-                        return await self._in_thread(partial(self._images.save, data, asked, label))
+    async def quarantine(self, label: Label, data: Iterable[bytes]) -> str:
+        """Keep a body that could not be used, readable by its owner only, as it is; the name that it got.
 
-    async def quarantine(self, name: str, data: Iterable[bytes]) -> str:
-        """See `ArtifactStore`."""
-        return await self._in_thread(lambda: keep(self._images.folder, name, lambda: data, private=True))
+        Raises:
+            StoreRefused: the disk did not take it; the same call may succeed later.
+        """
+        name = quarantine_name(label.attempt, label.slug)
 
-    async def _in_thread(self, save: Callable[[], T]) -> T:
-        return await asyncio.get_running_loop().run_in_executor(self._pool, save)
+        def save() -> str:
+            pieces = tuple(data)
+            return keep(self._folder, name, lambda: pieces, private=True)
 
-    def room_for(self, images: int) -> str | None:
-        """See `ArtifactStore`."""
-        return self._headroom.problem(images)
+        return await self.in_thread(save)
+
+    async def in_thread(self, save: Callable[[], T]) -> T:
+        """Run a blocking save in one of the threads for saves. Raises StoreRefused."""
+        try:
+            return await asyncio.get_running_loop().run_in_executor(self._queue.pool, save)
+        except OSError as error:
+            raise _refused(error) from error
+
+    def room_for(self, in_flight: int) -> str | None:
+        """Why nothing more should be sent while so many answers are under way; None when there is room.
+
+        Each is taken to need up to twice what the largest so far did. Looks at the disk at most once a second.
+        """
+        now_s = time.monotonic()
+        if now_s - self._looked_s < _LOOK_EVERY_S:
+            return None
+        self._looked_s = now_s
+        stat = os.statvfs(self._folder.root)
+        free = stat.f_bavail * stat.f_frsize
+        needed = _LEAST_FREE_BYTES + (in_flight + 1) * (2 * self._largest or _FIRST_IMAGE_BYTES)
+        if free >= needed:
+            return None
+        return f"the disk is nearly full: {free / 2**20:,.0f} MiB free where {needed / 2**20:,.0f} are needed"
 
     def release_reserve(self) -> None:
         """See `ArtifactStore`."""
         self._release()
+
+    def _saw(self, attempt: int, size: int) -> None:
+        """Add an image to its answer."""
+        self._sizes[attempt] = self._sizes.pop(attempt, 0) + size
+        self._largest = max(self._largest, self._sizes[attempt])
+        if len(self._sizes) > _ATTEMPTS_SEEN:
+            del self._sizes[next(iter(self._sizes))]
+
+
+class LocalReader:
+    """The artifacts of a folder, to be read, compared and removed; names as the ledger has them."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def open(self, name: str) -> BufferedReader:
+        """The artifact's bytes. Raises FileNotFoundError where no regular file has this name, OSError else."""
+        path = self._root / name
+        if path.is_symlink() or not path.is_file():
+            raise FileNotFoundError(f"no file {name}")
+        return path.open("rb")
+
+    def list(self, below: str) -> Iterator[str]:
+        """Names of all files below a folder such as `images`, in order; links are not followed."""
+        for folder, folders, files in os.walk(self._root / below):
+            folders.sort()
+            for file in sorted(files):
+                yield (Path(folder) / file).relative_to(self._root).as_posix()
+
+    def digest(self, name: str) -> str:
+        """sha256 of the artifact, in hex. Raises as `open`."""
+        with self.open(name) as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    def remove(self, names: Iterable[str]) -> None:
+        """Remove artifacts, durably; those that are gone already count as removed. Raises OSError."""
+        last: dict[str, str] = {}
+        for name in names:
+            (self._root / name).unlink(missing_ok=True)
+            last[name.rpartition("/")[0]] = name
+        for name in last.values():
+            sync_above(self._root, name)
+
+
+def _refused(error: OSError) -> StoreRefused:
+    return StoreRefused(error.errno, error.strerror or str(error), error.filename)

@@ -107,7 +107,7 @@ class Dispatcher:
                 self._ending.stop(ExitCode.BUDGET, refusal)
                 return False
             await self._state.change()
-        problem = self._ports.store.room_for(self._state.counters.images_in_flight)
+        problem = self._ports.store.room_for(self._state.counters.in_flight)
         if problem is not None:
             self._ending.stop(ExitCode.LOCAL, problem)
         return problem is None

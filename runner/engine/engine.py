@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Callable, Coroutine
-from functools import partial
 from typing import Any
 
 from jobs import concurrency_window
@@ -139,24 +138,21 @@ class Engine:
             work.indexes,
         )
         work = Work(work.row, item, work.history, work.indexes, work.task)
-        self._start(self._attempt(work, intent, reserved_usd, permit), work)
+        self._start(self._attempt(work, intent, reserved_usd, permit))
 
     def rejoin(self, work: Work, task: OpenTask) -> None:
         """Go on with a task of an earlier run: nothing is sent, so it needs no permit and no money."""
-        self._start(self._rejoin(work, task), work)
+        self._start(self._rejoin(work, task))
 
-    def _start(self, attempt: Coroutine[Any, Any, None], work: Work) -> None:
-        n = work.row.request.n
+    def _start(self, attempt: Coroutine[Any, Any, None]) -> None:
         self.counters.in_flight += 1
-        self.counters.images_in_flight += n
         task = asyncio.create_task(attempt)
         self._tasks.add(task)
-        task.add_done_callback(partial(self._ended, n))
+        task.add_done_callback(self._ended)
 
-    def _ended(self, n: int, task: asyncio.Task[None]) -> None:
+    def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
         self.counters.in_flight -= 1
-        self.counters.images_in_flight -= n
         self.state.changed.set()
         if not task.cancelled() and task.exception() is not None:
             self._fault(task.exception())

@@ -7,7 +7,7 @@ from dataclasses import replace
 from itertools import chain
 from typing import NamedTuple
 
-from jobs.naming import quarantine_name, slug
+from jobs.naming import slug
 from runner.engine.durable_io import DurableIO
 from runner.process.crash_points import crash_point
 from runner.process.redaction import Redactor
@@ -67,7 +67,7 @@ class Ingest(NamedTuple):
     async def _rejected(self, result: Rejected, row: Row, attempt: int) -> Failed:
         quarantined = None
         if result.body is not None and result.failure.kind is FailureKind.BAD_CONTENT:
-            quarantined = await self._quarantine(result.body.verbatim(), quarantine_name(attempt, row.row_id))
+            quarantined = await self._quarantine(result.body.verbatim(), Label(attempt, 0, slug(row.row_id)))
         return Failed(result.failure, result.reported, quarantined)
 
     async def _item(
@@ -96,17 +96,16 @@ class Ingest(NamedTuple):
         ]
         if not bad:
             return None
-        name = quarantine_name(attempt, row.row_id)
+        label = Label(attempt, 0, slug(row.row_id))
         fetched = [data for i in bad if (data := result.items[i].data) is not None]
         if fetched and not result.body.images:
-            return await self._quarantine(chain.from_iterable(fetched), name)
-        return await self._quarantine(result.body.verbatim(), name)
+            return await self._quarantine(chain.from_iterable(fetched), label)
+        return await self._quarantine(result.body.verbatim(), label)
 
-    async def _quarantine(self, pieces: Iterable[bytes], name: str) -> str:
+    async def _quarantine(self, pieces: Iterable[bytes], label: Label) -> str:
         kept = list(pieces)
-
         return await self.durable.keep(
-            lambda: self.durable.store.quarantine(name, self.redactor.key_pieces(kept))
+            lambda: self.durable.store.quarantine(label, self.redactor.key_pieces(kept))
         )
 
 

@@ -42,20 +42,24 @@ class AttemptLog(Protocol):
         """The attempt has ended. Files that the outcome names are durable already."""
 
 
+class StoreRefused(OSError):
+    """The store did not take it, for now: the disk is full, or not there."""
+
+
 class ArtifactStore(Protocol):
     """Images and quarantined bodies, by names relative to OUT. A name that was returned is durable.
 
-    Raises OSError when the store refuses; nothing is left under the final name then.
+    Raises StoreRefused when the store does not take it; nothing is left under the final name then.
     """
 
     async def save_image(self, data: Pieces, asked: Asked, label: Label) -> SavedImage:
         """Check an image and save it. Raises NotAnImage for bytes that are no whole image."""
 
-    async def quarantine(self, name: str, data: Iterable[bytes]) -> str:
+    async def quarantine(self, label: Label, data: Iterable[bytes]) -> str:
         """Keep bytes that were paid for and cannot be used, readable by the user alone; the name they got."""
 
-    def room_for(self, images: int) -> str | None:
-        """Why nothing more should be sent while so many images are in flight; None when there is room."""
+    def room_for(self, in_flight: int) -> str | None:
+        """Why nothing more should be sent while so many requests are in flight; None when there is room."""
 
     def release_reserve(self) -> None:
         """Free the space that was set aside, so that what is in flight can still be saved on a full disk."""

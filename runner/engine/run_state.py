@@ -14,16 +14,12 @@ from schemas.outcome import Outcome, Success
 
 @dataclass
 class Counters:
-    """What this run has done so far. done, failed, parked: images. in_flight, sent: requests.
-
-    images_in_flight: images that the requests in flight ask for.
-    """
+    """What this run has done so far. done, failed, parked: images. in_flight, sent: requests."""
 
     done: int = 0
     failed: int = 0
     parked: int = 0
     in_flight: int = 0
-    images_in_flight: int = 0
     sent: int = 0
 
 

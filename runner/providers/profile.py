@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import asyncio
-import time
+from collections.abc import Callable
 from dataclasses import replace
 
 from runner.providers.generations import Speaker
@@ -25,12 +24,12 @@ def key_header(endpoint: EndpointTable, profile: Profile, key: str) -> dict[str,
     return {name: f"Bearer {key}" if name.lower() == "authorization" else key}
 
 
-def speaker(job: Job, profile: Profile) -> Speaker:
-    """What the engine speaks with; call inside the event loop."""
+def speaker(job: Job, profile: Profile, clock: Callable[[], float], wall_s: Callable[[], float]) -> Speaker:
+    """What the service is spoken to with. clock: monotonic seconds. wall_s: Unix seconds."""
     endpoint = job.endpoint
     usual_s = SIMULATED_POLL_S if job.simulate else POLL_EVERY_S
     every_s = usual_s if endpoint.poll_every is None else endpoint.poll_every
-    patience = Patience(every_s, endpoint.task_timeout, asyncio.get_running_loop().time, time.time)
+    patience = Patience(every_s, endpoint.task_timeout, clock, wall_s)
     of_profile = endpoint.dialect == AUTO.name and endpoint.task is None
     return Speaker(
         dialect_of(job),

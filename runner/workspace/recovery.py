@@ -13,7 +13,7 @@ from pathlib import Path
 
 from jobs.naming import EXTENSIONS, image_name
 from runner.artifacts.atomic_files import sync_above
-from runner.artifacts.image_store import differences, look
+from runner.artifacts.image_checks import differences, look
 from runner.ledger.ledger_file import DeadAttempt, LedgerFile
 from schemas.artifacts import Asked, NotAnImage
 from schemas.outcome import SavedImage, Success
@@ -55,7 +55,7 @@ def _read(path: Path, name: str, index: int, request: ImageRequest, max_pixels: 
         return None
     data = path.read_bytes()
     try:
-        looked = look((data,), asked_format=request.get("output_format"), max_pixels=max_pixels)
+        looked = look(data, asked_format=request.get("output_format"), max_pixels=max_pixels)
     except NotAnImage:
         return None
     return SavedImage(

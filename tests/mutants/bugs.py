@@ -30,9 +30,9 @@ BUGS = (
     Bug(
         "outcome recorded before the image is saved",
         "runner/artifacts/image_store.py",
-        "        name = keep(self.folder, checked.name, lambda: checked.pieces)\n",
+        "        name = keep(self.folder, checked.name, lambda: (checked.data,))\n",
         "        name = checked.name\n"
-        "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: checked.pieces)).start()\n",
+        "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: (checked.data,))).start()\n",
         (_ORDER, _ENGINE),
     ),
     Bug(
@@ -99,14 +99,14 @@ BUGS = (
     ),
     Bug(
         "truncated PNG accepted",
-        "runner/artifacts/pngs.py",
-        '            raise BrokenPng("it has no end")\n',
-        "            return False\n",
+        "runner/artifacts/image_checks.py",
+        "                flags = _png_end(data)\n",
+        "                flags = ()\n",
         (_IMAGES,),
     ),
     Bug(
         "truncated JPEG accepted",
-        "runner/artifacts/image_store.py",
+        "runner/artifacts/image_checks.py",
         "                image.load()\n",
         "",
         (_IMAGES,),

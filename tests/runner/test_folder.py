@@ -15,7 +15,7 @@ from runner.ledger.writer import LEDGER_NAME
 from runner.process.file_limits import SPARE
 from runner.workspace import lock
 from runner.workspace.folder import opened
-from runner.workspace.reserve import Ballast, Headroom
+from runner.workspace.reserve import Ballast
 from schemas.errors import ExitCode, JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
@@ -109,12 +109,3 @@ def test_the_ballast_is_descriptors_that_are_given_back(tmp_path: Path) -> None:
         ballast.drop()
         assert len(os.listdir("/proc/self/fd")) == before
         ballast.drop()
-
-
-def test_headroom_is_measured_against_what_is_in_flight(tmp_path: Path) -> None:
-    stat = os.statvfs(tmp_path)
-    free = stat.f_bavail * stat.f_frsize
-    assert Headroom(tmp_path).problem(0) is None
-    problem = Headroom(tmp_path, largest=free).problem(1)
-    assert problem is not None
-    assert "the disk is nearly full" in problem

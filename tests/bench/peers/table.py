@@ -42,7 +42,7 @@ BENCHES: dict[str, Bench] = {
     "results": manifests.results,
     "flat": manifests.flat,
 }
-_PACKAGES = ("aiohttp", "pyarrow", "pybase64", "isal", "pandas", "pillow")
+_PACKAGES = ("aiohttp", "pyarrow", "pybase64", "pandas", "pillow")
 _QUICK = Size(images=96, rounds=1, rows=100_000)
 
 

@@ -7,8 +7,7 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from runner.artifacts.atomic_files import Folder
-from runner.artifacts.direct_io import Buffer
+from runner.artifacts.atomic_files import Buffer, Folder
 
 
 class FlakyFolder(Folder):

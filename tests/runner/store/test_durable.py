@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import errno
+import mmap
 import os
 import resource
 import stat
@@ -69,6 +71,31 @@ def test_a_large_file_is_written_to_its_end(folder: Folder) -> None:
     data = os.urandom(3_000_000)
     assert folder.save(NAME, (data,)) == len(data)
     assert files(folder.root) == {NAME: data}
+
+
+def resident_bytes(path: Path) -> int:
+    """How much of a file is in the page cache, in whole pages."""
+    size = path.stat().st_size
+    pages = (ctypes.c_ubyte * -(-size // mmap.PAGESIZE))()
+    with path.open("r+b") as file, mmap.mmap(file.fileno(), size) as mapped:
+        start = (ctypes.c_char * size).from_buffer(mapped)
+        code = ctypes.CDLL(None).mincore(ctypes.byref(start), ctypes.c_size_t(size), pages)
+        del start
+    assert code == 0
+    return sum(page & 1 for page in pages) * mmap.PAGESIZE
+
+
+def test_a_large_file_leaves_the_page_cache_and_a_small_one_stays(folder: Folder, tmp_path: Path) -> None:
+    (tmp_path / "probe").write_bytes(bytes(2**20))
+    with (tmp_path / "probe").open("r+b") as probe:
+        os.fsync(probe.fileno())
+        os.posix_fadvise(probe.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+    if resident_bytes(tmp_path / "probe"):
+        pytest.skip("files of this file system stay in memory")
+    folder.save("large.png", (os.urandom(700_000), os.urandom(700_000)))
+    folder.save("small.png", (os.urandom(10 * mmap.PAGESIZE),))
+    assert resident_bytes(folder.root / "large.png") == 0
+    assert resident_bytes(folder.root / "small.png") == 10 * mmap.PAGESIZE
 
 
 def test_an_existing_file_is_never_replaced_unless_asked(folder: Folder) -> None:

@@ -12,7 +12,8 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from runner.artifacts.atomic_files import Folder
-from runner.artifacts.image_store import ImageStore, Looked, differences, look
+from runner.artifacts.image_checks import Looked, differences, look
+from runner.artifacts.image_store import ImageStore
 from schemas.artifacts import Asked, Label, NotAnImage
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
@@ -34,7 +35,7 @@ FORMS = ["PNG", "JPEG", "WEBP", "GIF"]
 
 def looked(data: bytes, asked: str | None = None, *, max_pixels: int = CAP) -> Looked:
     """What the bytes say."""
-    return look((data,), asked_format=asked, max_pixels=max_pixels)
+    return look(data, asked_format=asked, max_pixels=max_pixels)
 
 
 def refused(data: bytes, asked: str | None = None, *, max_pixels: int = CAP) -> str:

@@ -1,0 +1,122 @@
+"""Artifacts in a folder: what a store of any kind promises the engine, and its readers."""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import os
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import TypeVar
+
+import pytest
+
+from runner.artifacts.atomic_files import Folder
+from runner.artifacts.local_folder import LocalFolder, LocalReader, StoreRefused
+from schemas.artifacts import Asked, Label, NotAnImage
+from tests.faults.pictures import HTML, picture
+from tests.runner.store.flaky import FlakyFolder
+
+T = TypeVar("T")
+ASKED = Asked("png", "64x48")
+CAP = 50_000_000
+LABEL = Label(7, 0, "fox")
+
+
+def within(folder: Folder, work: Callable[[LocalFolder], Awaitable[T]]) -> T:
+    """Do something with the store of a folder, in an event loop."""
+
+    async def run() -> T:
+        async with LocalFolder(folder, CAP) as store:
+            return await work(store)
+
+    return asyncio.run(run())
+
+
+def test_a_saved_image_is_there_under_its_name(tmp_path: Path) -> None:
+    data = picture("fox")
+    saved = within(Folder(tmp_path), lambda store: store.save_image((data[:9], data[9:]), ASKED, LABEL))
+    reader = LocalReader(tmp_path)
+    with reader.open(saved.file_name) as file:
+        assert file.read() == data
+    assert saved.sha256 == reader.digest(saved.file_name) == hashlib.sha256(data).hexdigest()
+    assert (saved.index, saved.bytes, saved.flags) == (0, len(data), ())
+
+
+def test_what_is_no_image_is_told_and_leaves_nothing(tmp_path: Path) -> None:
+    with pytest.raises(NotAnImage):
+        within(Folder(tmp_path), lambda store: store.save_image((HTML,), ASKED, LABEL))
+    assert list(LocalReader(tmp_path).list("images")) == []
+
+
+def test_a_store_that_refuses_takes_the_same_later(tmp_path: Path) -> None:
+    async def work(store: LocalFolder) -> list[str]:
+        with pytest.raises(StoreRefused, match="No space left"):
+            await store.save_image((picture("fox"),), ASKED, LABEL)
+        with pytest.raises(StoreRefused, match="No space left"):
+            await store.quarantine(LABEL, iter((b"a", b"b")))
+        assert list(LocalReader(tmp_path).list(".")) == []
+        image = await store.save_image((picture("fox"),), ASKED, LABEL)
+        return [image.file_name, await store.quarantine(LABEL, iter((b"a", b"b")))]
+
+    names = within(FlakyFolder(tmp_path, refusals=2), work)
+    assert names == ["images/0000/fox-7-0.png", "quarantine/fox-7.body"]
+    assert list(LocalReader(tmp_path).list(".")) == names
+
+
+def test_a_quarantined_body_is_verbatim_private_and_once(tmp_path: Path) -> None:
+    for data, name in ((b"ab", "fox-7.body"), (b"ab", "fox-7.body")):
+        kept = within(
+            Folder(tmp_path), lambda store, data=data: store.quarantine(LABEL, (data[:1], data[1:]))
+        )
+        assert kept == f"quarantine/{name}"
+    assert (tmp_path / kept).read_bytes() == b"ab"
+    assert (tmp_path / kept).stat().st_mode & 0o777 == 0o600
+    other = within(Folder(tmp_path), lambda store: store.quarantine(LABEL, (b"other",)))
+    assert other != kept and (tmp_path / other).read_bytes() == b"other"
+
+
+def test_a_disk_with_room_says_nothing_and_one_without_says_how_much_is_wanted(tmp_path: Path) -> None:
+    stat = os.statvfs(tmp_path)
+    too_many = stat.f_bavail * stat.f_frsize // (4 * 2**20) + 1
+
+    async def room(store: LocalFolder, in_flight: int) -> str | None:
+        return store.room_for(in_flight)
+
+    assert within(Folder(tmp_path), lambda store: room(store, 0)) is None
+    assert "the disk is nearly full" in (within(Folder(tmp_path), lambda store: room(store, too_many)) or "")
+
+
+def test_room_is_judged_by_the_largest_answer_of_all_its_images(tmp_path: Path) -> None:
+    data = picture("fox")
+    stat = os.statvfs(tmp_path)
+    free = stat.f_bavail * stat.f_frsize
+
+    async def work(store: LocalFolder) -> str | None:
+        for index in range(3):
+            await store.save_image((data,), ASKED, Label(1, index, "x"))
+        await store.save_image((data,), ASKED, Label(2, 0, "x"))
+        return store.room_for(free // (2 * 2 * len(data)))
+
+    assert within(Folder(tmp_path), work) is not None
+
+
+def test_a_reader_lists_in_order_and_removes_what_it_is_told_to(tmp_path: Path) -> None:
+    folder, reader = Folder(tmp_path), LocalReader(tmp_path)
+    names = ["images/0000/b.png", "images/0000/c.png", "images/0001/a.png"]
+    for name in reversed(names):
+        folder.save(name, (b"x",))
+    (tmp_path / "images/link").symlink_to(tmp_path / "images/0000", target_is_directory=True)
+    assert list(reader.list("images")) == names
+    reader.remove([names[0], names[2], names[2]])
+    assert list(reader.list("images")) == [names[1]]
+    assert list(reader.list("absent")) == []
+
+
+@pytest.mark.parametrize("name", ["absent", "images", "link"])
+def test_only_regular_files_can_be_opened(tmp_path: Path, name: str) -> None:
+    Folder(tmp_path).save("images/x", (b"x",))
+    (tmp_path / "link").symlink_to(tmp_path / "images/x")
+    for read in (LocalReader(tmp_path).open, LocalReader(tmp_path).digest):
+        with pytest.raises(FileNotFoundError):
+            read(name)
