@@ -130,6 +130,7 @@ class EndpointTable(_Table):
     api_key_env: str | None = Field(None, description="environment variable that holds the key")
     api_key_file: str | None = Field(None, description="file whose first line is the key")
     api_key_command: str | None = Field(None, description="command that prints the key")
+    ca_file: str | None = Field(None, description="certificates (PEM) that are believed besides the system's")
     allow_http: bool = Field(False, description="allow plain http to a host that is not this machine")
     download_hosts: tuple[str, ...] = Field(
         (), description="hosts (host or host:port) images may come from besides public ones"
@@ -257,7 +258,3 @@ class Job(_Table):
     notify: NotifyTable = NotifyTable()
     output: OutputTable = OutputTable()
     simulator: SimulatorTable = SimulatorTable()
-
-
-BY_NAME = "env:"
-"""How the value of a notify or ping URL begins that names the environment variable which holds it."""

@@ -14,11 +14,11 @@ from jobs.dates import day_of, deadline_of
 from runner.config.credentials import checked_base_url
 from runner.config.json_schema import allowed, is_duration, job_keys, job_tables, whole_tables
 from runner.config.out_folder import template_fault
-from runner.config.toml_writer import toml_value
+from runner.config.toml_writer import BY_NAME, toml_value
 from runner.process.redaction import REDACTOR
 from runner.text.nearest import nearest
 from schemas.errors import JobError
-from schemas.job import BY_NAME, Job
+from schemas.job import Job
 from schemas.providers import PROFILES
 from schemas.request import FIELDS
 from schemas.task_dialects import DIALECTS, SYNC

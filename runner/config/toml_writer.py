@@ -13,10 +13,22 @@ from pydantic import BaseModel
 from jobs.addresses import is_url
 from runner.config.json_schema import job_keys
 from runner.process.redaction import REDACTOR
-from schemas.job import BY_NAME, Job
+from schemas.job import Job
+
+BY_NAME = "env:"
+"""How the value of a notify or ping URL begins that names the environment variable which holds it."""
 
 _HEADER = "# The resolved job of this folder, written by imagemill. It holds no secrets.\n"
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
+
+
+_PATHS = (
+    "manifest",
+    "simulator.scenario",
+    "endpoint.api_key_file",
+    "endpoint.ca_file",
+    "run.metrics_file",
+)
 
 
 def toml_value(value: Any) -> str:
@@ -73,7 +85,7 @@ def _settings(job: Job) -> Iterator[tuple[str, str]]:
             value == type(owner).model_fields[leaf].get_default(call_default_factory=True) and not always
         ):
             continue
-        if key in ("manifest", "simulator.scenario", "endpoint.api_key_file", "run.metrics_file"):
+        if key in _PATHS:
             value = _portable(value)
         elif key == "endpoint.api_key_command" and REDACTOR.hide(value) != value:
             continue
