@@ -149,6 +149,7 @@ class EndpointTable(_Table):
     api_key_command: Annotated[str | None, Secrecy.PRIVATE] = Field(
         None, description="command that prints the key"
     )
+    ca_file: str | None = Field(None, description="certificates (PEM) that are believed besides the system's")
     allow_http: bool = Field(False, description="allow plain http to a host that is not this machine")
     download_hosts: tuple[str, ...] = Field(
         (), description="hosts (host or host:port) images may come from besides public ones"

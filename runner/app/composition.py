@@ -93,6 +93,7 @@ def _transport(ready: Prepared, base_url: str) -> Transport:
     return Transport(
         base_url,
         key_header(endpoint, ready.endpoint.profile, ready.key),
-        Guard(URL(base_url), endpoint.download_hosts),
+        Guard(URL(base_url), endpoint.download_hosts, ready.network.proxies.addresses),
         Deadlines(endpoint.timeout),
+        network=ready.network,
     )

@@ -1,8 +1,8 @@
 """Reading a job: options over environment over `.env` over the job file, checked as a whole.
 
-Relative paths in a job file (`manifest`, `endpoint.api_key_file`, `simulator.scenario`) are taken from the job file's
-folder when they exist there, otherwise from the current folder. `out` is relative to the current folder, with one
-exception: a job.toml that lies in an output folder means that folder, wherever it was moved.
+Relative paths in a job file (`manifest`, `endpoint.api_key_file`, `endpoint.ca_file`, `simulator.scenario`) are taken
+from the job file's folder when they exist there, otherwise from the current folder. `out` is relative to the current
+folder, with one exception: a job.toml that lies in an output folder means that folder, wherever it was moved.
 """
 
 from __future__ import annotations
@@ -44,7 +44,7 @@ __all__ = ["job_json_schema", "job_toml", "load_job", "out_folder", "read_out_jo
 PREFIX = "IMAGEMILL_"
 LEDGER = "ledger.sqlite"
 OPTIONS = "option"
-PATH_KEYS = ("manifest", "endpoint.api_key_file", "simulator.scenario")
+PATH_KEYS = ("manifest", "endpoint.api_key_file", "endpoint.ca_file", "simulator.scenario")
 
 _LOG = logging.getLogger(__name__)
 _KEY_VARIABLES = ("_KEY", "_TOKEN", "_SECRET")

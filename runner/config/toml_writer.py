@@ -20,6 +20,15 @@ _HEADER = "# The resolved job of this folder, written by imagemill. It holds no 
 _BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
 
 
+_PATHS = (
+    "manifest",
+    "simulator.scenario",
+    "endpoint.api_key_file",
+    "endpoint.ca_file",
+    "run.metrics_file",
+)
+
+
 def toml_value(value: Any) -> str:
     """One TOML value, on one line, from text, a number, true/false, a list or a table."""
     if isinstance(value, bool):
@@ -73,7 +82,7 @@ def _settings(job: Job) -> Iterator[tuple[str, str]]:
             value == type(owner).model_fields[leaf].get_default(call_default_factory=True) and not always
         ):
             continue
-        if key in ("manifest", "simulator.scenario", "endpoint.api_key_file", "run.metrics_file"):
+        if key in _PATHS:
             value = _portable(value)
         value = _without_secrets(secrecy(key), value)
         if value is None:

@@ -15,8 +15,11 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import NamedTuple
 
-from runner.config.credentials import ResolvedEndpoint, find_key, resolve_endpoint
+from yarl import URL
+
+from runner.config.credentials import find_key, resolve_endpoint
 from runner.config.out_folder import out_folder
+from runner.http.network import Network
 from runner.ledger.schema import SQLITE_VERSION
 from runner.providers.profile import key_header
 from runner.text.wording import count_text
@@ -85,29 +88,37 @@ def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
     except JobError as error:
         yield Check("endpoint", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
         return
-    yield asyncio.run(reach(endpoint, key_header(job.endpoint, endpoint.profile, key.value)))
+    try:
+        network = Network.of(job.endpoint, environ, cwd=cwd)
+    except JobError as error:
+        yield Check("network", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
+        return
+    url = URL(endpoint.base_url)
+    url = url.with_path(f"{url.path.rstrip('/')}/models").with_query(url.query)
+    proxy = network.proxy_of(url)
+    if proxy is not None:
+        yield Check("proxy", Level.OK, f"{proxy} of {proxy.variable} is between here and the endpoint")
+    yield asyncio.run(reach(url, key_header(job.endpoint, endpoint.profile, key.value), network))
 
 
-async def reach(endpoint: ResolvedEndpoint, headers: dict[str, str]) -> Check:
+async def reach(url: URL, headers: dict[str, str], network: Network) -> Check:
     """GET the list of models. headers: the key's. Redirects are not followed, so the key stays with the endpoint."""
     import aiohttp
 
-    base, _, query = endpoint.base_url.partition("?")
-    url = f"{base}/models" + (f"?{query}" if query else "")
+    from runner.http.exchange_errors import unreached
+
     timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
     try:
         async with (
             aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, headers=headers, allow_redirects=False) as answer,
+            session.get(url, allow_redirects=False, **network.options(url, headers)) as answer,
         ):
-            return verdict(url, answer.status)
+            return verdict(str(url), answer.status)
     except TimeoutError:
-        return Check(
-            "endpoint", Level.FAIL, f"{url}: no answer in {REQUEST_TIMEOUT_S:.0f} s", ExitCode.SERVICE_DOWN
-        )
+        reason = f"no answer in {REQUEST_TIMEOUT_S:.0f} s"
     except aiohttp.ClientError as error:
-        detail = f"{url}: {type(error).__name__}: {error}"
-        return Check("endpoint", Level.FAIL, detail, ExitCode.SERVICE_DOWN)
+        reason = unreached(error, url, network.proxy_of(url))
+    return Check("endpoint", Level.FAIL, f"{url}: {reason}", ExitCode.SERVICE_DOWN)
 
 
 _VERDICTS: dict[int, tuple[Level, str, ExitCode]] = {

@@ -7,7 +7,6 @@ whether the request's headers had been written, because that is what separates "
 from __future__ import annotations
 
 import asyncio
-import errno
 import json
 import re
 import ssl
@@ -19,23 +18,27 @@ from yarl import URL
 
 from jobs.classify import Broke
 from jobs.keeping import Keeping
-from runner.http.fast.heads import fields, start_of_post
-from runner.http.fast.pool import Connections
-from runner.http.fast.receive import Gatherer, Receiver, Window, fits
-from runner.http.image_body import Lifter
+from runner.http.exchange_errors import ProxyRefused, broken
+from runner.http.fast.receive import DirectBodyReader, can_take_over
+from runner.http.image_body import Gatherer, Lifter
 from runner.http.memory_budget import Room
-from runner.http.messages import Answer, BodyTooLarge, Broken
-from runner.http.sessions import MOST_LEAVING, PLAIN, Progress, Sessions, Sockets, Turn, Turns
+from runner.http.messages import Answer, Body, BodyTooLarge, Broken
+from runner.http.network import Network
+from runner.http.sessions import MOST_LEAVING, ConnectionUnusable, Progress, Sessions, Turns
 from runner.http.ssrf_guard import DownloadRefused, Guard
-from runner.http.stream import Told, is_good, read
+from runner.http.stream import BodyReader, StreamBodyReader
 
 IDLE_TIMEOUT_S = 60.0
 MAX_REDIRECTS = 3
 POLL_DEADLINE_S = 60.0
 """From a poll's headers to its last byte."""
 
+_FROM_A_PROXY = 407
+"""Only a proxy answers so, and it has passed nothing on."""
+
 _JSON = json.JSONEncoder(ensure_ascii=False)
 _LEGAL_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
+_LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
 class Deadlines(NamedTuple):
@@ -43,6 +46,10 @@ class Deadlines(NamedTuple):
 
     total_s: float
     idle_s: float = IDLE_TIMEOUT_S
+
+
+Told = tuple[int, Mapping[str, str], Body]
+"""A whole answer: status, headers with lower-case names, body."""
 
 
 class _Request(NamedTuple):
@@ -55,10 +62,24 @@ class _Request(NamedTuple):
 class Transport:
     """The endpoint's connections, and the guarded ones for image URLs. Use as an async context manager.
 
-    headers: sent with each request to the endpoint, the key among them; never sent to image URLs elsewhere.
+    Args:
+        headers: sent with each request to the endpoint, the key among them; never sent to image URLs elsewhere.
+        network: the proxies in between, and the certificates that are believed.
+        keeping: when a connection may be used again for a request that costs money.
+        reader: how the bodies of answers to POSTs and polls are read; None: the fastest way that works.
     """
 
-    def __init__(self, base_url: str, headers: Mapping[str, str], guard: Guard, deadlines: Deadlines) -> None:
+    def __init__(
+        self,
+        base_url: str,
+        headers: Mapping[str, str],
+        guard: Guard,
+        deadlines: Deadlines,
+        *,
+        network: Network | None = None,
+        keeping: Keeping | None = None,
+        reader: BodyReader | None = None,
+    ) -> None:
         whole = URL(base_url)
         self._base, self._query = whole.with_query(None), whole.query
         self._headers = dict(headers)
@@ -66,23 +87,23 @@ class Transport:
         self._guard = guard
         self._deadlines = deadlines
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
-        self._starts: dict[URL, bytes] = {}
-        """What requests begin with, by where they go."""
-        window = Window()
-        self._receiver = Receiver(window, deadlines.idle_s)
-        self._keeping = Keeping()
-        sockets = Sockets()
-        self._sessions = Sessions(guard, sockets)
-        self._connections = Connections(whole, sockets, self._receiver, window, deadlines.idle_s)
+        self._network = network or Network()
+        self._keeping = keeping or Keeping()
+        self._given_reader = reader
+        self._sessions = Sessions(guard)
         self._leaving = Turns(MOST_LEAVING)
 
     async def __aenter__(self) -> Transport:
+        idle_s = self._deadlines.idle_s
+        self._reader = self._given_reader or (
+            DirectBodyReader(idle_s) if await can_take_over() else StreamBodyReader(idle_s)
+        )
+        if self._base.scheme == "https":
+            await asyncio.to_thread(self._network.tls)
         await self._sessions.__aenter__()
-        await self._connections.__aenter__()
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        await self._connections.__aexit__()
         await self._sessions.__aexit__()
 
     async def post(
@@ -96,21 +117,29 @@ class Transport:
     ) -> Answer | Broken:
         """POST JSON to a path below the base URL. Redirects are answers, not followed."""
         data = _JSON.encode(body).encode("utf-8", "surrogatepass")
+        request = _Request("POST", self._url(path, query), {**self._posted, **headers}, data)
+        if any(map(_LINE_BREAK.search, request.headers.values())):
+            return Broken(Broke.BEFORE_SENDING, "a header holds a line break")
         clock, keeping = asyncio.get_running_loop().time, self._keeping
         kept = keeping.allows(clock())
-        request = _Request("POST", self._url(path, query), headers, data)
-        if self._connections.usable:
-            progress = Progress(self._deadlines.total_s, room.on_sent)
-            answer = await self._told(self._over_connection(request, room, progress, kept), room, progress)
-        else:
-            request = request._replace(headers={**self._posted, **headers})
-            async with self._leaving.turn() as turn:
-                answer = await self._exchange(self._sessions.requests, request, room, turn)
+        async with self._leaving.turn() as turn:
+            progress = Progress(self._deadlines.total_s, room.on_sent, turn)
+            answer = await self._told(self._paid(request, room, progress, kept), request.url, room, progress)
         if isinstance(answer, Answer):
             keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
         else:
             keeping.broke(kept=kept)
         return answer
+
+    async def _paid(self, request: _Request, room: Room, progress: Progress, kept: bool) -> Told:
+        """Over a connection that is kept, if one may be used; over a fresh one where that turns out to be unusable."""
+        if kept:
+            try:
+                return await self._over(self._sessions.kept, request, room, progress)
+            except ConnectionUnusable:
+                self._keeping.broke(kept=True)
+                progress.reused = False
+        return await self._over(self._sessions.fresh, request, room, progress)
 
     def _url(self, path: str, query: Sequence[tuple[str, str]]) -> URL:
         """Where requests go; worked out once."""
@@ -164,21 +193,19 @@ class Transport:
         return target
 
     async def _exchange(
-        self,
-        session: aiohttp.ClientSession,
-        request: _Request,
-        room: Room,
-        turn: Turn | None = None,
-        *,
-        lift: bool = True,
+        self, session: aiohttp.ClientSession, request: _Request, room: Room, *, lift: bool = True
     ) -> Answer | Broken:
+        if self._network.proxy_of(request.url) is not None:
+            await self._guard.check_before_proxy(request.url)
         total_s = self._deadlines.total_s
         total_s = min(total_s, POLL_DEADLINE_S) if session is self._sessions.polls else total_s
-        progress = Progress(total_s, room.on_sent, turn)
-        return await self._told(self._over_session(session, request, room, progress, lift), room, progress)
+        progress = Progress(total_s, room.on_sent)
+        return await self._told(
+            self._over(session, request, room, progress, lift=lift), request.url, room, progress
+        )
 
     async def _told(
-        self, exchange: Coroutine[Any, Any, Told], room: Room, progress: Progress
+        self, exchange: Coroutine[Any, Any, Told], url: URL, room: Room, progress: Progress
     ) -> Answer | Broken:
         """What an exchange comes to, within its deadline."""
         clock = asyncio.get_running_loop().time
@@ -189,68 +216,40 @@ class Transport:
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            return _broken(error, progress, clock() - started)
+            return broken(error, url, self._network.proxy_of(url), progress, clock() - started)
         finally:
             room.held.arrived()
             progress.deadline = None  # through its task it knows the whole answer
         return Answer(status, headers, body, clock() - started, progress.reused)
 
-    async def _over_connection(self, request: _Request, room: Room, progress: Progress, kept: bool) -> Told:
-        start, data = self._starts.get(request.url), request.data or b""
-        if start is None:
-            start = self._starts[request.url] = start_of_post(request.url, {**PLAIN, **self._posted})
-        own = {**request.headers, "Content-Length": str(len(data))}
-        if not kept:
-            own["Connection"] = "close"
-        whole = b"%b%b\r\n%b" % (start, fields(own), data)
-        return await self._connections.exchange(whole, room, progress, self._leaving, kept=kept)
-
-    async def _over_session(
-        self, session: aiohttp.ClientSession, request: _Request, room: Room, progress: Progress, lift: bool
+    async def _over(
+        self,
+        session: aiohttp.ClientSession,
+        request: _Request,
+        room: Room,
+        progress: Progress,
+        *,
+        lift: bool = True,
     ) -> Told:
-        deadline = progress.deadline
+        deadline, url = progress.deadline, request.url
         assert deadline is not None
         async with session.request(
             request.method,
-            request.url,
+            url,
             data=request.data,
-            headers=request.headers,
             allow_redirects=False,
             trace_request_ctx=progress,
+            **self._network.options(url, request.headers),
         ) as response:
+            if response.status == _FROM_A_PROXY and self._network.proxy_of(url) is not None:
+                raise ProxyRefused(response.status, response.reason)
             progress.status = response.status
             room.held.arrives()
-            good = is_good(response.status)
             sink = Lifter(room.max_bytes) if lift else Gatherer(room.max_bytes)
-            if lift and good and fits(response):
-                await self._receiver.receive(response, sink, room, deadline)
-                body = sink.finish()
-            else:
-                body = await read(
-                    response.content, sink, room, deadline, good=good, idle_s=self._deadlines.idle_s
-                )
+            body = await self._reader.read(response, sink, room, deadline)
         return response.status, {name.lower(): value for name, value in response.headers.items()}, body
 
 
 def _as_written(text: str) -> URL:
     """The URL without any quoting undone or redone, which would break a signature over it; quoted where it must be."""
     return URL(text, encoded=_LEGAL_URL.fullmatch(text) is not None)
-
-
-def _broken(error: Exception, progress: Progress, latency_s: float) -> Broken:
-    status = progress.status
-    local = getattr(error, "errno", None) in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM)
-    if not progress.sent:
-        return Broken(Broke.BEFORE_SENDING, f"no connection: {_reason(error)}", local=local)
-    if status is not None:
-        return Broken(Broke.BODY_CUT, f"the answer broke off: {_reason(error)}", status, latency_s=latency_s)
-    if isinstance(error, TimeoutError):
-        return Broken(Broke.TIMEOUT, f"no answer within {latency_s:.0f} s", latency_s=latency_s)
-    return Broken(Broke.DISCONNECTED, f"no answer: {_reason(error)}", latency_s=latency_s)
-
-
-def _reason(error: Exception) -> str:
-    text = " ".join(str(error).split())[:300]
-    if isinstance(error, TimeoutError):
-        return text or "silence for too long"
-    return text or type(error).__name__

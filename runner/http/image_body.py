@@ -11,6 +11,7 @@ from __future__ import annotations
 import binascii
 import json
 import re
+from typing import TypeAlias
 
 import pybase64
 
@@ -97,6 +98,30 @@ class Lifter:
             self._end_string(self._string)
         self._keep(self._held)
         return Body(b"".join(self._skeleton), tuple(self._images), tuple(self._marks), self.size)
+
+
+class Gatherer:
+    """Fed like a `Lifter`, with a body that is not looked into."""
+
+    def __init__(self, max_bytes: int) -> None:
+        self._max_bytes = max_bytes
+        self._pieces: list[bytes] = []
+        self.size = 0
+
+    def feed(self, chunk: bytes) -> None:
+        """Take the next bytes. Raises BodyTooLarge beyond the cap."""
+        self.size += len(chunk)
+        if self.size > self._max_bytes:
+            raise BodyTooLarge(f"more than {self._max_bytes:,} bytes")
+        self._pieces.append(chunk)
+
+    def finish(self) -> Body:
+        """The whole body, after its last byte."""
+        return Body(b"", (), (), self.size, tuple(self._pieces))
+
+
+Sink: TypeAlias = Lifter | Gatherer
+"""What a body's chunks are fed to."""
 
 
 class _Base64String:

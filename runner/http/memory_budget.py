@@ -62,8 +62,13 @@ class Room(NamedTuple):
 
 
 class Memory:
-    """A budget of bytes. When it is used up, only the oldest answers go on, so that something always lands; and not even
-    they while half of it is held by what lands already, or receiving would outrun saving."""
+    """A budget of bytes for answers on their way from the socket to the disk.
+
+    Over the budget, only the `oldest` answers that have begun may read on, and none while half of the budget or more
+    waits for the disk, or receiving would outrun saving. First come, first served for whole bodies would not do: a
+    chunked body does not tell its length, and an attempt that holds its answer goes on to fetch its images, so that
+    attempts could wait for each other for ever.
+    """
 
     def __init__(self, total: int = BYTES_IN_FLIGHT, oldest: int = OLDEST) -> None:
         self._total = total

@@ -1,4 +1,4 @@
-"""Messages of HTTP as values: answers, broken exchanges, and bodies with the images lifted out of them."""
+"""What a request over HTTP comes to, as values: an answer with its body, or how far it got."""
 
 from __future__ import annotations
 
@@ -12,34 +12,10 @@ import pybase64
 from jobs.classify import Broke
 from schemas.received import Pieces
 
-
-@dataclass(frozen=True, slots=True)
-class Answer:
-    """A whole answer. headers: lower-case names. latency_s: from send to last byte. reused: over a kept connection."""
-
-    status: int
-    headers: Mapping[str, str]
-    body: Body
-    latency_s: float
-    reused: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Broken:
-    """No whole answer. status: the answer's, when its headers were seen. local: this machine's fault, not the line's."""
-
-    how: Broke
-    detail: str
-    status: int | None = None
-    local: bool = False
-    latency_s: float | None = None
-
-
 LIFTED = "lifted:"
+"""What stands in a document for an image that was taken out of it, before its number."""
 MAX_VALUES = 200_000
 """Values of a document that is parsed; each takes some hundred bytes of memory, however short it is written."""
-
-
 _SEPARATORS = (b"{", b"[", b",", b":")
 
 
@@ -97,3 +73,28 @@ class Body(NamedTuple):
                 yield from map(pybase64.b64encode, image.pieces or ())
             done = mark + len(f"{LIFTED}{number}")
         yield self.skeleton[done:]
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """A whole answer.
+
+    headers: lower-case names. latency_s: from send to last byte. reused: over a connection that another answer came on.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    body: Body
+    latency_s: float
+    reused: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Broken:
+    """No whole answer. status: the answer's, when its headers were seen. local: this machine's fault, not the line's."""
+
+    how: Broke
+    detail: str
+    status: int | None = None
+    local: bool = False
+    latency_s: float | None = None

@@ -3,62 +3,74 @@
 from __future__ import annotations
 
 import asyncio
-import socket
 from collections.abc import Callable
-from contextlib import suppress
 from types import SimpleNamespace
 from typing import Any
-from weakref import WeakSet
 
 import aiohttp
 from aiohttp import ClientTimeout, TCPConnector, TraceConfig
-from aiohttp.connector import AddrInfoType
 
-from runner.http.memory_budget import BYTES_IN_FLIGHT
+from jobs.keeping import YOUNG_S
 from runner.http.ssrf_guard import Guard, GuardedResolver
 
 CONNECT_TIMEOUT_S = 10.0
+"""From the name's resolution to the end of the TLS handshake."""
 FILE_CONNECTIONS = 64
 FILE_IDLE_S = 2.0
 """How long a connection for image URLs is kept. For requests that cost money see `jobs.keeping`."""
 POLL_CONNECTIONS = 16
 POLL_IDLE_S = 15.0
 """Polls are free, so they may share connections; a server that closes one under a poll does no harm."""
-MOST_RECEIVED_BYTES = 2**20
 MOST_LEAVING = 128
 """Requests at most that have not left yet; more at a time would all wait for the last, and meet a server's backlog."""
 
 PLAIN = {"Accept-Encoding": "identity", "User-Agent": "imagemill"}
 
 
-class Sessions:
-    """Three sessions, open inside the async context manager.
+class ConnectionUnusable(aiohttp.ClientConnectionError):
+    """A connection ended, or brought bytes that nobody had asked for, before a request was sent over it."""
 
-    requests: for what costs money where `runner.http.fast.pool` is of no use, each over a fresh connection. files: for image
-    URLs, and polls: for tasks; what is free goes where the guard allows, over connections that are kept, and waits its
-    turn.
+
+class _PaidRequest(aiohttp.ClientRequest):
+    """Looks at its connection once more before it leaves.
+
+    aiohttp takes an answer that came over an idle connection for that of the next request, which would put one row's
+    picture under another; and it says that headers leave when there is nothing left to write them to.
     """
 
-    def __init__(self, guard: Guard, sockets: Sockets) -> None:
+    async def send(self, conn: aiohttp.connector.Connection) -> aiohttp.ClientResponse:
+        """See `aiohttp.ClientRequest.send`. Raises ConnectionUnusable before anything is sent."""
+        protocol = conn.protocol
+        if protocol is None or not protocol.is_connected() or protocol.should_close:
+            raise ConnectionUnusable("the connection ended before the request was sent")
+        return await super().send(conn)
+
+
+class Sessions:
+    """Four sessions, open inside the async context manager.
+
+    For what costs money: fresh, with a connection for each request, and kept, whose connections are used again while
+    they are young (see `jobs.keeping`). files: for image URLs, and polls: for tasks; what is free goes where the guard
+    allows, over connections that are kept, and waits its turn.
+    """
+
+    def __init__(self, guard: Guard) -> None:
         self._guard = guard
-        self._sockets = sockets
 
     async def __aenter__(self) -> Sessions:
-        self.requests = self._charged()
+        self.fresh = self._paid(force_close=True)
+        self.kept = self._paid(keepalive_timeout=YOUNG_S)
         self.files = self._free(FILE_CONNECTIONS, FILE_IDLE_S)
         self.polls = self._free(POLL_CONNECTIONS, POLL_IDLE_S)
         return self
 
     async def __aexit__(self, *_: object) -> None:
-        for session in (self.requests, self.files, self.polls):
+        for session in (self.fresh, self.kept, self.files, self.polls):
             await session.close()
 
-    def _charged(self) -> aiohttp.ClientSession:
-        timeout = ClientTimeout(total=None, connect=CONNECT_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
-        connector = TCPConnector(
-            limit=0, ttl_dns_cache=60, socket_factory=self._sockets.open, force_close=True
-        )
-        return _session(connector, timeout)
+    def _paid(self, **keeping: Any) -> aiohttp.ClientSession:
+        connector = TCPConnector(limit=0, ttl_dns_cache=60, **keeping)
+        return _session(connector, _PaidRequest)
 
     def _free(self, limit: int, kept_s: float) -> aiohttp.ClientSession:
         connector = TCPConnector(
@@ -66,30 +78,8 @@ class Sessions:
             keepalive_timeout=kept_s,
             resolver=GuardedResolver(self._guard),
             use_dns_cache=False,
-            socket_factory=self._sockets.open,
         )
-        return _session(connector, ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S))
-
-
-class Sockets:
-    """Makes sockets that have room from the start for an answer that comes fast; less each, the more there are.
-
-    Linux lets the room grow while an answer arrives, but megabytes from near are here before it has. `SO_RCVBUF` would
-    end that growing, and has a limit meant for other things; a low-water mark, set and taken back, does neither.
-    """
-
-    def __init__(self) -> None:
-        self._open: WeakSet[socket.socket] = WeakSet()
-
-    def open(self, address: AddrInfoType) -> socket.socket:
-        """A socket for this address, as aiohttp would make it but for the room."""
-        family, kind, protocol, *_ = address
-        opened = socket.socket(family, kind, protocol)
-        self._open.add(opened)
-        with suppress(OSError):
-            for least_bytes in (min(MOST_RECEIVED_BYTES, BYTES_IN_FLIGHT // len(self._open)), 1):
-                opened.setsockopt(socket.SOL_SOCKET, socket.SO_RCVLOWAT, least_bytes)
-        return opened
+        return _session(connector)
 
 
 class Turns:
@@ -143,27 +133,49 @@ class Progress:
         self.sent = self.reused = False
         self.status: int | None = None
 
+    def connects(self) -> None:
+        """A connection is being made for it."""
+        self._expires_in(CONNECT_TIMEOUT_S)
+
     def leaves(self) -> None:
         """Its headers are about to leave."""
         self.sent = True
-        if self.deadline is not None:
-            self.deadline.reschedule(asyncio.get_running_loop().time() + self._total_s)
+        self._expires_in(self._total_s)
         if self._turn is not None:
             self._turn.end()
         self._on_sent()
 
+    def _expires_in(self, seconds: float) -> None:
+        if self.deadline is not None:
+            self.deadline.reschedule(asyncio.get_running_loop().time() + seconds)
 
-def _session(connector: TCPConnector, timeout: ClientTimeout) -> aiohttp.ClientSession:
+
+def _session(
+    connector: TCPConnector, request_class: type[aiohttp.ClientRequest] = aiohttp.ClientRequest
+) -> aiohttp.ClientSession:
     """Each request's `trace_request_ctx` is its `Progress`, or None."""
     trace = TraceConfig()
+    trace.on_connection_create_start.append(_mark_connecting)
+    trace.on_connection_reuseconn.append(_mark_reused)
     trace.on_request_headers_sent.append(_mark_sent)
     return aiohttp.ClientSession(
         connector=connector,
+        request_class=request_class,
         cookie_jar=aiohttp.DummyCookieJar(),
-        timeout=timeout,
+        timeout=ClientTimeout(total=None, sock_connect=None),
         headers=PLAIN,
         trace_configs=[trace],
     )
+
+
+async def _mark_connecting(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.connects()
+
+
+async def _mark_reused(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:
+    if context.trace_request_ctx is not None:
+        context.trace_request_ctx.reused = True
 
 
 async def _mark_sent(_session: aiohttp.ClientSession, context: SimpleNamespace, _params: Any) -> None:

@@ -1,14 +1,16 @@
 """Where image downloads may connect: the endpoint's own origin, listed hosts, and public addresses; nothing else.
 
 The check is made on the address that is connected to, not on the name, so a name that resolves to a private address
-(now, or differently a moment later) gains nothing.
+(now, or differently a moment later) gains nothing. Where a proxy is in between, it resolves names: then a name is refused
+that has a private address here, or that could only be one of a local network; what the proxy makes of any other name is
+up to the proxy, which is there to decide that.
 """
 
 from __future__ import annotations
 
 import asyncio
 import socket
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from aiohttp import ThreadedResolver
@@ -19,8 +21,11 @@ _NAT64 = IPv6Network("64:ff9b::/96")
 _NOT_PUBLIC = tuple(map(ip_network, ("192.0.0.0/24", "64:ff9b:1::/48", "3fff::/20", "fec0::/10")))
 """Protocol assignments, local NAT64, documentation, site-local: not all Pythons count them as private."""
 _DOCUMENT_PORTS = {"http": 80, "https": 443}
+_LOCAL_NAMES = (".localhost", ".local", ".internal", ".intranet", ".lan", ".home", ".corp", ".home.arpa")
+"""Reserved for local use (RFC 6761, 6762, 8375 and ICANN's), or used so and never to be public."""
 MAX_URL_CHARS = 8192
 RESOLVE_TIMEOUT_S = 10.0
+NAME_IS_KNOWN_S = 60.0
 
 
 class DownloadRefused(Exception):
@@ -52,12 +57,26 @@ def _embedded(ip: IPv6Address) -> IPv4Address | None:
 
 
 class Guard:
-    """Decides for one endpoint. origin: the endpoint's base URL. listed: `host` or `host:port` the user allows."""
+    """Decides for one endpoint.
 
-    def __init__(self, origin: URL, listed: Iterable[str] = ()) -> None:
+    Args:
+        origin: the endpoint's base URL.
+        listed: `host` or `host:port` that the user allows.
+        proxies: host and port of each proxy. They are connected to whatever address they have; no image is there.
+    """
+
+    def __init__(
+        self,
+        origin: URL,
+        listed: Iterable[str] = (),
+        proxies: Collection[tuple[str, int | None]] = (),
+    ) -> None:
         self._origin = (origin.host or "", origin.port)
         self._base = origin
         self._listed = {entry.lower() for entry in listed}
+        self._proxies = frozenset(proxies)
+        self._names: dict[str, float] = {}
+        """Those that may be asked for through a proxy, and until when."""
 
     def allowed(self, host: str, port: int | None) -> bool:
         """Whether this host and port need no public address."""
@@ -76,8 +95,30 @@ class Guard:
         if self.allowed(host, url.port):
             return
         literal = _literal(host)
+        if (url.raw_host or "", url.port) in self._proxies:
+            raise DownloadRefused(_message(host, url.port))
         if (literal is None and _numeric(host)) or (literal is not None and not is_public(literal)):
             raise DownloadRefused(_message(host, url.port))
+
+    async def check_before_proxy(self, url: URL) -> None:
+        """Refuse a name that a proxy is not to be asked for. Raises DownloadRefused."""
+        host, now = url.raw_host or "", asyncio.get_running_loop().time()
+        if self.allowed(url.host or "", url.port) or self._names.get(host, 0.0) > now:
+            return
+        try:
+            async with asyncio.timeout(RESOLVE_TIMEOUT_S):
+                found = await ThreadedResolver().resolve(host, url.port or 0, socket.AF_UNSPEC)
+            is_private = not all(is_public(entry["host"]) for entry in found)
+        except (OSError, TimeoutError):
+            is_private = _is_local(host)
+        if is_private:
+            raise DownloadRefused(_message(host, url.port))
+        self._names[host] = now + NAME_IS_KNOWN_S
+
+    def may_connect(self, host: str, port: int, addresses: Iterable[str]) -> bool:
+        """Whether a connection to one of these addresses of a host may be made."""
+        known = self.allowed(host, port) or (host, port) in self._proxies
+        return known or all(map(is_public, addresses))
 
     def same_origin(self, url: URL) -> bool:
         """Whether the URL is the endpoint's own: the same scheme, host and port."""
@@ -110,6 +151,12 @@ def _numeric(host: str) -> bool:
     return ":" in host or host.replace(".", "").isdigit()
 
 
+def _is_local(host: str) -> bool:
+    """Whether a name that is not known here can only be one of a local network."""
+    name = host.rstrip(".").lower()
+    return "." not in name or name.endswith(_LOCAL_NAMES)
+
+
 def _message(host: str, port: int | None) -> str:
     return (
         f"the image's URL points to {host}, which is not a public address; "
@@ -130,7 +177,7 @@ class GuardedResolver(AbstractResolver):
         """Addresses of `host`. Raises DownloadRefused unless all are public or the host is allowed, TimeoutError."""
         async with asyncio.timeout(RESOLVE_TIMEOUT_S):
             found = await self._inner.resolve(host, port, family)
-        if not self._guard.allowed(host, port) and not all(is_public(entry["host"]) for entry in found):
+        if not self._guard.may_connect(host, port, [entry["host"] for entry in found]):
             raise DownloadRefused(_message(host, port))
         return found
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import secrets
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -14,6 +14,7 @@ from jobs.cost import Prices
 from runner.artifacts.atomic_files import replace_file
 from runner.config.credentials import ResolvedEndpoint, find_key, resolve_endpoint
 from runner.config.out_folder import out_folder
+from runner.http.network import Network
 from runner.manifest.open import open_manifest
 from runner.manifest.records import Manifest, ManifestError
 from runner.planning.manifest_diff import census
@@ -41,6 +42,7 @@ class Prepared:
     intake: Intake
     out: Path
     run_id: str
+    network: Network = field(default_factory=Network)
 
     @property
     def prices(self) -> Prices:
@@ -67,16 +69,17 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
         raise JobError("no manifest", fix="name a manifest or a job file: imagemill run prompts.csv")
     environ, cwd = dict(os.environ), Path.cwd()
     profile = PROFILES[job.endpoint.profile]
-    key = SIMULATED_KEY
+    key, network = SIMULATED_KEY, Network()
     if job.simulate:
         endpoint = ResolvedEndpoint(profile.base_url, profile, "simulator")
     else:
         endpoint = resolve_endpoint(job, environ, cwd=cwd)
         if sends:
             key = find_key(job.endpoint, environ=environ, cwd=cwd).value
+            network = Network.of(job.endpoint, environ, cwd=cwd)
     intake = Intake(_manifest(job, job.manifest), job, request_defaults(job, endpoint.profile))
     run_id, out = new_run(job)
-    ready = Prepared(job, endpoint, key, intake, out, run_id)
+    ready = Prepared(job, endpoint, key, intake, out, run_id, network)
     if job.budget.max_cost is not None and ready.prices.per_image is None and ready.prices.table is None:
         raise JobError(
             "--max-cost needs a price, and none is known for this endpoint", fix="add --price USD (an image)"

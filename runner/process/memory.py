@@ -1,4 +1,4 @@
-"""Memory of the process."""
+"""Giving free memory back to the system."""
 
 from __future__ import annotations
 

@@ -10,7 +10,6 @@ import asyncio
 import logging
 import os
 import threading
-import urllib.request
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit, urlunsplit
 from jobs.addresses import is_url
 from runner.config.credentials import dotenv_variables
 from runner.config.out_folder import manifest_stem
+from runner.http.network import Network
 from runner.process.redaction import REDACTOR
 from runner.telemetry.observer import Observer
 from runner.telemetry.prometheus import MetricsFile
@@ -80,10 +80,19 @@ def _wait(thread: threading.Thread, what: str, patience_s: float) -> None:
         _LOG.warning("%s: no answer within %g s", what, patience_s)
 
 
+class PingFailed(Exception):
+    """A ping was not taken. reason: ready to show."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
 class Ping(NamedTuple):
-    """A dead-man's switch, as healthchecks.io has it."""
+    """A dead-man's switch, as healthchecks.io has it. network: the way to it."""
 
     url: str
+    network: Network
 
     def tell(self, suffix: str, text: str = "") -> threading.Thread:
         """Ask for the URL, with `/suffix` behind its path, in the background."""
@@ -92,13 +101,31 @@ class Ping(NamedTuple):
         url = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
 
         def ask() -> None:
-            request = urllib.request.Request(
-                url, REDACTOR.text(text, lines=True).encode(), {"User-Agent": "imagemill"}
-            )
-            with urllib.request.urlopen(request, timeout=PATIENCE_S) as answer:
-                answer.read(1)
+            asyncio.run(self._ask(url, REDACTOR.text(text, lines=True).encode()))
 
         return bounded(ask, "run.ping_url")
+
+    async def _ask(self, url: str, body: bytes) -> None:
+        """Raises PingFailed."""
+        import aiohttp
+        from yarl import URL
+
+        from runner.http.exchange_errors import unreached
+
+        target = URL(url)
+        headers = {"User-Agent": "imagemill", "Content-Type": "text/plain; charset=utf-8"}
+        try:
+            async with (
+                aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session,
+                session.post(target, data=body, **self.network.options(target, headers)) as answer,
+            ):
+                status, reason = answer.status, answer.reason
+        except TimeoutError:
+            raise PingFailed(f"no answer within {PATIENCE_S:g} s") from None
+        except (aiohttp.ClientError, OSError) as error:
+            raise PingFailed(unreached(error, target, self.network.proxy_of(target))) from None
+        if status >= 400:
+            raise PingFailed(reason or f"HTTP {status}")
 
 
 class Notices:
@@ -168,7 +195,7 @@ class Teller:
         file = job.run.metrics_file
         return cls(
             label,
-            None if pinged is None else Ping(pinged),
+            None if pinged is None else Ping(pinged, Network.of(job.endpoint, os.environ, cwd=Path.cwd())),
             Notices(urls, job.notify.on) if urls else None,
             None if file is None else MetricsFile(Path(file).expanduser().absolute(), label),
         )

@@ -17,6 +17,7 @@ from pathlib import Path
 
 import pytest
 
+from runner.http.network import Network
 from runner.telemetry.notify import Ping, Teller
 from runner.telemetry.prometheus import samples_of
 from schemas.errors import ExitCode, JobError
@@ -128,7 +129,7 @@ def test_nobody_there_is_a_warning(command: CommandLine, manifest: str) -> None:
 
 def test_a_switch_that_never_answers_does_not_hold_the_run_up() -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
-        ping = Ping(f"http://127.0.0.1:{silent.getsockname()[1]}/x")
+        ping = Ping(f"http://127.0.0.1:{silent.getsockname()[1]}/x", Network())
         teller = Teller("job", ping, patience_s=0.05)
 
         async def whole() -> None:

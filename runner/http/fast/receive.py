@@ -11,42 +11,18 @@ import asyncio
 from typing import Any
 
 import aiohttp
+from aiohttp.client_proto import ResponseHandler
 
-from runner.http.image_body import WINDOW_MARGIN, Lifter
+from runner.http.image_body import WINDOW_MARGIN, Lifter, Sink
 from runner.http.memory_budget import Held, Room
 from runner.http.messages import Body, BodyTooLarge
+from runner.http.stream import StreamBodyReader, is_good
 
 WINDOW_BYTES = 2**18
 LEAST_BYTES = 2**16
 """Less than this is left to aiohttp: it is here already, or nearly."""
-
-
-class Gatherer:
-    """Fed like a `Lifter`, with a body that is not looked into."""
-
-    def __init__(self, max_bytes: int) -> None:
-        self._max_bytes = max_bytes
-        self._pieces: list[bytes] = []
-        self.size = 0
-
-    def feed(self, chunk: bytes) -> None:
-        """Take the next bytes. Raises BodyTooLarge beyond the cap."""
-        self.size += len(chunk)
-        if self.size > self._max_bytes:
-            raise BodyTooLarge(f"more than {self._max_bytes:,} bytes")
-        self._pieces.append(chunk)
-
-    def feed_window(self, window: bytearray, start: int, end: int) -> None:
-        """The same for `window[start:end]`."""
-        self.feed(bytes(memoryview(window)[start:end]))
-
-    def finish(self) -> Body:
-        """The whole body, after its last byte."""
-        return Body(b"", (), (), self.size, tuple(self._pieces))
-
-
-Sink = Lifter | Gatherer
-"""What a body's chunks are fed to."""
+_HALF_AN_ANSWER = b"HTTP/1.1 200 OK\r\nContent-Length: 6\r\n\r\nfox"
+_AN_ANSWER = b"HTTP/1.1 201 Created\r\nContent-Length: 3\r\n\r\nfox"
 
 
 class Window:
@@ -60,7 +36,7 @@ class Window:
 class Rest(asyncio.BufferedProtocol):
     """Takes over a connection until so many bytes have come. before: its protocol, told when the connection is lost."""
 
-    def __init__(self, window: Window, sink: Sink, size: int, before: asyncio.BaseProtocol) -> None:
+    def __init__(self, window: Window, sink: Lifter, size: int, before: asyncio.BaseProtocol) -> None:
         self._loop = asyncio.get_running_loop()
         self._window = window
         self._sink = sink
@@ -72,7 +48,7 @@ class Rest(asyncio.BufferedProtocol):
         self._last = self._loop.time()
 
     async def received(self, idle_s: float) -> None:
-        """Wait for the last byte. Raises what `Sink.feed` does, TimeoutError after `idle_s` seconds of silence, and
+        """Wait for the last byte. Raises what `Lifter.feed` does, TimeoutError after `idle_s` seconds of silence, and
         ClientPayloadError when the connection ends first."""
         watch = self._loop.call_later(idle_s, self._look, idle_s)
         self._watch = watch
@@ -121,36 +97,64 @@ class Rest(asyncio.BufferedProtocol):
             self._done.exception()  # nobody may be waiting any more
 
 
-def fits(response: aiohttp.ClientResponse) -> bool:
-    """Whether a `Receiver` can take it: a large plain body of told length, nothing chunked, nothing compressed."""
-    told = response.headers
-    return (
-        (response.content_length or 0) >= LEAST_BYTES
-        and "Content-Encoding" not in told
-        and "Transfer-Encoding" not in told
-        and response.connection is not None
-        and response.connection.transport is not None
-    )
+async def can_take_over() -> bool:
+    """Whether this version of aiohttp lets a connection be taken over within a body, and given back for the next answer.
+
+    What is needed of it is not documented, and what it would read has been paid for; so it is tried first, on a head and
+    half a body, and on another answer after that.
+    """
+    try:
+        handler = ResponseHandler(asyncio.get_running_loop())
+        handler.set_response_params()
+        handler.data_received(_HALF_AN_ANSWER)
+        _, content = await handler.read()
+        if content.read_nowait() != b"fox":
+            return False
+        handler.set_response_params()
+        content.feed_eof()
+        handler.data_received(_AN_ANSWER)
+        message, content = await handler.read()
+        return message.code == 201 and await content.read() == b"fox" and not handler.should_close
+    except (AttributeError, TypeError, ValueError, LookupError, AssertionError, aiohttp.ClientError):
+        return False
 
 
-class Receiver:
-    """Receives the bodies of one event loop. idle_s: seconds of silence in a body after which it is given up."""
+class DirectBodyReader:
+    """Receives large plain bodies of known length, and leaves all others to aiohttp's stream.
 
-    def __init__(self, window: Window, idle_s: float) -> None:
+    idle_s: seconds of silence in a body after which it is given up. least_bytes: of a body that is worth it.
+    """
+
+    def __init__(self, idle_s: float, least_bytes: int = LEAST_BYTES) -> None:
         self._idle_s = idle_s
-        self._window = window
+        self._least_bytes = least_bytes
+        self._window = Window()
+        self._stream = StreamBodyReader(idle_s)
 
-    async def receive(
-        self,
-        response: aiohttp.ClientResponse,
-        sink: Sink,
-        room: Room,
-        deadline: asyncio.Timeout,
+    async def read(
+        self, response: aiohttp.ClientResponse, sink: Sink, room: Room, deadline: asyncio.Timeout
+    ) -> Body:
+        """See `BodyReader.read`; a body that is too large is refused before anything of it is read."""
+        if isinstance(sink, Lifter) and self._fits(response):
+            await self._receive(response, sink, room, deadline)
+            return sink.finish()
+        return await self._stream.read(response, sink, room, deadline)
+
+    def _fits(self, response: aiohttp.ClientResponse) -> bool:
+        """Whether it is a large plain body of told length, nothing chunked, nothing compressed."""
+        told = response.headers
+        return (
+            is_good(response.status)
+            and (response.content_length or 0) >= self._least_bytes
+            and "Content-Encoding" not in told
+            and "Transfer-Encoding" not in told
+            and response.connection is not None
+            and response.connection.transport is not None
+        )
+
+    async def _receive(
+        self, response: aiohttp.ClientResponse, sink: Lifter, room: Room, deadline: asyncio.Timeout
     ) -> None:
-        """Feed the sink the whole body of a response that fits.
-
-        Raises BodyTooLarge before anything is read, TimeoutError, and ClientError for a connection that ends first.
-        """
         connection, length = response.connection, response.content_length or 0
         if connection is None or connection.transport is None or connection.protocol is None:
             raise aiohttp.ClientPayloadError("the connection ended within the answer")
@@ -160,35 +164,17 @@ class Receiver:
             sink.feed(chunk)
         if response.content.is_eof():
             return
-        protocol = connection.protocol
-        if not await self.rest(connection.transport, protocol, sink, length, room.held, deadline):
-            response.close()
-            return
-        protocol.set_response_params()
-        response.content.feed_eof()
-
-    async def rest(
-        self,
-        transport: asyncio.Transport,
-        protocol: asyncio.BaseProtocol,
-        sink: Sink,
-        length: int,
-        held: Held,
-        deadline: asyncio.Timeout,
-    ) -> bool:
-        """Feed the sink what it lacks of a body of this length, and give the connection back to its protocol.
-
-        False, and the connection not given back, when more came than that. Memory for the body is asked for in one,
-        before it is read. Raises TimeoutError, BodyTooLarge, and ClientPayloadError for a connection that ends first.
-        """
+        protocol, transport = connection.protocol, connection.transport
         rest = Rest(self._window, sink, length - sink.size, protocol)
         transport.set_protocol(rest)
-        await hold(held, length, transport, deadline)
+        await hold(room.held, length, transport, deadline)
         await rest.received(self._idle_s)
         if rest.beyond:
-            return False
+            response.close()
+            return
         transport.set_protocol(protocol)
-        return True
+        protocol.set_response_params()
+        response.content.feed_eof()
 
 
 async def hold(held: Held, size: int, transport: asyncio.Transport, deadline: asyncio.Timeout) -> None:
