@@ -9,7 +9,7 @@ import warnings
 import zlib
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image, UnidentifiedImageError, WebPImagePlugin
 
 from schemas.artifacts import Asked, NotAnImage
 
@@ -25,6 +25,11 @@ _UNREADABLE = (
 )
 
 
+# Pillow would import what reads an image at the first one, when there may be no descriptor left for it.
+Image.preinit()
+assert WebPImagePlugin.WebPImageFile.format in _FORMATS
+
+
 class Looked(NamedTuple):
     """What the bytes say. format: png, jpeg, webp, gif or svg. width, height: pixels, None for svg."""
 
@@ -35,7 +40,8 @@ class Looked(NamedTuple):
 
 
 def look(data: bytes, *, asked_format: str | None, max_pixels: int) -> Looked:
-    """Read the image to its end. Raises NotAnImage for anything but a whole image of a format we can check.
+    """Read the image to its end. Raises NotAnImage for anything but a whole image of a format we can check,
+    OSError where this machine has too little of something.
 
     A PNG's checksums tell whether it is whole, at a sixth of what decoding it takes; the others are decoded.
     """
@@ -60,6 +66,8 @@ def look(data: bytes, *, asked_format: str | None, max_pixels: int) -> Looked:
             f"the bytes are no PNG, JPEG, WebP or GIF image (they start {data[:12]!r})"
         ) from None
     except _UNREADABLE as error:
+        if isinstance(error, OSError) and error.errno is not None:
+            raise  # this machine's trouble, not the image's
         raise NotAnImage(f"the image does not decode: {str(error)[:200]}") from None
     return Looked(kind, width, height, flags)
 

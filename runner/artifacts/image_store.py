@@ -64,7 +64,7 @@ class ImageStore(NamedTuple):
         for place, order in enumerate(orders):
             try:
                 checked[place] = self._checked(*order)
-            except NotAnImage as reason:
+            except (NotAnImage, OSError) as reason:
                 ends[place] = reason
         problems = save_all(self.folder, [(image.name, (image.data,)) for image in checked.values()])
         for (place, image), problem in zip(checked.items(), problems, strict=True):

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import hashlib
 import io
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -107,6 +109,23 @@ def moving(form: str) -> bytes:
 def test_a_gif_cut_anywhere_in_any_frame_is_refused(data: bytes) -> None:
     assert accepts(data)
     assert [place for place in range(len(data)) if accepts(data[:place])] == []
+
+
+WITHOUT_DESCRIPTORS = """
+import dataclasses, resource, sys
+from runner.store.image_checks import look
+pictures = [open(name, "rb").read() for name in sys.argv[1:]]
+resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
+print(*(look(data, asked_format=None, max_pixels=10**6).format for data in pictures))
+"""
+
+
+def test_every_format_is_known_when_no_file_can_be_opened_any_more(tmp_path: Path) -> None:
+    for form in FORMS:
+        (tmp_path / form).write_bytes(picture("fox", form=form))
+    command = [sys.executable, "-c", WITHOUT_DESCRIPTORS, *(str(tmp_path / form) for form in FORMS)]
+    done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=60)
+    assert done.stdout.split() == ["png", "jpeg", "webp", "gif"]
 
 
 def test_a_png_whose_checksum_is_wrong_is_refused() -> None:
