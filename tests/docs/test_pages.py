@@ -15,8 +15,8 @@ from tests.docs.generate import MARKED, filled
 from tests.docs.pages import CHECKOUT, DOCS, PAGES, README, blocks, name_of
 from tests.docs.tables import TABLES, every_command
 
-AWAITED_PAGES = {"docs/contributing/architecture.md", "docs/contributing/glossary.md"}
-AWAITED_KEYS = {"endpoint.ca_file"}
+AWAITED_PAGES: set[str] = set()
+AWAITED_KEYS: set[str] = set()
 """Linked and named already, still to come. What is there may not stand here."""
 DESCRIBED_TABLES = ("endpoint.task", "endpoint.prices")
 LONGEST_README = 150
