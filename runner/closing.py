@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import json
-import sqlite3
 import time
 from contextlib import suppress
 from functools import partial
@@ -18,6 +17,7 @@ from runner.prepared import Prepared
 from runner.store import donemap
 from runner.store.durable import Folder
 from runner.store.ledger import record_now
+from runner.store.result_query import Connection, LastRun, LedgerError, ResultQuery, record_end
 from runner.store.resultparts import Counts
 from runner.store.results import ResultsTable
 from runner.store.totals import Totals, undecided
@@ -43,24 +43,18 @@ def conclude(
     """
     table = ResultsTable(ready.intake, place.connection, known=place.known(ready.intake.job))
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
-    _record_end(place.connection, run, code, text)
+    record_end(place.connection, run, code, text)
     counts = known or table.write(place.folder, partial(record_now, place.connection))
     if known is None:
-        with suppress(OSError, sqlite3.Error):
+        with suppress(OSError, LedgerError):
             table.map_done(place.folder)
     if reason is None:
         code, text = finished_code(counts.by_status)
-        _record_end(place.connection, run, code, text)
+        record_end(place.connection, run, code, text)
     sums = donemap.sums(place.connection, place.done)
     summary = summarize(sums, ready.job, str(place.out), ready.run_id, counts, code, text, duration_s)
     save_summary(place.folder, summary)
     return summary
-
-
-def _record_end(connection: sqlite3.Connection, run: int, code: ExitCode, text: str) -> None:
-    connection.execute(
-        "INSERT OR REPLACE INTO run_ends VALUES (?,?,?,?)", (run, int(time.time() * 1000), int(code), text)
-    )
 
 
 def summarize(
@@ -104,23 +98,26 @@ def save_summary(folder: Folder, summary: Summary) -> None:
     folder.save(SUMMARY_NAME, (text.encode("utf-8", "backslashreplace") + b"\n",), replace=True)
 
 
-def look(intake: Intake, job: Job, out: str, connection: sqlite3.Connection, *, live: bool) -> Summary:
+def look(intake: Intake, job: Job, out: str, connection: Connection, *, live: bool) -> Summary:
     """The summary of a folder as it stands, without writing anything. live: a run is going on."""
-    last = connection.execute(
-        "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
-        "ORDER BY run DESC LIMIT 1"
-    ).fetchone()
-    run, run_id, started_ms, finished_ms, code, reason = last or (None, "", 0, 0, None, None)
+    last = ResultQuery(connection).last_run()
     done = donemap.load(Path(out), connection, job)
-    counts = ResultsTable(intake, connection, run if live else None, done).count()
-    if live:
-        text, duration_s = "running", time.time() - started_ms / 1000
-    elif code is None:
-        text, duration_s = "the last run was killed; run again to resume", 0.0
-    else:
-        text, duration_s = str(reason), (finished_ms - started_ms) / 1000
-    shown = ExitCode(code) if code is not None else ExitCode.OK if live else ExitCode.INTERNAL
+    live_run = last.run if live and last is not None else None
+    counts = ResultsTable(intake, connection, live_run, done).count()
+    code, text, duration_s = _ended(last, live=live)
     sums = donemap.sums(connection, done)
-    summary = summarize(sums, job, out, run_id, counts, shown, text, duration_s)
+    run_id = "" if last is None else last.run_id
+    summary = summarize(sums, job, out, run_id, counts, code, text, duration_s)
     left = 0 if live else undecided(connection, 0 if done is None else done.attempts)
     return dataclasses.replace(summary, maybe_billed=summary.maybe_billed + left)
+
+
+def _ended(last: LastRun | None, *, live: bool) -> tuple[ExitCode, str, float]:
+    """Exit code, reason and seconds of the newest run, as far as there are any yet."""
+    if last is not None and last.end is not None and not live:
+        end = last.end
+        return ExitCode(end.exit_code), end.reason, (end.finished_ms - last.started_ms) / 1000
+    if live:
+        code = ExitCode.OK if last is None or last.end is None else ExitCode(last.end.exit_code)
+        return code, "running", time.time() - (0 if last is None else last.started_ms) / 1000
+    return ExitCode.INTERNAL, "the last run was killed; run again to resume", 0.0

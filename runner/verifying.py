@@ -17,8 +17,9 @@ from runner.intake import Intake
 from runner.inventory import Problem, check_files, sha256_of
 from runner.store import layout, ledger
 from runner.store.durable import TEMPORARY, Folder
+from runner.store.result_query import ResultQuery
 from runner.store.resultparts import Counts
-from runner.store.results import RESULTS_NAME, ResultsTable, newest_digest
+from runner.store.results import RESULTS_NAME, ResultsTable
 from schemas.failures import FailureKind, RowStatus
 
 
@@ -173,7 +174,7 @@ def _results_problem(
         return "altered: not the bytes that imagemill wrote"
     if live:
         return None
-    if digest != newest_digest(connection):
+    if digest != ResultQuery(connection).newest_digest():
         return "older than the ledger"
     if table is None or _manifest_is_newer(table.intake, connection):
         return None

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-import sqlite3
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
@@ -17,28 +15,15 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from jobs.state import AttemptRecord, fold
-from runner.changes import EDITED, Census
+from runner.changes import Census
 from runner.intake import Intake, RowBatch
 from runner.store import records
-from runner.store.attempts import ABSENT, AttemptReader
 from runner.store.donemap import DoneMap, MapBuilder
 from runner.store.durable import Folder, replace_file
-from runner.store.knownrows import KnownRows
 from runner.store.ledger import Statement
-from runner.store.plainrows import PlainRows
-from runner.store.resultparts import Counts, KnownLines, Part
-from runner.store.resultrows import (
-    Facts,
-    Values,
-    duplicates,
-    invalid_values,
-    row_values,
-    stop_message,
-)
-from runner.store.views import ItemIndex
+from runner.store.result_query import Connection, ResultQuery
+from runner.store.resultparts import Counts, ResultBatches
 from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, UNREPEATED, passthrough_name
-from schemas.row import Row, RowProblem
 
 RESULTS_NAME = "results.parquet"
 _ROWS_A_GROUP = 8_192
@@ -46,8 +31,6 @@ _FIRST_ROWS = 2_048
 """Of the first group, for which the writing waits; those after it grow."""
 _AHEAD = 5
 """So many batches at most are read before they are asked for: a row group of them, and one more."""
-
-Making = Callable[[], pa.Table]
 
 
 class ToldBatch(NamedTuple):
@@ -71,7 +54,7 @@ class ResultsTable:
     """
 
     intake: Intake
-    connection: sqlite3.Connection
+    connection: Connection
     live_run: int | None = None
     known: DoneMap | None = None
     _builder: MapBuilder | None = None
@@ -87,7 +70,7 @@ class ResultsTable:
         self._builder = MapBuilder(self.intake.job)
 
         def announce(digest: str) -> None:
-            if digest != newest_digest(self.connection):
+            if digest != ResultQuery(self.connection).newest_digest():
                 record(records.table(digest, int(time.time() * 1000)))
 
         replace_file(folder, RESULTS_NAME, lambda file: self.stream(file, counts), before=announce)
@@ -95,14 +78,13 @@ class ResultsTable:
 
     def stream(self, file: IO[bytes], counts: Counts) -> None:
         """Write the table into a binary stream, counting what it holds."""
-        extra = self.intake.manifest.extra_schema()
-        schema = _full_schema(extra)
+        schema = self.schema()
         repeating = [name for name in schema.names if name not in UNREPEATED]
         with (
             pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as writer,
-            closing(_ahead(self._tables(counts, extra, schema))) as tables,
+            closing(_ahead(self._tables(counts, schema))) as tables,
         ):
-            for table in _grouped(make() for make in tables):
+            for table in _grouped(tables):
                 writer.write_table(table)
 
     def count(self) -> Counts:
@@ -110,8 +92,10 @@ class ResultsTable:
         counts = Counts()
         if self.known is not None:
             counts.succeeded(self.known.images, self.known.rows)
-        for part in self._parts(counts, self.known, flagged=False):
-            part.count_into(counts)
+        passed = ResultBatches(self.intake, self.connection, self.live_run, skipped=self.known, flagged=False)
+        for each in passed:
+            each.count_into(counts)
+        counts.removed = len(passed.census.removed())
         return counts
 
     def map_done(self, folder: Folder) -> bool:
@@ -125,71 +109,28 @@ class ResultsTable:
 
     def batches(self, done: DoneMap | None = None) -> Iterator[ToldBatch]:
         """What `write` would write, batch by batch. done: rows to pass over."""
-        extra = self.intake.manifest.extra_schema()
-        schema = _full_schema(extra)
-        for part in self._parts(Counts(), done):
-            table, offsets = part.read(extra, schema)
-            yield ToldBatch(part.batch, part.items, table, offsets, part.kept)
+        schema = self.schema()
+        passed = ResultBatches(self.intake, self.connection, self.live_run, skipped=done)
+        for each in passed:
+            table, offsets = each.table(schema)
+            places = np.searchsorted(np.asarray(each.batch.offsets, dtype=np.int64), offsets)
+            yield ToldBatch(each.batch, each.items, table, places, each.kept)
 
     def schema(self) -> pa.Schema:
         """Of the whole table."""
         return _full_schema(self.intake.manifest.extra_schema())
 
-    def _tables(self, counts: Counts, extra: pa.Schema, schema: pa.Schema) -> Iterator[Making]:
-        for part in self._parts(counts):
-            part.count_into(counts)
-            self._repeated = part.batch.repeated
+    def _tables(self, counts: Counts, schema: pa.Schema) -> Iterator[pa.Table]:
+        passed = ResultBatches(self.intake, self.connection, self.live_run, known=self.known)
+        self._census = passed.census
+        for each in passed:
+            each.count_into(counts)
+            self._repeated = each.batch.repeated
             if self._builder is not None:
-                part.note(self._builder)
-            yield part.whole(extra, schema)
-
-    def _parts(self, counts: Counts, done: DoneMap | None = None, *, flagged: bool = True) -> Iterator[Part]:
-        """flagged: images are compared with all others, for the flag that tells of the same one twice."""
-        known = done or self.known
-        index = ItemIndex(self.connection, known)
-        self._census = Census(self.intake, self.connection, index, known)
-        reader = AttemptReader(self.connection, self.live_run)
-        twice = duplicates(self.connection) if flagged else frozenset[str]()
-        facts = Facts(self.live_run is not None, stop_message(self.connection), twice)
-        plain = PlainRows(self.connection, facts)
-        for batch, lines, numbers in self._batches(plain, done):
-            found = index.items(batch.rows)
-            if numbers:
-                found = [numbers.get(offset, item) for offset, item in zip(batch.offsets, found, strict=True)]
-            rows, items, kept = self._census.look(batch.rows, found)
-            current = [ABSENT if i in kept else item for i, item in enumerate(items)] if kept else items
-            offsets, table = plain.table(rows, current)
-            told = set(offsets.tolist())
-            others = [i for i in range(len(items)) if i not in told] if len(told) < len(items) else []
-            attempts = reader.of([items[i] for i in others]) if others else {}
-            values = [_values(rows[i], attempts.get(items[i], ()), facts) for i in others]
-            for value in itertools.chain.from_iterable(
-                values for i, values in zip(others, values, strict=True) if i in kept
-            ):
-                value["flags"].append(EDITED)
-            yield Part(batch, items, offsets, table, others, values, kept, lines)
-        counts.removed = len(self._census.removed())
-
-    def _batches(
-        self, plain: PlainRows, done: DoneMap | None
-    ) -> Iterator[tuple[RowBatch, KnownLines | None, dict[int, int]]]:
-        """The rows to be read, the lines of those that need not be, and items of rows that the map knows but are read."""
-        if done is not None or self.known is None:
-            yield from ((batch, None, {}) for batch in self.intake.batches(done))
-            return
-        known = KnownRows(self.known, plain)
-        for unread in self.intake.unread():
-            lines, missed = known.of(unread.position, len(unread.batch))
-            left = np.ones(len(unread.batch), dtype=np.bool_)
-            if lines is not None:
-                left[lines.offsets] = False
-            yield unread.rows(np.flatnonzero(left).tolist()), lines, missed
-
-
-def _values(row: Row | RowProblem, attempts: Sequence[AttemptRecord], facts: Facts) -> list[Values]:
-    if isinstance(row, RowProblem):
-        return [invalid_values(row)]
-    return row_values(row, fold(attempts, row.request.n), facts)
+                each.note(self._builder)
+            table, _ = each.table(schema)
+            yield table
+        counts.removed = len(passed.census.removed())
 
 
 def _full_schema(extra: pa.Schema) -> pa.Schema:
@@ -217,7 +158,7 @@ def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
         yield pa.concat_tables(held)
 
 
-def _ahead(tables: Iterator[Making]) -> Generator[Making]:
+def _ahead(tables: Iterator[pa.Table]) -> Generator[pa.Table]:
     """The same, read in a thread some way ahead of their use; that thread alone asks the ledger meanwhile."""
     with ThreadPoolExecutor(1, thread_name_prefix="table") as thread:
         coming = deque(thread.submit(next, tables, None) for _ in range(_AHEAD))
@@ -227,9 +168,3 @@ def _ahead(tables: Iterator[Making]) -> Generator[Making]:
                 yield table
         finally:
             thread.shutdown(cancel_futures=True)
-
-
-def newest_digest(connection: sqlite3.Connection) -> str | None:
-    """sha256 (hex) of the newest table that was about to be published; None before the first."""
-    row = connection.execute("SELECT sha256 FROM tables ORDER BY number DESC LIMIT 1").fetchone()
-    return row[0].hex() if row else None

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,9 +18,11 @@ from jobs.state import fold
 from runner.intake import Intake
 from runner.store.attempts import AttemptReader
 from runner.store.ledger import record_now
-from runner.store.plainrows import PlainRows
-from runner.store.resultrows import Facts, duplicates, row_values, stop_message
-from runner.store.results import RESULTS_NAME, Counts, ResultsTable, newest_digest
+from runner.store.plainrows import SingleRows
+from runner.store.result_query import ResultQuery
+from runner.store.resultparts import Counts
+from runner.store.resultrows import Facts, row_values
+from runner.store.results import RESULTS_NAME, ResultsTable
 from runner.store.views import ItemIndex
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
@@ -324,7 +327,7 @@ def test_the_table_is_a_pure_function_of_manifest_and_ledger(place: LedgerFolder
 
 def test_the_ledger_knows_the_digest_of_the_table_before_anybody_can_see_it(place: LedgerFolder) -> None:
     source = intake(prompts("a"))
-    assert newest_digest(place.connection) is None
+    assert ResultQuery(place.connection).newest_digest() is None
     seen: list[bool] = []
 
     def record(statements: Sequence[Any]) -> None:
@@ -335,7 +338,7 @@ def test_the_ledger_knows_the_digest_of_the_table_before_anybody_can_see_it(plac
     table.write(place.folder, record)
     table.write(place.folder, record)
     digest = hashlib.sha256((place.root / RESULTS_NAME).read_bytes()).hexdigest()
-    assert newest_digest(place.connection) == digest
+    assert ResultQuery(place.connection).newest_digest() == digest
     assert seen == [False]
 
 
@@ -350,7 +353,7 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(place: LedgerFolder)
     assert list((place.root / ".tmp").iterdir()) == []
 
 
-def test_plain_rows_are_told_as_their_attempts_tell_them(place: LedgerFolder) -> None:
+def test_rows_with_one_image_are_told_as_their_attempts_tell_them(place: LedgerFolder) -> None:
     """What is laid out column by column is what the fold of each row's attempts gives, value by value."""
     source = intake(
         [
@@ -377,11 +380,14 @@ def test_plain_rows_are_told_as_their_attempts_tell_them(place: LedgerFolder) ->
     place.success(d, saved(name="d", digest="ee"))
     place.failure(e, KIND.TIMEOUT, RowStatus.PARKED)
     connection = place.connection
-    facts = Facts(False, stop_message(connection), duplicates(connection))
+    query = ResultQuery(connection)
+    facts = Facts(False, "", query.duplicates())
     items = ItemIndex(connection).items(rows)
-    offsets, table = PlainRows(connection, facts).table(rows, items)
+    found = SingleRows(query, facts.duplicates).find(np.array(items), named=True)
+    assert found is not None
+    offsets = [place for place in found.places.tolist() if rows[place].request.n == 1]
     assert [rows[i].row_id for i in offsets] == ["a", "b", "f"]
-    assert table is not None
+    table = found.table(row=[rows[i].position for i in offsets])
     attempts = AttemptReader(connection).of(items)
     expected = [row_values(rows[i], fold(attempts[items[i]], 1), facts)[0] for i in offsets]
     columns = [
