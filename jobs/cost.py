@@ -5,8 +5,8 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import NamedTuple
 
-from schemas.endpoints import PriceTable
 from schemas.outcome import Reported
+from schemas.providers import PriceTable
 from schemas.request import FIELDS, ImageRequest
 
 _QUALITIES = ("low", "medium", "high")

@@ -1,21 +1,73 @@
-"""What `retry` sends instead of what a row says: templates become texts, and texts a request that passes every check."""
+"""What `retry` sends instead of what a row says: templates become texts, and texts a request that passes every check.
+
+In a template `{column}` stands for the row's value, and `{{` for a brace. A name is looked up as it stands, so there is
+no way from it to an attribute, an element or a format.
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
+from string import Formatter
 from typing import Any, NamedTuple
 
 from jobs.rows import RequestDefaults, prompt_problem, resolve_params
-from jobs.templates import Template
 from schemas.request import FIELDS, ImageRequest
 from schemas.row import Row, RowProblem
 
 PROMPT = "prompt"
+_BEYOND = re.compile(r"[.\[\]!:]")
 _HALF = re.compile("[\ud800-\udfff]")
 FIXED = ("n",)
 """Fields that a retry leaves as they are: how many images a row has is the manifest's to say."""
+
+
+class TemplateError(ValueError):
+    """The template cannot be read or filled; the message says why."""
+
+
+class Template(NamedTuple):
+    """Literal text and column names in turn: texts[0], columns[0], texts[1], …, texts[-1]."""
+
+    texts: tuple[str, ...]
+    columns: tuple[str, ...] = ()
+
+    def filled(self, values: Mapping[str, str | None]) -> str:
+        """The text for one row. values: column -> text, None for a null. Raises TemplateError for a null."""
+        parts = [self.texts[0]]
+        for name, text in zip(self.columns, self.texts[1:], strict=True):
+            value = values[name]
+            if value is None:
+                raise TemplateError(f"column {name!r} is null in this row")
+            parts += [value, text]
+        return "".join(parts)
+
+
+def template(text: str) -> Template:
+    """The template that a text says. Raises TemplateError for a brace that stands alone or an empty name."""
+    texts, columns = [""], list[str]()
+    try:
+        for literal, name, spec, conversion in Formatter().parse(text):
+            texts[-1] += literal
+            if name is not None:
+                beyond = (conversion and f"!{conversion}", spec and f":{spec}")
+                columns.append("".join((name, *filter(None, beyond))))
+                texts.append("")
+        if "" in columns:
+            raise ValueError("{} has no name")
+    except ValueError as error:
+        raise TemplateError(f"{error}; write {{column}}, and {{{{ or }}}} for a brace itself") from None
+    return Template(tuple(texts), tuple(columns))
+
+
+def unknown(name: str) -> str:
+    """What is said of a name that is no column."""
+    beyond = (
+        "; a template takes {column} only: no attributes, elements or formats" if _BEYOND.search(name) else ""
+    )
+    return f"{{{name}}} is no column{beyond}"
+
 
 OwnFields = tuple[tuple[str, str], ...]
 """What a row itself sets, field and text, in `FIELDS` order."""

@@ -35,21 +35,25 @@ class History(NamedTuple):
     not_found_running: int = 0
 
 
-class Retry(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Retry:
     """Send again, not before this monotonic time (seconds)."""
 
     not_before: float
 
 
-class GiveUp(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class GiveUp:
     """Final: the row is `failed`."""
 
 
-class Park(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Park:
     """Unknown outcome: hold the row until somebody says to send it again."""
 
 
-class Halt(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Halt:
     """Stop the run; in-flight requests finish. `row` is what becomes of this row."""
 
     row: RowStatus

@@ -12,11 +12,11 @@ from typing import Any, NamedTuple
 import numpy as np
 import numpy.typing as npt
 
-from jobs.seen import SeenKeys
-from schemas.endpoints import DALLE_FIELDS
+from jobs.key_set import SeenKeys
+from schemas.providers import DALLE_FIELDS
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule, ImageRequest
+from schemas.request_rules import document_of
 from schemas.row import Row, RowProblem
-from schemas.services import document_of
 
 _INTEGER = re.compile(r"\s*([+-]?\d{1,18})(?:\.0+)?\s*")
 _SHOWN_CHARS = 60
@@ -40,7 +40,7 @@ class RequestDefaults:
     """What a row gets where it says nothing: body fields in `FIELDS` order, and extra fields.
 
     dropped: fields never sent. untaken: fields that the service refuses; they are not sent, with a warning.
-    service: whose documents (`schemas.services`) rows are held against, a profile's name; empty: nobody's.
+    service: whose documents (`schemas.request_rules`) rows are held against, a profile's name; empty: nobody's.
     """
 
     fields: tuple[tuple[str, str | int], ...] = ()
@@ -211,7 +211,8 @@ def _unfamiliar(fields: Sequence[tuple[str, Any]]) -> Iterator[str]:
             yield f"{name} {shown(str(value))} is not one that imagemill knows; it is sent as it is"
 
 
-class _Bad(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class _Bad:
     fix: str
 
 
@@ -262,3 +263,9 @@ def _digest(parts: tuple[str, ...]) -> bytes:
 
 def _keys(digests: Iterable[bytes]) -> np.ndarray[Any, np.dtype[np.uint64]]:
     return np.frombuffer(b"".join(digests), dtype="<u8")
+
+
+def part(row: Row, indexes: Sequence[int]) -> Row:
+    """The row as a request for some of its images."""
+    others = tuple((name, value) for name, value in row.request.params if name != "n")
+    return row._replace(request=ImageRequest(row.request.prompt, (*others, ("n", len(indexes)))))

@@ -10,10 +10,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from jobs import where
-from jobs.seen import SeenKeys
-from jobs.where import Tree, parked_by
+from jobs.key_set import SeenKeys
 from schemas.failures import FailureKind, RowStatus
+from schemas.job import InputTable, Job
 from schemas.row import Row, RowProblem
 
 
@@ -21,15 +20,15 @@ class Wanted(NamedTuple):
     """What `retry` was asked to send. All that is given must hold of a row.
 
     kinds: of its last failure. flags: one of these. since_ms: its last attempt was sent then or later (Unix
-    milliseconds). where: an expression over its results. row_ids: one of these. parked, pending, succeeded: rows in
-    these states and no others; without any of them the failed and pending ones, parked ones by the name of their
-    failure, and succeeded ones by a flag.
+    milliseconds). where: the text of an expression over its results. row_ids: one of these. parked, pending, succeeded:
+    rows in these states and no others; without any of them the failed and pending ones, parked ones where `kinds` or
+    `where` names them, and succeeded ones by a flag.
     """
 
     kinds: frozenset[FailureKind] = frozenset()
     flags: frozenset[str] = frozenset()
     since_ms: int | None = None
-    where: Tree | None = None
+    where: str | None = None
     row_ids: frozenset[str] | None = None
     parked: bool = False
     pending: bool = False
@@ -37,7 +36,7 @@ class Wanted(NamedTuple):
 
     @property
     def statuses(self) -> frozenset[RowStatus]:
-        """Rows in these states are sent; parked ones only of `parked_kinds`."""
+        """Rows in these states are sent; parked ones may be paid for already, and are sent only where they are named."""
         named = {
             status
             for status, is_named in (
@@ -51,28 +50,15 @@ class Wanted(NamedTuple):
         return frozenset(named or usual | ({RowStatus.SUCCEEDED} if self.flags else set()))
 
     @property
-    def parked_kinds(self) -> frozenset[FailureKind]:
-        """Parked rows may be paid for already: only those are sent whose failure is named, or all by `parked`."""
-        if self.parked:
-            return frozenset(FailureKind)
-        return self.kinds | parked_by(self.where)
-
-    @property
     def narrows(self) -> bool:
         """Whether anything but states is asked for."""
-        given = (self.kinds, self.flags, self.where, self.row_ids is not None, self.since_ms is not None)
-        return any(given)
-
-    @property
-    def abandons_tasks(self) -> bool:
-        """Whether tasks that have taken too long are given up and paid for anew."""
-        named = frozenset() if self.where is None else where.named(self.where, "error_kind")
-        return FailureKind.TASK_TIMEOUT in self.kinds or FailureKind.TASK_TIMEOUT.value in named
+        return bool(self.kinds) or self.reads_by_name
 
     @property
     def reads_by_name(self) -> bool:
         """Whether rows are named by what successes have too: flags, columns, ids, times."""
-        return any((self.flags, self.where, self.row_ids is not None, self.since_ms is not None))
+        given = (self.since_ms, self.where, self.row_ids)
+        return bool(self.flags) or any(each is not None for each in given)
 
 
 @dataclass
@@ -105,3 +91,8 @@ def sample(rows: Iterable[Row | RowProblem], size: int, seed: int) -> frozenset[
         for row in rows
     )
     return frozenset(position for _, position in heapq.nsmallest(size, ranked))
+
+
+def reads_all(job: Job) -> bool:
+    """Whether every row of the manifest takes part."""
+    return job.input == InputTable(seed=job.input.seed)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
-from schemas.exit_codes import ExitCode
+from schemas.errors import ExitCode
 from schemas.failures import FailureKind, RowStatus
 
 

@@ -14,11 +14,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+# The package `results` is loaded first: a later import of it would put the module where the function of its name stands.
+from runner import results as _results  # noqa: F401
+
 if TYPE_CHECKING:
     import pandas as pd
 
     from schemas.job import Job
-    from schemas.summary import Progress, Summary
+    from schemas.reports import Progress, Summary
 
 IMAGEMILL_PACKAGE = "runner"
 
@@ -34,11 +37,11 @@ def run(
     """Run a job to its end and return its summary. Not for use inside a running event loop: see `run_async`.
 
     manifest: what the command takes (a path, a glob, a URL, a job file) or a DataFrame with a column `prompt`.
-    on_progress: called a few times a second with a frozen `schemas.summary.Progress`.
+    on_progress: called a few times a second with a frozen `schemas.reports.Progress`.
     options: the command's options with `_` for `-` (`out=`, `simulate=`, `rpm=`, `max_cost=`, …); settings without an
         option of their own by dotted key: `set={"limits.window_s": 1}`.
 
-    Raises `schemas.exit_codes.JobError` when nothing could be sent; otherwise the summary's `exit_code` tells.
+    Raises `schemas.errors.JobError` when nothing could be sent; otherwise the summary's `exit_code` tells.
     """
     import asyncio
 
@@ -55,9 +58,9 @@ async def run_async(
     import os
     from datetime import date
 
-    from runner.call_options import overrides_of
-    from runner.job_files import load_job
-    from runner.nightly import run_nightly_async
+    from runner.config.keywords import overrides_of
+    from runner.config.loader import load_job
+    from runner.schedule.scheduled_run import run_nightly_async
 
     overrides = overrides_of(options)
     source = str(manifest) if isinstance(manifest, str | Path) else None

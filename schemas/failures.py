@@ -1,6 +1,6 @@
 """The closed taxonomy of failures and the one table that says what each kind means for money and for the run.
 
-Evidence becomes a kind in `jobs.evidence`; a kind becomes a decision in `jobs.retry`. Nothing else interprets failures.
+Evidence becomes a kind in `jobs.classify`; a kind becomes a decision in `jobs.retry`. Nothing else interprets failures.
 """
 
 from __future__ import annotations

@@ -1,4 +1,8 @@
-"""The job file as a model: every setting with its type, range, default and meaning. Durations are seconds inside."""
+"""The job file as a model: every setting with its type, range, default and meaning. Durations are seconds inside.
+
+A setting that is a secret says so in its type (`Secrecy`). Messages, OUT/job.toml, the ledger, the JSON Schema and
+redaction ask `secrecy`; nothing else knows which settings are secrets.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +11,9 @@ from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+
+from schemas.providers import DEFAULT_PROFILE, PROFILES, alternatives
+from schemas.secrecy import Secrecy, secrecy_in
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
 _DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
@@ -76,7 +83,9 @@ class RequestTable(_Table):
     output_format: str | None = None
     output_compression: int | None = Field(None, ge=0, le=100)
     response_format: str | None = None
-    param: dict[str, Any] = Field(default_factory=dict, description="any other body field, sent as it is")
+    param: Annotated[dict[str, Any], Secrecy.PRIVATE] = Field(
+        default_factory=dict, description="any other body field, sent as it is"
+    )
 
 
 class ImagePrice(_Table):
@@ -102,8 +111,12 @@ class TaskTable(_Table):
     """How a service answers with tasks; what is not set is as `endpoint.dialect` has it. Paths: `data[0].task_id`."""
 
     submit_path: str | None = Field(None, description="below the base URL")
-    submit_query: dict[str, str] = Field(default_factory=dict, description="added to the URL")
-    submit_body: dict[str, Any] = Field(default_factory=dict, description="added to the request's body")
+    submit_query: Annotated[dict[str, str], Secrecy.PRIVATE] = Field(
+        default_factory=dict, description="added to the URL"
+    )
+    submit_body: Annotated[dict[str, Any], Secrecy.PRIVATE] = Field(
+        default_factory=dict, description="added to the request's body"
+    )
     poll_path: str | None = Field(None, description="below the base URL, or below the host with a leading /")
     id: str | None = Field(None, description="path of the task's id in the first answer")
     status: str | None = Field(None, description="path of the status word")
@@ -116,20 +129,26 @@ class TaskTable(_Table):
 class EndpointTable(_Table):
     """The service, its key and its deadlines."""
 
-    profile: str = Field("dieyuyun", description="dieyuyun, openai, azure, xai or together")
+    profile: str = Field(DEFAULT_PROFILE, description=alternatives(PROFILES))
     base_url: str | None = Field(None, description="any other service, up to its version path (…/v1)")
     dialect: str = Field("auto", description="how the service speaks of tasks: auto, sync, or a relay's name")
     task: TaskTable | None = Field(None, description="a way to speak of tasks that imagemill does not know")
-    key_header: str | None = Field(
+    key_header: Annotated[str | None, Secrecy.PRIVATE] = Field(
         None, description="header of the key, when it is not Authorization: Bearer"
     )
     drop_params: tuple[str, ...] = Field((), description="request fields that are not sent")
     rename_params: dict[str, str] = Field(
         default_factory=dict, description="request fields that have another name there"
     )
-    api_key_env: str | None = Field(None, description="environment variable that holds the key")
-    api_key_file: str | None = Field(None, description="file whose first line is the key")
-    api_key_command: str | None = Field(None, description="command that prints the key")
+    api_key_env: Annotated[str | None, Secrecy.PRIVATE] = Field(
+        None, description="environment variable that holds the key"
+    )
+    api_key_file: Annotated[str | None, Secrecy.PRIVATE] = Field(
+        None, description="file whose first line is the key"
+    )
+    api_key_command: Annotated[str | None, Secrecy.PRIVATE] = Field(
+        None, description="command that prints the key"
+    )
     allow_http: bool = Field(False, description="allow plain http to a host that is not this machine")
     download_hosts: tuple[str, ...] = Field(
         (), description="hosts (host or host:port) images may come from besides public ones"
@@ -201,7 +220,7 @@ class RunTable(_Table):
         None, gt=0, le=1, description="stop when more of the last 100 outcomes (20 at least) are failures"
     )
     metrics_file: str | None = Field(None, description="figures for Prometheus' textfile collector")
-    ping_url: str | None = Field(
+    ping_url: Annotated[str | None, Secrecy.SECRET] = Field(
         None, description="asked at start (…/start), success, and failure (…/exit code); or env:NAME"
     )
 
@@ -209,7 +228,7 @@ class RunTable(_Table):
 class NotifyTable(_Table):
     """Who is told of a run's end."""
 
-    urls: Annotated[tuple[str, ...], BeforeValidator(parse_list)] = Field(
+    urls: Annotated[tuple[str, ...], BeforeValidator(parse_list), Secrecy.SECRET] = Field(
         (), description="apprise URLs, or env:NAME of a variable that holds one"
     )
     on: Literal["always", "failure", "never"] = Field("failure", description="failure: any exit code but 0")
@@ -257,3 +276,8 @@ class Job(_Table):
     notify: NotifyTable = NotifyTable()
     output: OutputTable = OutputTable()
     simulator: SimulatorTable = SimulatorTable()
+
+
+def secrecy(key: str) -> Secrecy:
+    """How secret the value of a dotted key is; see `secrecy_in`."""
+    return secrecy_in(Job, key)

@@ -62,7 +62,8 @@ class Task(NamedTuple):
     poll_url: str | None = None
 
 
-class Success(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Success:
     """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole."""
 
     images: tuple[SavedImage, ...]
@@ -72,7 +73,8 @@ class Success(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-class Failed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Failed:
     """An attempt without a usable image. `quarantined`: file below OUT that holds the paid body, if there is one."""
 
     failure: Failure
@@ -80,7 +82,8 @@ class Failed(NamedTuple):
     quarantined: str | None = None
 
 
-class Unfinished(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Unfinished:
     """A task that is still being made when imagemill stops polling it; the next run goes on. kind: why it stopped."""
 
     kind: FailureKind
@@ -88,3 +91,15 @@ class Unfinished(NamedTuple):
 
 
 Outcome = Success | Failed
+
+
+ABSENT = -1
+"""The item number of a row that the ledger does not know."""
+
+
+PRUNED = "pruned"
+"""Flag of an image whose file `prune` has removed."""
+
+
+EDITED = "edited"
+"""Flag of a row that shows its earlier version (`run.on_change = keep`)."""

@@ -23,7 +23,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runner.store.results import RESULTS_NAME
+from schemas.output_folder import RESULTS_NAME
 
 _BEGINNING = "-".join(("sk", "canary", ""))
 CANARY = _BEGINNING + "91c7be52d0fa4e36"

@@ -13,7 +13,7 @@ pytest_plugins = ("tests.canary",)
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 LONG = (
-    *("tests/endtoend/test_readme.py", "tests/crash/test_powerloss.py", "tests/bench/test_peers.py"),
+    *("tests/docs/test_commands.py", "tests/crash/test_powerloss.py", "tests/bench/test_peers.py"),
     *("tests/dialects/test_matrix.py", "tests/faults/test_faults.py", "tests/crash/test_campaign.py"),
     *("tests/dialects/test_kills.py", "tests/runner/test_any_sequence.py", "tests/endtoend/test_samples.py"),
 )

@@ -1,17 +1,22 @@
-"""`python tests/wheel.py FILE.whl`: fails when a wheel holds anything but our three packages and its own metadata."""
+"""`python tests/wheel.py FILE.whl`: fails when a wheel holds anything but our three packages, the documentation and its own
+metadata, or not all of them."""
 
 from __future__ import annotations
 
 import sys
 import zipfile
+from pathlib import Path
 
+DOCS = Path(__file__).resolve().parents[1] / "docs"
 PACKAGES = ("schemas", "jobs", "runner")
 NEEDED = (
     "runner/cli/main.py",
     "runner/py.typed",
     "schemas/py.typed",
     "jobs/py.typed",
-    "runner/store/schema.sql",
+    "runner/ledger/schema.sql",
+    "runner/simulator/recorded/sub2api/done.json",
+    *(f"runner/docs/{page.relative_to(DOCS).as_posix()}" for page in sorted(DOCS.rglob("*.md"))),
 )
 
 
@@ -19,7 +24,7 @@ def complaints(names: list[str]) -> list[str]:
     """What is wrong with the files of a wheel."""
     homes = {name.partition("/")[0] for name in names}
     foreign = sorted(home for home in homes if home not in PACKAGES and not home.endswith(".dist-info"))
-    litter = [name for name in names if "__pycache__" in name or name.endswith(".pyc")]
+    litter = [name for name in names if "__pycache__" in name or name.endswith((".pyc", ".png"))]
     absent = [name for name in NEEDED if name not in names]
     found = (("not ours", foreign), ("litter", litter), ("missing", absent))
     return [f"{what}: {', '.join(which)}" for what, which in found if which]

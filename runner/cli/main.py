@@ -9,14 +9,16 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
 from types import ModuleType
-from typing import NamedTuple, NoReturn
+from typing import NoReturn
 
 import click
 
-from runner.cli.command import Commands, Option
+from runner.cli.groups import Commands
+from runner.cli.option import Option
 
 SUMMARIES = {
     "run": "make the images of a manifest; the same again resumes",
@@ -31,6 +33,7 @@ SUMMARIES = {
     "schema": "the job file's JSON Schema, the columns of the tables",
     "schedule": "systemd units or a cron line that run a job every night",
     "doctor": "check versions, key, endpoint, disk",
+    "help": "the documentation: how-to pages, reference, explanations",
 }
 PACKAGES = ("schemas", "jobs", "runner")
 
@@ -43,7 +46,8 @@ _EPILOG = (
 )
 
 
-class Stop(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Stop:
     """Why the program ends early. trace: the traceback, for -v."""
 
     exit_code: int
@@ -80,7 +84,7 @@ def commands() -> Commands:
     """The root of the command line."""
     return Commands(
         "imagemill",
-        package="runner.cli",
+        package="runner.cli.commands",
         summaries=SUMMARIES,
         params=[
             Option(
@@ -105,7 +109,7 @@ def _usage(error: click.ClickException) -> Stop:
 def _internal(error: Exception) -> Stop:
     import traceback
 
-    from schemas.exit_codes import ExitCode
+    from schemas.errors import ExitCode
 
     trace = "".join(traceback.format_exception(error))
     if isinstance(error, OSError) and error.errno in _LOCAL_ERRNO:
@@ -116,7 +120,7 @@ def _internal(error: Exception) -> Stop:
 
 def _run(arguments: Sequence[str]) -> int | Stop:
     """The command's exit code, or why it stopped. Here stands the command line's one broad `except`."""
-    from schemas.exit_codes import ExitCode, JobError
+    from schemas.errors import ExitCode, JobError
 
     try:
         outcome = commands().main(arguments, prog_name="imagemill", standalone_mode=False)
@@ -135,7 +139,7 @@ def _run(arguments: Sequence[str]) -> int | Stop:
 
 
 def _tell(stop: Stop, arguments: Sequence[str]) -> None:
-    from runner.redaction import REDACTOR
+    from runner.process.redaction import REDACTOR
 
     REDACTOR.register_variables(os.environ)
     verbose = any(text == "--verbose" or (text[:2] == "-v" and set(text[1:]) == {"v"}) for text in arguments)
@@ -145,7 +149,7 @@ def _tell(stop: Stop, arguments: Sequence[str]) -> None:
     if stop.fix:
         click.echo(f"fix: {REDACTOR.text(stop.fix)}", err=True)
     if "--json" in arguments:
-        from runner.cli.output import print_json
+        from runner.cli.console import print_json
 
         print_json({"exit_code": int(stop.exit_code), "exit_reason": stop.message, "fix": stop.fix})
 

@@ -7,14 +7,15 @@ from typing import Any
 import click
 import rich_click
 
-from runner.cli.command import Commands, option_groups
+from runner.cli.option import option_groups
 
 
 def _twin(command: click.Command, ctx: click.Context) -> rich_click.RichCommand:
     """The command as rich-click knows it. Commands of a group are named and summed up, not loaded."""
     shared: dict[str, Any] = {"params": command.params, "help": command.help, "epilog": command.epilog}
-    if isinstance(command, Commands):
-        listed = {name: click.Command(name, short_help=line) for name, line in command.summaries.items()}
+    summaries = getattr(command, "summaries", None)
+    if summaries is not None:
+        listed = {name: click.Command(name, short_help=line) for name, line in summaries.items()}
         panel = rich_click.RichCommandPanel("Commands", commands=list(listed))
         return rich_click.RichGroup(name=command.name, commands=listed, panels=[panel], **shared)
     panels: list[rich_click.RichPanel[Any, Any]] = [

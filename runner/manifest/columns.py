@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from jobs.rows import shown
-from runner.job_errors import nearest
 from runner.manifest.records import ManifestError
+from runner.text.nearest import nearest
 from schemas.request import FIELDS
 
 ALIASES: dict[str, tuple[str, ...]] = {

@@ -8,7 +8,7 @@ from typing import NamedTuple, overload
 
 import pyarrow as pa
 
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 
 ROLES = ("prompt", "id")
 """Besides these two roles, every name in `schemas.request.FIELDS` is a role."""

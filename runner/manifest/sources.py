@@ -13,9 +13,9 @@ from typing import BinaryIO, NamedTuple, cast
 
 import pyarrow as pa
 
+from runner.manifest.lines import Readable
 from runner.manifest.records import ManifestError
-from runner.manifest.textlines import Readable
-from schemas.exit_codes import ExitCode
+from schemas.errors import ExitCode
 
 GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"

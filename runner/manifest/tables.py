@@ -9,7 +9,7 @@ from typing import Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
-from runner.manifest.arrowtext import string_array
+from runner.manifest.arrow_text import string_array
 from runner.manifest.records import ManifestError, Places, Texts
 
 FIRST_BATCH_RECORDS = (64, 256)
@@ -24,7 +24,8 @@ MAX_COLUMNS = 5_000
 Item = TypeVar("Item")
 
 
-class Malformed(NamedTuple):
+@dataclass(frozen=True, slots=True)
+class Malformed:
     """A record that cannot be read. problem: what is wrong with it and how to mend it."""
 
     problem: str

@@ -9,7 +9,7 @@ from typing import NamedTuple
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from runner.manifest.arrowtext import as_type
+from runner.manifest.arrow_text import as_type
 from runner.manifest.columns import assign_roles
 from runner.manifest.records import Batch, Manifest, Texts
 from runner.manifest.sources import reading

@@ -8,16 +8,16 @@ from typing import Annotated, Any, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationError
 
-from runner.simulator.answers import Latency
+from runner.simulator.answers.document import Latency
 from runner.simulator.config import P95_TO_MEDIAN, SimulatorConfig
 from runner.simulator.dialects import DIALECTS, OFFICIAL
-from runner.simulator.faults import KINDS, PARAMETERS, Fault, parameters
-from runner.simulator.spoiling import FORMATS
+from runner.simulator.faults.content import FORMATS
+from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, parameters
+from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
-from runner.simulator.windows import Limits
-from schemas.endpoints import PROFILES
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 from schemas.job import Duration, PositiveDuration
+from schemas.providers import DEFAULT_PROFILE, PROFILES
 
 SELECTORS = ("match", "rows", "share")
 _PARAMETERS = {name for names in PARAMETERS.values() for name in names}
@@ -121,7 +121,7 @@ class ScenarioFile(_Table):
     """The whole file."""
 
     seed: int = 0
-    profile: Annotated[str, AfterValidator(_known_profile)] = "dieyuyun"
+    profile: Annotated[str, AfterValidator(_known_profile)] = DEFAULT_PROFILE
     dialect: Annotated[str, AfterValidator(_known_dialect)] = OFFICIAL
     latency: LatencyTable = LatencyTable()
     limits: LimitsTable = LimitsTable()

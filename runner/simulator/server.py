@@ -14,13 +14,14 @@ from pathlib import Path
 
 from aiohttp import web
 
-from runner.descriptors import allow_all
-from runner.simulator.config import SimulatorConfig, configure
+from runner.process.file_limits import allow_all
+from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects import DIALECTS
-from runner.simulator.faults import kinds_table
+from runner.simulator.faults.kinds import kinds_table
+from runner.simulator.options import configure
 from runner.simulator.service import Service
-from schemas.endpoints import PROFILES
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
+from schemas.providers import DEFAULT_PROFILE, PROFILES
 
 HOST = "127.0.0.1"
 BACKLOG = 4096
@@ -130,7 +131,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--rpm", type=_positive, help="requests a minute (default: no limit)")
     add("--ipm", type=_positive, help="images a minute (default: no limit)")
     add("--seed", type=int, help="of images, latencies and shares (default 0)")
-    add("--profile", choices=tuple(PROFILES), help="whose behaviour (default dieyuyun)")
+    add("--profile", choices=tuple(PROFILES), help=f"whose behaviour (default {DEFAULT_PROFILE})")
     add("--dialect", metavar="NAME", help=f"whose protocol (default official): {', '.join(DIALECTS)}")
     add("--scenario", type=Path, metavar="FILE", help="limits, latency and faults (TOML)")
     add("--list-faults", action="store_true", help="print the kinds of faults and exit")

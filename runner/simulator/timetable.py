@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from runner.simulator.faults import KINDS, Fault, Stage
-from runner.simulator.windows import Limits
+from runner.simulator.faults.kinds import KINDS, Fault, Stage
+from runner.simulator.sliding_window import Limits
 
 OUTAGE_KINDS = tuple(kind.name for kind in KINDS.values() if kind.stage in (Stage.REFUSAL, Stage.PAGE))
 """Kinds of fault that a whole service can have."""

@@ -58,8 +58,8 @@ class Result:
 def _run(document: dict[str, Any], parked: bool) -> None:
     """One run of the job, or a retry of its parked rows, in a process of its own."""
     from jobs.selection import Wanted
-    from runner.api import retry_folder, run_job
-    from runner.reprocess.asking import Asked
+    from runner.app.use_cases import retry_folder, run_job
+    from runner.retry.request import Asked
     from schemas.job import Job
 
     os.environ.update(WITH_CANARY)
@@ -74,7 +74,7 @@ def forks() -> ForkServerContext:
     """Processes that start with the runner imported."""
     context = multiprocessing.get_context("forkserver")
     context.set_forkserver_preload(
-        ["runner.api", "runner.assembly", "pyarrow.parquet", "PIL.Image", __name__]
+        ["runner.app.use_cases", "runner.app.composition", "pyarrow.parquet", "PIL.Image", __name__]
     )
     return context
 

@@ -8,10 +8,10 @@ import random
 import tempfile
 import time
 
-from jobs.sends import Weight
-from runner.pacer import Pacer, Permit
-from runner.simulator.errors import ServiceError
-from runner.simulator.windows import Limiter, Limits
+from jobs.send_history import Weight
+from runner.limits.rate_limiter import Pacer, Permit
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most, load
 from tests.bench.runs import bench

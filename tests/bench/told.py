@@ -6,9 +6,9 @@ import asyncio
 import random
 from collections.abc import Iterator
 
-from runner.pacer import Pacer, Weight
-from runner.simulator.errors import ServiceError
-from runner.simulator.windows import Limiter, Limits
+from runner.limits.rate_limiter import Pacer, Weight
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most, load
 from tests.bench.runs import bench, mixed

@@ -1,7 +1,7 @@
 """The pacer and its pace on a clock that stands still while there is work: what they do when the machine has time.
 
-The same parts as in a run (`Pacer`, `jobs.pace`, the simulator's strict `Limiter`), driven as the engine drives them;
-no sockets, ledger or images. `cpu` tells what a permit costs, so how many a second one core can give.
+The same parts as in a run (`Pacer`, `jobs.concurrency_window`, the simulator's strict `Limiter`), driven as the engine
+drives them; no sockets, ledger or images. `cpu` tells what a permit costs, so how many a second one core can give.
 """
 
 from __future__ import annotations
@@ -12,10 +12,10 @@ import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
-from jobs import pace
-from runner.pacer import Pacer, Permit, Weight
-from runner.simulator.errors import ServiceError
-from runner.simulator.windows import Limiter, Limits
+from jobs import concurrency_window
+from runner.limits.rate_limiter import Pacer, Permit, Weight
+from runner.simulator.requests.errors import ServiceError
+from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most
 from tests.runner.clock import run_idle
@@ -51,7 +51,7 @@ class Drive:
     """A sender like the engine's dispatcher, for `seconds`, against a service with this capacity (requests a second)."""
 
     pacer: Pacer
-    window: pace.Window
+    window: concurrency_window.Window
     capacity: Callable[[float], float]
     latency_s: float
     seconds: float
@@ -90,11 +90,11 @@ class Drive:
             self.played.refused.append(at)
             self.pacer.close_gate(wait_s, "refused")
             self.pacer.refused(wait_s)
-            self.window = pace.steadied(self.window, self.in_flight)
+            self.window = concurrency_window.steadied(self.window, self.in_flight)
         else:
             self.played.admitted.append(at)
             await asyncio.sleep(self.latency_s * chance.uniform(0.8, 1.2))
-            self.window = pace.grown(self.window, self.latency_s)
+            self.window = concurrency_window.grown(self.window, self.latency_s)
             self.pacer.admitted()
         self.in_flight -= 1
         self._changed.set()
@@ -119,7 +119,7 @@ def told() -> list[Figure]:
 
 def _told(rate: int, in_flight: int) -> Played:
     limits = LimitsTable(rpm=rate, window_s=1)
-    window, seconds = pace.opening(in_flight, rate), 40 if rate == 50 else 6
+    window, seconds = concurrency_window.opening(in_flight, rate), 40 if rate == 50 else 6
     return run_idle(Drive(Pacer(limits), window, lambda _at: rate, 0.8 * in_flight / rate, seconds).run())
 
 
@@ -132,8 +132,12 @@ def _untold(rate: int) -> list[Figure]:
     def capacity(at: float) -> float:
         return rate / 2 if 60 <= at < 120 else rate
 
-    steady = run_idle(Drive(Pacer(LimitsTable()), pace.opening(None, None), lambda _at: rate, 0.2, 180).run())
-    played = run_idle(Drive(Pacer(LimitsTable()), pace.opening(None, None), capacity, 0.2, 180).run())
+    steady = run_idle(
+        Drive(Pacer(LimitsTable()), concurrency_window.opening(None, None), lambda _at: rate, 0.2, 180).run()
+    )
+    played = run_idle(
+        Drive(Pacer(LimitsTable()), concurrency_window.opening(None, None), capacity, 0.2, 180).run()
+    )
     name = f"{rate}/s untold, virtual clock"
     return [
         at_least(f"{name}: share of capacity", steady.share(lambda _at: rate, 0, 180), 0.95),

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from runner import api
+from runner.app import use_cases
 from tests.commandline import AT_ONCE, CommandLine
 
 ROWS = 20
@@ -65,10 +65,10 @@ def missed(out: Path, count: int, seed: int) -> list[Change]:
     found = []
     for change in drawn(out, count, seed):
         with changed(out, change):
-            problems = api.verify_folder(out).problems
+            problems = use_cases.verify_folder(out).problems
         if [problem.path for problem in problems] != [change.path]:
             found.append(change)
-    assert api.verify_folder(out).problems == []
+    assert use_cases.verify_folder(out).problems == []
     return found
 
 

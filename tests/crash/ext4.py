@@ -23,7 +23,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from schemas.exit_codes import ExitCode
+from schemas.errors import ExitCode
 from tests.canary import leaks
 from tests.crash.campaign import chance_of, finish
 from tests.crash.forkserver import ForkServer

@@ -36,9 +36,15 @@ QUIET_IMPORTS = {"OPENBLAS_NUM_THREADS": "1", "JE_ARROW_MALLOC_CONF": "backgroun
 
 _IMPORTED = (
     *("pandas", "pyarrow.compute", "pyarrow.parquet", "rich.traceback", "structlog"),
-    *("runner.api", "runner.job_files", "runner.logs", "runner.progress"),
-    *("runner.cli.facts", "runner.cli.main", "runner.cli.output", "runner.cli.run", "runner.cli.status"),
-    *("runner.cli.retry", "runner.reprocess.retrying"),
+    *("runner.app.use_cases", "runner.config.loader", "runner.telemetry.logs", "runner.telemetry.progress"),
+    *(
+        "runner.cli.render",
+        "runner.cli.main",
+        "runner.cli.console",
+        "runner.cli.commands.run",
+        "runner.cli.commands.status",
+    ),
+    *("runner.cli.commands.retry", "runner.retry.prepare"),
 )
 
 

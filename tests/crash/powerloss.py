@@ -28,8 +28,8 @@ from pathlib import Path
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from runner.store import ledger as product
-from schemas.exit_codes import JobError
+from runner.ledger import writer as product
+from schemas.errors import JobError
 from tests.canary import is_in, leaks
 from tests.crash import ledgers, tracing
 from tests.crash.disk import Disk

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.store import lock
+from runner.workspace import lock
 from tests.crash import campaign, ext4, pairs, stops
 from tests.crash.campaign import Aim
 from tests.crash.forkserver import ForkServer

@@ -26,19 +26,19 @@ _TRANSACTIONS = {"attempts": "intent", "outcomes": "outcome", "meta": "layout", 
 _ALONE = {"runs": "run start", "outcomes": "settlement", "run_ends": "run end"}
 
 _PYTHON = {
-    ("call", "Folder.clear_temporary"): ("durable.py", "clearing, before"),
-    ("return", "Folder.clear_temporary"): ("durable.py", "clearing, after"),
-    ("call", "settle_dead"): ("ledger.py", "settling, before"),
-    ("return", "settle_dead"): ("ledger.py", "settling, after"),
-    ("call", "adopt"): ("adopt.py", "adopting, before"),
-    ("return", "adopt"): ("adopt.py", "adopting, after"),
+    ("call", "Folder.clear_temporary"): ("atomic_files.py", "clearing, before"),
+    ("return", "Folder.clear_temporary"): ("atomic_files.py", "clearing, after"),
+    ("call", "settle_dead"): ("writer.py", "settling, before"),
+    ("return", "settle_dead"): ("writer.py", "settling, after"),
+    ("call", "adopt"): ("recovery.py", "adopting, before"),
+    ("return", "adopt"): ("recovery.py", "adopting, after"),
     ("call", "Engine._launch"): ("engine.py", "permit given"),
-    ("call", "Writer.record"): ("ledger.py", "record queued"),
-    ("call", "Writer._resolve"): ("ledger.py", "commit told"),
-    ("call", "Landing.land"): ("landing.py", "answer received"),
-    ("call", "look"): ("images.py", "check, before"),
-    ("return", "look"): ("images.py", "check, after"),
-    ("call", "conclude"): ("closing.py", "concluding"),
+    ("call", "Writer.record"): ("writer.py", "record queued"),
+    ("call", "Writer._resolve"): ("writer.py", "commit told"),
+    ("call", "Landing.land"): ("ingest.py", "answer received"),
+    ("call", "look"): ("image_store.py", "check, before"),
+    ("return", "look"): ("image_store.py", "check, after"),
+    ("call", "conclude"): ("summary.py", "concluding"),
 }
 """(event, qualified name) -> file of the code, label."""
 

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from runner.simulator.dialects import DIALECTS as SIMULATED
-from schemas.dialects import AUTO, DIALECTS
+from schemas.task_dialects import AUTO, DIALECTS
 from tests.dialects import matrix
 from tests.dialects.cells import CELLS, Ground, ground
 from tests.dialects.ways import WAYS

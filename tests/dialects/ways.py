@@ -4,6 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from runner.simulator.dialects.model import names
+from runner.simulator.dialects.recordings import recorded
+from runner.simulator.dialects.relays import RELAYS
+from runner.simulator.dialects.servers import SERVERS
+from schemas.providers import PROFILES
+from schemas.task_dialects import AUTO
+
 ALWAYS = frozenset(
     {
         *("endpoint", "request_id", "task_id"),
@@ -38,59 +45,48 @@ class Way:
         return ALWAYS | {*self.lacks, *self.own}
 
 
-def _relay(name: str, *lacks: str) -> Way:
-    return Way(name, name, ("--dialect", name), tasks=True, lacks=lacks)
+def _untold(name: str) -> tuple[str, ...]:
+    """Columns that are null because the service's recorded answer does not hold them."""
+    known = names(recorded(name, "done") or recorded(name, "answered"))
+    return (*(() if "revised_prompt" in known else _REVISED), *(() if "usage" in known else _TOKENS))
 
 
-def _recognised(name: str, *lacks: str) -> Way:
-    return Way(f"{name}, auto", name, ("--dialect", "auto"), tasks=True, lacks=lacks)
+def _recognised(name: str) -> Way:
+    return Way(f"{name}, auto", name, ("--dialect", AUTO.name), tasks=True, lacks=_untold(name))
 
 
-def _profile(name: str, *lacks: str, own: tuple[str, ...] = ()) -> Way:
-    return Way(f"{name}, profile", name, ("--profile", name), lacks=lacks, own=("model", *own))
+def _server(name: str) -> Way:
+    """A server that answers at once: by its profile where it has one, else by its address alone."""
+    if name not in PROFILES:
+        return Way(name, name, lacks=_lacked(name), own=_OWN.get(name, ()))
+    own = ("model", *_OWN.get(name, ()))
+    return Way(f"{name}, profile", name, ("--profile", name), lacks=_lacked(name), own=own)
 
 
-def _cousin(name: str, *lacks: str, own: tuple[str, ...] = ()) -> Way:
-    return Way(name, name, lacks=lacks, own=own)
+def _lacked(name: str) -> tuple[str, ...]:
+    return tuple(column for column in _untold(name) if column not in _OWN.get(name, ()))
 
 
 OFFICIAL = Way("official", "official")
 """What all others are held against."""
 
-_JPEG_BY_RATIO = ("file_name", "format", "bytes", "sha256", "width", "height", "flags")
+_OWN = {
+    "xai": ("file_name", "format", "bytes", "sha256", "width", "height", "flags"),
+    "localai": _TOKENS,
+}
+"""xAI takes an aspect ratio instead of a size and makes JPEG; LocalAI tells 0 tokens; a profile asks for its own model."""
 
 WAYS = (
     OFFICIAL,
-    _relay("dieyuyun"),
-    _relay("evolink", *_REVISED, *_TOKENS),
-    _relay("apimart", *_REVISED, *_TOKENS),
-    _relay("sub2api"),
-    _relay("piapi", *_TOKENS),
-    _relay("dimilinks", *_TOKENS),
-    _relay("skyengine", *_TOKENS),
-    _relay("lemondata", *_TOKENS),
-    _relay("modelsell", *_TOKENS),
-    _relay("tokenhub", *_REVISED, *_TOKENS),
-    _relay("newapi", *_TOKENS),
-    _recognised("evolink", *_REVISED, *_TOKENS),
-    _recognised("apimart", *_REVISED, *_TOKENS),
-    _recognised("lemondata", *_TOKENS),
+    *(Way(relay.name, relay.name, ("--dialect", relay.name), True, _untold(relay.name)) for relay in RELAYS),
+    *map(_recognised, ("evolink", "apimart", "lemondata")),
     Way(
         "dieyuyun, profile",
         "dieyuyun",
-        ("--profile", "dieyuyun", "--model", "gpt-image-2", "--dialect", "auto"),
+        ("--profile", "dieyuyun", "--model", "gpt-image-2", "--dialect", AUTO.name),
         tasks=True,
         own=("model",),
     ),
-    _profile("azure", *_REVISED),
-    _profile("xai", *_TOKENS, own=_JPEG_BY_RATIO),
-    _profile("together", *_REVISED, *_TOKENS),
     Way("openai, profile", "official", ("--profile", "openai"), lacks=_REVISED, own=("model",)),
-    _cousin("gemini", *_REVISED, *_TOKENS),
-    _cousin("localai", *_REVISED, own=_TOKENS),
-    _cousin("sdserver", *_REVISED, *_TOKENS),
-    _cousin("vllm-omni", *_REVISED, *_TOKENS),
-    _cousin("sglang", *_TOKENS),
-    _cousin("litellm"),
+    *(_server(server.name) for server in SERVERS),
 )
-"""xAI takes an aspect ratio instead of a size and makes JPEG; LocalAI tells 0 tokens; a profile asks for its own model."""

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from schemas.services import document_of
+from schemas.request_rules import document_of
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service
 

@@ -1,4 +1,4 @@
-"""The README's snippets for orchestrators, run by the orchestrators themselves.
+"""The documentation's snippets for orchestrators, run by the orchestrators themselves.
 
 `python -m pytest -m campaign tests/endtoend/test_orchestrators.py` installs the registry's newest Prefect, Dagster and
 Airflow, each into a virtual environment of its own that is gone afterwards; what cannot be installed is skipped. Each is
@@ -10,13 +10,12 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pytest
 
 from tests.commandline import CommandLine
-from tests.endtoend.test_readme import blocks
+from tests.docs.pages import DOCS, blocks
 
 pytestmark = pytest.mark.campaign
 
@@ -44,10 +43,10 @@ CALLS = {
 
 
 @pytest.mark.parametrize("name", CALLS)
-def test_a_snippet_runs(command: CommandLine, checkout: Path, name: str) -> None:
+def test_a_snippet_runs(command: CommandLine, name: str) -> None:
     packages, call = CALLS[name]
-    readme = (checkout / "README.md").read_text("utf-8")
-    (snippet,) = [block.text for block in blocks(readme) if block.kind == f"python {name}"]
+    page = (DOCS / "how-to/airflow-prefect-dagster.md").read_text("utf-8")
+    (snippet,) = [block.text for block in blocks(page) if block.kind == f"python {name}"]
     (command.cwd / "every-night.toml").write_text(JOB)
     (command.cwd / "p.csv").write_text("prompt\na fox\na hare\n")
     (command.cwd / "dags").mkdir()

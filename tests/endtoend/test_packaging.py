@@ -11,8 +11,8 @@ from typing import Any
 import pytest
 from packaging.requirements import Requirement
 
-from runner.version import VERSION
-from tests.wheel import complaints
+from runner.process.version import VERSION
+from tests.wheel import NEEDED, complaints
 
 
 @pytest.fixture(scope="module")
@@ -50,16 +50,17 @@ def test_one_version_everywhere(checkout: Path, project: dict[str, Any]) -> None
 
 
 def test_a_wheel_with_anything_else_is_refused() -> None:
-    good = [
-        "runner/cli/main.py",
-        "runner/py.typed",
-        "schemas/py.typed",
-        "jobs/py.typed",
-        "runner/store/schema.sql",
-    ]
+    good = list(NEEDED)
     assert complaints([*good, "imagemill-0.1.0.dist-info/METADATA"]) == []
     assert complaints([*good, "tests/x.py", "jobs/__pycache__/a.pyc"]) == [
         "not ours: tests",
         "litter: jobs/__pycache__/a.pyc",
     ]
     assert complaints(good[1:]) == ["missing: runner/cli/main.py"]
+    assert complaints([*good, "runner/docs/images/x.png"]) == ["litter: runner/docs/images/x.png"]
+
+
+def test_a_wheel_needs_the_documentation() -> None:
+    assert complaints([name for name in NEEDED if not name.endswith("/resume.md")]) == [
+        "missing: runner/docs/how-to/resume.md"
+    ]

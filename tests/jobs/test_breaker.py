@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from jobs.breaker import LEAST, WINDOW, Breaker
+from jobs.circuit_breaker import LEAST, WINDOW, Breaker
 from schemas.failures import FailureKind
 
 BAD, WORSE = FailureKind.MODERATION, FailureKind.SERVER_ERROR

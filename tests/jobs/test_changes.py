@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.changes import (
+from jobs.manifest_diff import (
     NONE,
     Comparison,
     Fate,
@@ -22,8 +22,8 @@ from jobs.changes import (
     listed,
     warnings,
 )
-from schemas.changes import Changes, EditedRow, FieldChange
 from schemas.failures import RowStatus
+from schemas.manifest_diff import Changes, EditedRow, FieldChange
 from schemas.request import ImageRequest
 
 IDS = st.integers(0, 12)

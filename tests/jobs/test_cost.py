@@ -9,8 +9,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.cost import Estimate, Prices, estimate, settled
-from schemas.endpoints import OPENAI_PRICES, PriceTable
 from schemas.outcome import NOTHING_REPORTED, Reported
+from schemas.providers import OPENAI_PRICES, PriceTable
 from schemas.request import ImageRequest
 
 TABLE = PriceTable(

@@ -6,7 +6,7 @@ from datetime import date, datetime
 
 import pytest
 
-from jobs.days import day_of, days_before, deadline_of
+from jobs.dates import day_of, days_before, deadline_of
 
 TODAY = date(2026, 3, 1)
 NOW = datetime(2026, 3, 1, 23, 30)

@@ -14,7 +14,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.evidence import Broke, broken, read_error, refused, wait_hint
+from jobs.classify import Broke, broken, read_error, refused, wait_hint
 from schemas.failures import Billed, Failure, FailureKind, Resend, RowStatus
 
 NOW = datetime(2026, 11, 22, 16, 20, tzinfo=UTC).timestamp()

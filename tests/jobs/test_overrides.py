@@ -6,9 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.overrides import Changes, Texts, remade
+from jobs.overrides import Changes, Template, TemplateError, Texts, remade, template, unknown
 from jobs.rows import RequestDefaults
-from jobs.templates import Template, TemplateError, literal, parse, unknown
 from schemas.request import MAX_PROMPT_CHARS, ImageRequest
 from schemas.row import Row, RowProblem
 
@@ -41,35 +40,35 @@ def sent(
     ],
 )
 def test_a_template_is_filled_by_name(text: str, filled: str) -> None:
-    assert parse(text).filled({"prompt": "a fox", "my col": "7"}) == filled
+    assert template(text).filled({"prompt": "a fox", "my col": "7"}) == filled
 
 
 @pytest.mark.parametrize("text", ["{", "}", "{}", "{a", "a}", "{a{b}", "{{a}"])
 def test_a_brace_alone_is_refused(text: str) -> None:
-    with pytest.raises(TemplateError, match=r"is no \{column\}"):
-        parse(text)
+    with pytest.raises(TemplateError, match=r"write \{column\}, and \{\{ or \}\}"):
+        template(text)
 
 
 @pytest.mark.parametrize("name", ["prompt.upper", "a[0]", "a!r", "a:>9", "a.__class__"])
 def test_a_name_leads_nowhere_beyond_its_column(name: str) -> None:
-    assert parse(f"{{{name}}}") == Template(("", ""), (name,))
+    assert template(f"{{{name}}}") == Template(("", ""), (name,))
     assert "no attributes" in unknown(name)
 
 
 @given(st.text())
 def test_a_literal_and_an_escaped_text_stay_what_they_are(text: str) -> None:
     escaped = text.replace("{", "{{").replace("}", "}}")
-    assert literal(text).filled({}) == parse(escaped).filled({}) == text
+    assert Template((text,)).filled({}) == template(escaped).filled({}) == text
 
 
 def test_a_null_is_refused_and_an_empty_text_is_not() -> None:
-    assert parse("{mood}!").filled({"mood": ""}) == "!"
+    assert template("{mood}!").filled({"mood": ""}) == "!"
     with pytest.raises(TemplateError, match="'mood' is null"):
-        parse("{mood}!").filled({"mood": None})
+        template("{mood}!").filled({"mood": None})
 
 
 def test_columns_are_told_once() -> None:
-    changes = Changes((("prompt", parse("{a} {b} {a}")),), (("style", parse("{c}{b}")),))
+    changes = Changes((("prompt", template("{a} {b} {a}")),), (("style", template("{c}{b}")),))
     assert (changes.columns, bool(changes), bool(Changes())) == (("a", "b", "c"), True, False)
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from jobs.pace import DEFAULT_CEILING, START, Window, grown, opening, steadied
+from jobs.concurrency_window import DEFAULT_CEILING, START, Window, grown, opening, steadied
 
 
 @pytest.mark.parametrize(

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from jobs import probing
+from jobs import adaptive_rate
 
 
 @dataclass
@@ -38,9 +38,9 @@ def drive(service: Service, seconds: float) -> int:
         if wait:
             refusals += 1
             pace = (
-                probing.first_pace(len(service.admitted), now, len(service.window), now, now + wait)
+                adaptive_rate.first_pace(len(service.admitted), now, len(service.window), now, now + wait)
                 if pace is None
-                else probing.refused(pace, now, now + wait, len(service.admitted))
+                else adaptive_rate.refused(pace, now, now + wait, len(service.admitted))
             )
             now += wait
         now += 1 / (pace.rate(now) if pace is not None else 400.0)
@@ -70,14 +70,17 @@ def test_a_halved_limit_is_found_and_so_is_its_return() -> None:
 
 
 def test_refusals_of_one_burst_count_once() -> None:
-    pace = probing.first_pace(100, 10.0, 10.0, 10.0, 10.1)
-    assert probing.refused(pace, 10.2, 10.3, 101) == pace
+    pace = adaptive_rate.first_pace(100, 10.0, 10.0, 10.0, 10.1)
+    assert adaptive_rate.refused(pace, 10.2, 10.3, 101) == pace
 
 
 def test_a_refusal_that_costs_a_long_wait_is_not_risked_soon_again() -> None:
-    pace = probing.first_pace(100, 10.0, 10.0, 10.0, 10.01)
-    assert probing.refused(pace, 30.0, 30.8, 300).flat_s > probing.refused(pace, 30.0, 30.01, 300).flat_s
+    pace = adaptive_rate.first_pace(100, 10.0, 10.0, 10.0, 10.01)
+    assert (
+        adaptive_rate.refused(pace, 30.0, 30.8, 300).flat_s
+        > adaptive_rate.refused(pace, 30.0, 30.01, 300).flat_s
+    )
 
 
 def test_a_long_wait_tells_of_a_long_window() -> None:
-    assert probing.first_pace(600, 20.0, 100.0, 20.0, 60.0).best == 10.0
+    assert adaptive_rate.first_pace(600, 20.0, 100.0, 20.0, 60.0).best == 10.0

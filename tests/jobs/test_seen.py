@@ -6,7 +6,7 @@ import numpy as np
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.seen import SeenKeys
+from jobs.key_set import SeenKeys
 
 KEYS = st.integers(0, 12) | st.integers(0, 2**64 - 1)
 

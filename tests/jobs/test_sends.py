@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.sends import Sends, Weight
+from jobs.send_history import Sends, Weight
 
 SPAN_S = 60.0
 STEP_S = 0.01

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.summary import finished_code, next_command
-from schemas.exit_codes import ExitCode
+from schemas.errors import ExitCode
 from schemas.failures import RowStatus
 
 

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.windows import WindowLog, margin_s, spacing
+from jobs.sliding_window import WindowLog, margin_s, spacing
 
 AMOUNTS = st.lists(st.integers(1, 10), min_size=1, max_size=60)
 

@@ -29,7 +29,7 @@ _SEQUENCES = "tests/runner/test_any_sequence.py"
 BUGS = (
     Bug(
         "outcome recorded before the image is saved",
-        "runner/store/images.py",
+        "runner/artifacts/image_store.py",
         "        name = keep(self.folder, checked.name, lambda: checked.pieces)\n",
         "        name = checked.name\n"
         "        __import__('threading').Timer(0.05, keep, (self.folder, name, lambda: checked.pieces)).start()\n",
@@ -37,7 +37,7 @@ BUGS = (
     ),
     Bug(
         "no fsync of the folder after the rename",
-        "runner/store/durable.py",
+        "runner/artifacts/atomic_files.py",
         "            os.fsync(target.descriptor)\n",
         "",
         (_ORDER,),
@@ -61,7 +61,7 @@ BUGS = (
     ),
     Bug(
         "lost intent: told to be durable before the commit",
-        "runner/store/ledger.py",
+        "runner/ledger/writer.py",
         "            for statements, _ in batch:\n",
         "            self._resolve([future for _, future in batch], None)\n"
         "            __import__('time').sleep(0.02)\n"
@@ -70,16 +70,16 @@ BUGS = (
     ),
     Bug(
         "edited rows are bought again unasked",
-        "jobs/changes.py",
+        "jobs/manifest_diff.py",
         '    if not is_held or on_change == "regenerate":\n',
         '    if not is_held or on_change != "keep":\n',
         ("tests/jobs/test_changes.py",),
     ),
     Bug(
         "parked rows are sent again by a plain retry",
-        "runner/reprocess/survey.py",
-        '            may = parked & _among(told.table, "error_kind", allowed) if each is RowStatus.PARKED else match\n',
-        "            may = match\n",
+        "runner/retry/survey.py",
+        "            taken |= self._named(told.table, may) if each is RowStatus.PARKED else may\n",
+        "            taken |= may\n",
         (_SEQUENCES,),
     ),
     Bug(
@@ -92,35 +92,35 @@ BUGS = (
     ),
     Bug(
         "a retry asks for images that are there",
-        "runner/reprocess/survey.py",
+        "runner/retry/survey.py",
         "        asked = [each for each in every if each in again or (lacks and not succeeded[each])]\n",
         "        asked = list(every)\n",
         (_SEQUENCES,),
     ),
     Bug(
         "truncated PNG accepted",
-        "runner/store/pngs.py",
+        "runner/artifacts/pngs.py",
         '            raise BrokenPng("it has no end")\n',
         "            return False\n",
         (_IMAGES,),
     ),
     Bug(
         "truncated JPEG accepted",
-        "runner/store/images.py",
+        "runner/artifacts/image_store.py",
         "                image.load()\n",
         "",
         (_IMAGES,),
     ),
     Bug(
         "key in logs: nothing is registered for redaction",
-        "runner/redaction.py",
+        "runner/process/redaction.py",
         "        if len(secret) < _SHORTEST_SECRET:\n            return\n",
         "        return\n",
         (_CANARY, "tests/runner/test_secrets.py", "tests/runner/test_logs.py"),
     ),
     Bug(
         "key in the ledger: the service's messages are kept as they come",
-        "runner/attempt.py",
+        "runner/engine/attempt.py",
         "        redactor.text(failure.message),\n",
         "        failure.message,\n",
         (_CANARY, _ENGINE),
@@ -134,21 +134,21 @@ BUGS = (
     ),
     Bug(
         "redirect followed, of the POST too",
-        "runner/transport.py",
+        "runner/http/client.py",
         "allow_redirects=False",
         "allow_redirects=True",
         (_TRANSPORT,),
     ),
     Bug(
         "redirect of a download followed wherever it leads",
-        "runner/transport.py",
+        "runner/http/client.py",
         "            target = self._target(target, location)\n",
         "            target = target.join(URL(location))\n",
         (_TRANSPORT,),
     ),
     Bug(
         "answer of another request: a connection goes on after more bytes than were told",
-        "runner/connections.py",
+        "runner/http/fast/pool.py",
         "head.keeps and exact and connection.rest()",
         "head.keeps and connection.rest()",
         ("tests/runner/test_connections.py",),

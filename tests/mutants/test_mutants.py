@@ -20,7 +20,7 @@ def test_the_bug_can_be_planted(checkout: Path, bug: Bug) -> None:
 @pytest.mark.parametrize("old", ["nowhere to be found", "def "])
 def test_a_place_that_cannot_be_told_is_an_error(checkout: Path, old: str) -> None:
     with pytest.raises(ValueError, match="the text to replace is"):
-        planted(checkout, Bug("moved", "runner/redaction.py", old, "", ()))
+        planted(checkout, Bug("moved", "runner/process/redaction.py", old, "", ()))
 
 
 @pytest.mark.campaign

@@ -7,10 +7,10 @@ from typing import Any
 
 import pyarrow as pa
 
-from runner.intake import Intake, request_defaults
 from runner.manifest.records import Batch, Manifest, Texts
-from schemas.endpoints import PROFILES
+from runner.planning.row_stream import Intake, request_defaults
 from schemas.job import Job
+from schemas.providers import PROFILES
 
 Record = Mapping[str, str | None]
 MALFORMED = "malformed"

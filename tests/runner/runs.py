@@ -13,17 +13,19 @@ from typing import Any
 
 from aiohttp import web
 
-from runner.assembly import assembled
-from runner.counters import Counters
-from runner.ending import Ending, Reason
-from runner.engine import Engine
-from runner.folder import OpenFolder
-from runner.prepared import Prepared
-from runner.secrets import ResolvedEndpoint
-from runner.store.ledger import create_or_open, next_number, open_reader, settle_dead
-from runner.store.views import ItemIndex
-from runner.work import Source
-from schemas.endpoints import PROFILES
+from runner.app.composition import assembled
+from runner.config.credentials import ResolvedEndpoint
+from runner.engine.counters import Counters
+from runner.engine.engine import Engine
+from runner.engine.queue import Source
+from runner.engine.shutdown import Ending
+from runner.ledger.item_index import ItemIndex
+from runner.ledger.reader import next_number, open_reader
+from runner.ledger.writer import create_or_open, settle_dead
+from runner.planning.prepare import Prepared
+from runner.workspace.folder import OpenFolder
+from schemas.errors import Reason
+from schemas.providers import PROFILES
 from tests.canary import CANARY
 from tests.faults.pictures import picture
 from tests.runner.clock import run

@@ -32,9 +32,9 @@ from hypothesis.stateful import (
 )
 
 from jobs.selection import sample
-from runner.api import verify_folder
+from runner.app.use_cases import verify_folder
 from runner.cli.main import main
-from runner.store import donemap
+from runner.ledger import completion_cache
 from schemas.request import ImageRequest
 from schemas.row import Row
 from tests.canary import WITH_CANARY, leaks
@@ -271,7 +271,7 @@ class AnySequence(RuleBasedStateMachine):
             for name, value in WITH_CANARY.items():
                 patch.setenv(name, value)
             if mapped:
-                patch.setattr(donemap, "LEAST_ROWS", 1)
+                patch.setattr(completion_cache, "LEAST_ROWS", 1)
             patch.chdir(self.folder)
             code = main(list(command))
         self.told = err.getvalue()

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.body import LIFTED, MAX_VALUES, WINDOW_MARGIN, Body, BodyTooLarge, Lifter, decode_loosely
+from runner.http.image_body import WINDOW_MARGIN, Lifter, decode_loosely
+from runner.http.messages import LIFTED, MAX_VALUES, Body, BodyTooLarge
 
 IMAGE = bytes(range(256)) * 3 + b"\x89PNG"
 B64 = base64.b64encode(IMAGE).decode()

@@ -16,13 +16,14 @@ import pytest
 
 import runner
 from jobs.selection import Wanted
-from runner import api
-from runner.job_files import load_job
-from runner.reprocess.asking import Asked
-from runner.store import donemap, ledger
-from schemas.exit_codes import JobError
+from runner.app import use_cases
+from runner.config.loader import load_job
+from runner.ledger import completion_cache
+from runner.ledger.reader import reading
+from runner.retry.request import Asked
+from schemas.errors import JobError
 from schemas.job import Job
-from schemas.summary import Plan, Summary
+from schemas.reports import Plan, Summary
 from tests.canary import CANARY
 from tests.commandline import CommandLine, Service
 
@@ -82,7 +83,7 @@ class Nights:
             "endpoint.base_url": self.service.base_url,
             "request.size": "64x64",
         } | named
-        return api.plan_job(load_job(manifest, overrides, environ={}, cwd=self.folder))
+        return use_cases.plan_job(load_job(manifest, overrides, environ={}, cwd=self.folder))
 
     def stops(self, manifest: Any, **options: Any) -> str:
         """Run where edited rows forbid it: nothing is sent and nothing that stands in the folder changes; the message."""
@@ -110,7 +111,7 @@ class Nights:
 
     def is_sound(self) -> bool:
         """Whether images and tables are what manifest, ledger and job say."""
-        return not api.verify_folder(self.out).problems
+        return not use_cases.verify_folder(self.out).problems
 
 
 @pytest.fixture
@@ -149,7 +150,7 @@ def test_appended_and_reordered_and_removed_rows(nights: Nights) -> None:
     ]
     images = {name for name in before if name.startswith("images/")}
     assert images < {*nights.standing()}
-    assert api.status(nights.out).removed == 1
+    assert use_cases.status(nights.out).removed == 1
     assert nights.is_sound()
 
 
@@ -173,7 +174,7 @@ def test_an_edited_row_stops_the_run_until_it_is_kept_or_made_anew(nights: Night
     kept = nights.results()
     assert kept["b1"] == old["b1"] | {"prompt": "b 1 at dawn", "flags": [*old["b1"]["flags"], "edited"]}
     assert [kept[name] for name in ("b0", "b2")] == [old[name] for name in ("b0", "b2")]
-    assert api.status(nights.out).by_status == {"succeeded": 3}
+    assert use_cases.status(nights.out).by_status == {"succeeded": 3}
     assert nights.is_sound()
     before = nights.standing() | {"summary.json": b""}
     nights.run(path, on_change="keep")
@@ -200,7 +201,7 @@ def test_an_edited_row_without_an_image_is_sent_and_one_that_is_parked_is_not(ni
     nights.run(path, on_change="keep")
     assert (nights.results()["y"]["status"], nights.results()["y"]["prompt"]) == ("parked", "c found")
     parked = Asked(Wanted(parked=True))
-    assert api.retry_folder(nights.out, parked).by_status == {"succeeded": 1, "parked": 1}
+    assert use_cases.retry_folder(nights.out, parked).by_status == {"succeeded": 1, "parked": 1}
     assert nights.new() == {}
     nights.run(path, on_change="regenerate")
     assert nights.new() == {"c found": 1}
@@ -235,7 +236,7 @@ def test_retry_stops_over_edited_rows_too(nights: Nights) -> None:
     nights.new()
     nights.write(edited(first, y="d 2"))
     with pytest.raises(JobError, match="1 row was edited"):
-        api.retry_folder(nights.out, Asked())
+        use_cases.retry_folder(nights.out, Asked())
     assert nights.new() == {}
 
 
@@ -322,27 +323,27 @@ def test_an_edited_frame_follows_the_same_rules(nights: Nights) -> None:
 
 @pytest.fixture
 def _small_maps(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(donemap, "LEAST_ROWS", 2)
+    monkeypatch.setattr(completion_cache, "LEAST_ROWS", 2)
 
 
 @pytest.mark.usefixtures("_small_maps")
 def test_a_map_of_what_is_done_hides_no_edit(nights: Nights) -> None:
     first = rows("k", 0, 1, 2, 3)
     nights.run(nights.write(first))
-    assert (nights.out / donemap.MAP_NAME).is_file()
+    assert (nights.out / completion_cache.MAP_NAME).is_file()
     path = nights.write([*edited(first, k1="k 1 at dawn", k2="k 2 at dawn"), *rows("k", 4)])
     nights.new()
     for _ in range(2):
         nights.run(path, on_change="keep")
     assert nights.new() == {"k 4": 1}
-    spent = api.status(nights.out).requests_sent
+    spent = use_cases.status(nights.out).requests_sent
     nights.run(path, on_change="regenerate", max_requests=spent + 1)
     assert nights.new() == {"k 1 at dawn": 1}
     assert "k2   prompt" in nights.stops(path)
     nights.run(path, on_change="regenerate")
     assert nights.new() == {"k 2 at dawn": 1}
-    with ledger.reading(nights.out) as connection:
-        assert donemap.load(nights.out, connection, Job(manifest=path)) is not None
+    with reading(nights.out) as connection:
+        assert completion_cache.load(nights.out, connection, Job(manifest=path)) is not None
     assert (nights.run(path).by_status, nights.new()) == ({"succeeded": 5}, {})
 
 
@@ -395,7 +396,7 @@ def test_what_moved_is_found_again_and_loses_nothing(nights: Nights) -> None:
     nights.new()
     moved = Path(path).rename(nights.folder / "moved.csv")
     with pytest.raises(JobError) as error:
-        api.status(nights.out)
+        use_cases.status(nights.out)
     assert error.value.message.endswith("there is no file " + path)
     assert f"imagemill run MANIFEST --out {nights.out} goes on with it" in error.value.fix
     nights.out.rename(nights.folder / "elsewhere")

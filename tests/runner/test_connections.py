@@ -13,17 +13,18 @@ import pytest
 from aiohttp.client_proto import ResponseHandler
 from yarl import URL
 
-import runner.connection
-from jobs.evidence import Broke
+import runner.http.fast.connection
+from jobs.classify import Broke
 from jobs.keeping import LEFT_IDLE_S, YOUNG_S
-from runner import connections
-from runner.connection import FIRST_BYTES
-from runner.connections import Connections
-from runner.guard import Guard
-from runner.memory import Memory, Room
-from runner.receiving import Receiver, Window
-from runner.sessions import CONNECT_TIMEOUT_S, Sockets
-from runner.transport import Answer, Broken, Deadlines, Transport
+from runner.http.client import Deadlines, Transport
+from runner.http.fast import pool
+from runner.http.fast.connection import FIRST_BYTES
+from runner.http.fast.pool import Connections
+from runner.http.fast.receive import Receiver, Window
+from runner.http.memory_budget import Memory, Room
+from runner.http.messages import Answer, Broken
+from runner.http.sessions import CONNECT_TIMEOUT_S, Sockets
+from runner.http.ssrf_guard import Guard
 from tests.runner.clock import clock, run
 from tests.runner.rawserver import (
     Connection,
@@ -100,7 +101,7 @@ def test_the_same_is_sent_as_aiohttp_sends(query: str, monkeypatch: pytest.Monke
         return False
 
     ours = run(main())
-    monkeypatch.setattr(connections, "_aiohttp_reads_on", no)
+    monkeypatch.setattr(pool, "_aiohttp_reads_on", no)
     assert run(main()) == ours
     assert ours.headers["connection"] == "close"
 
@@ -333,7 +334,7 @@ def test_a_connection_that_ends_before_anything_was_sent_is_before_sending(
     """As when TLS is there, and gone in the same moment."""
     usual = Connections._connected
 
-    async def slowly(self: Connections) -> runner.connection.Connection:
+    async def slowly(self: Connections) -> runner.http.fast.connection.Connection:
         made = await usual(self)
         while not made.lost:  # noqa: ASYNC110 - nobody tells of it
             await asyncio.sleep(0.001)

@@ -17,14 +17,14 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.dialects.generations import Speaker
-from runner.intake import Intake, request_defaults
-from runner.speaking import speaker
-from schemas.endpoints import PROFILES
+from runner.planning.row_stream import Intake, request_defaults
+from runner.providers.generations import Speaker
+from runner.providers.profile import speaker
 from schemas.job import Job
+from schemas.providers import PROFILES
 from schemas.request import FIELDS
+from schemas.request_rules import STANDARD_SIZES, Document, document_of
 from schemas.row import Row, RowProblem
-from schemas.services import STANDARD_SIZES, Document, document_of
 from tests.runner.manifests import Record, manifest
 
 MODELS = {

@@ -11,11 +11,11 @@ from typing import NoReturn
 
 import pytest
 
-from runner.metrics import MetricsFile
-from runner.signals import ending_early
-from runner.store import lock
-from runner.telling import Teller
-from schemas.exit_codes import ExitCode, JobError
+from runner.process.signals import ending_early
+from runner.telemetry.notify import Teller
+from runner.telemetry.prometheus import MetricsFile
+from runner.workspace import lock
+from schemas.errors import ExitCode, JobError
 from tests.commandline import AT_ONCE, CommandLine
 from tests.runner.heldkey import HeldKey
 from tests.servedjob import HANG_S, last_object

@@ -6,7 +6,7 @@ import asyncio
 
 import pytest
 
-from runner.ending import Cut
+from runner.engine.shutdown import Cut
 
 
 def test_a_second_cut_while_the_first_is_still_ending_what_is_watched() -> None:

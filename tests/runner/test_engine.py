@@ -11,9 +11,9 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
-from runner.redaction import REDACTOR
-from runner.store.ledger import open_reader
-from schemas.exit_codes import ExitCode
+from runner.ledger.reader import open_reader
+from runner.process.redaction import REDACTOR
+from schemas.errors import ExitCode
 from tests.canary import CANARY
 from tests.faults.pictures import picture
 from tests.runner.clock import clock

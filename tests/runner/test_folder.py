@@ -9,14 +9,16 @@ from pathlib import Path
 
 import pytest
 
-from runner.descriptors import SPARE
-from runner.folder import Ballast, Headroom, opened
-from runner.store import lock
-from runner.store.durable import TEMPORARY, Folder
-from runner.store.ledger import LEDGER_NAME
-from schemas.exit_codes import ExitCode, JobError
+from runner.artifacts.atomic_files import Folder
+from runner.ledger.writer import LEDGER_NAME
+from runner.process.file_limits import SPARE
+from runner.workspace import lock
+from runner.workspace.folder import opened
+from runner.workspace.reserve import Ballast, Headroom
+from schemas.errors import ExitCode, JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
+from schemas.output_folder import TEMPORARY
 from tests.faults.pictures import picture
 from tests.runner.manifests import intake, prompts
 from tests.runner.store.ledgers import LedgerFolder, rows_of

@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from runner.guard import DownloadRefused, Guard, GuardedResolver, is_public
+from runner.http.ssrf_guard import DownloadRefused, Guard, GuardedResolver, is_public
 
 BASE = URL("https://images.example/v1")
 

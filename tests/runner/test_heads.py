@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from yarl import URL
 
-from runner.heads import MOST_HEAD_BYTES, Head, fields, plain, start_of_post
+from runner.http.fast.heads import MOST_HEAD_BYTES, Head, fields, plain, start_of_post
 
 PLAIN = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\ncontent-LENGTH:  5 \r\nX-Empty:\r\n\r\n"
 HEADERS = {"content-type": "application/json", "content-length": "5", "x-empty": ""}

@@ -14,11 +14,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.job_errors import nearest_key
-from runner.job_files import job_json_schema, job_toml, load_job, out_folder, read_out_job, read_setting
-from runner.job_schema import job_keys
-from runner.job_text import manifest_stem, toml_value
-from schemas.exit_codes import ExitCode, JobError
+from runner.config.json_schema import job_keys
+from runner.config.loader import job_json_schema, job_toml, load_job, out_folder, read_out_job
+from runner.config.out_folder import manifest_stem
+from runner.config.problems import nearest_key
+from runner.config.toml_values import read_setting
+from runner.config.toml_writer import toml_value
+from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 
 TODAY = date(2026, 11, 22)
@@ -90,8 +92,8 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
     lines = text.splitlines()
     assert lines[0] == "15 mistakes in the job:"
     expected = (
-        "rpm = 3 (job.toml): unknown key; did you mean limits.rpm?",
-        "limits.rpn = 60 (job.toml): unknown key; did you mean limits.rpm?",
+        "rpm (job.toml): unknown key; did you mean limits.rpm?",
+        "limits.rpn (job.toml): unknown key; did you mean limits.rpm?",
         "limits.tpm = true (job.toml): must be a number above 0",
         "request.n = 20 (job.toml): must be a whole number from 1 to 10",
         "request.model = 5 (job.toml): must be text (in quotes)",
@@ -101,13 +103,13 @@ def test_every_mistake_is_reported_at_once(tmp_path: Path) -> None:
         ),
         'endpoint.timeout = "soon" (job.toml): must be a duration above 0: seconds, or text such as 90s, 10m, 6h',
         'retry.on_ambiguous = "ask" (job.toml): must be park or retry',
-        "nonsense_of_mine = 1 (job.toml): unknown key",
-        "budgets.max_cost = 2 (job.toml): unknown key; did you mean budget.max_cost?",
+        "nonsense_of_mine (job.toml): unknown key",
+        "budgets.max_cost (job.toml): unknown key; did you mean budget.max_cost?",
         "input.limit = 0 (job.toml): must be a whole number, 1 or more",
-        'request.param.prompt = "x" (job.toml): the prompt comes from the manifest',
+        "request.param.prompt (job.toml): the prompt comes from the manifest",
         'limits.ipm = "many" (option): must be a number above 0',
         'simulate = "maybe" (option): must be true or false',
-        'budget.max_csot = "5" (IMAGEMILL_BUDGET__MAX_CSOT): unknown key; did you mean budget.max_cost?',
+        "budget.max_csot (IMAGEMILL_BUDGET__MAX_CSOT): unknown key; did you mean budget.max_cost?",
     )
     assert sorted(line.strip() for line in lines[1:]) == sorted(expected)
 

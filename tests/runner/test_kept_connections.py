@@ -9,11 +9,12 @@ import json
 import pytest
 from yarl import URL
 
-from jobs.evidence import Broke
+from jobs.classify import Broke
 from jobs.keeping import LEFT_IDLE_S
-from runner.guard import Guard
-from runner.memory import Memory, Room
-from runner.transport import Answer, Broken, Deadlines, Transport
+from runner.http.client import Deadlines, Transport
+from runner.http.memory_budget import Memory, Room
+from runner.http.messages import Answer, Broken
+from runner.http.ssrf_guard import Guard
 from tests.runner.rawserver import Connection, Handler, RawServer, answering
 
 BODY = json.dumps({"data": [{"b64_json": base64.b64encode(b"fox" * 5000).decode()}]}).encode()

@@ -6,9 +6,9 @@ import asyncio
 import time
 from pathlib import Path
 
-from jobs.sends import Weight
-from runner.pacer import Pacer
-from runner.store.views import recent_sends
+from jobs.send_history import Weight
+from runner.ledger.item_index import recent_sends
+from runner.limits.rate_limiter import Pacer
 from schemas.job import LimitsTable
 from schemas.row import Row
 from tests.runner.clock import run_idle

@@ -11,8 +11,8 @@ from collections.abc import Iterator
 import pytest
 import structlog
 
-from runner.logs import configure_logging
-from runner.secrets import REDACTOR
+from runner.config.credentials import REDACTOR
+from runner.telemetry.logs import configure_logging
 
 SECRET = "log-secret-4711"
 REDACTOR.register(SECRET)
@@ -95,7 +95,7 @@ def test_a_line_is_redacted_where_nothing_can_be_imported(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     configure_logging()
-    monkeypatch.setitem(sys.modules, "runner.loglines", None)
+    monkeypatch.setitem(sys.modules, "runner.telemetry.log_format", None)
     logging.getLogger("runner.engine").warning("no %s for %s\nleft", "descriptors", SECRET)
     shown = capsys.readouterr().err
     assert shown.startswith("warning: no descriptors for ")

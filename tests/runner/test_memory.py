@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.memory import Memory
+from runner.http.memory_budget import Memory
 from tests.runner.clock import run_idle
 
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from jobs.cost import Estimate
-from runner.money import Budget
+from runner.limits.budget import Budget
 from schemas.job import BudgetTable
 
 ONE = Estimate(1.0, 1.0)

@@ -14,7 +14,7 @@ from typing import Any
 import pytest
 
 import runner
-from schemas.exit_codes import JobError
+from schemas.errors import JobError
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.runner.heldkey import HeldKey

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import settings as effort
 from hypothesis import strategies as st
 
-from jobs.evidence import RateTold
-from jobs.sends import Weight
-from runner.pacer import Pacer
+from jobs.classify import RateTold
+from jobs.send_history import Weight
+from runner.limits.rate_limiter import Pacer
 from schemas.job import LimitsTable
 from tests.runner.clock import run_idle
 

@@ -8,8 +8,9 @@ from io import StringIO
 
 import pytest
 
-from runner.progress import count_text, duration_text, make_observer, money_text, progress_line
-from schemas.summary import Progress
+from runner.telemetry.progress import make_observer, progress_line
+from runner.text.wording import count_text, duration_text, money_text
+from schemas.reports import Progress
 
 NOW = Progress(
     phase="running",
@@ -27,8 +28,6 @@ NOW = Progress(
     eta_s=3900.0,
 )
 LINE = "running: 1,204/5,000 images (24 %)  3 failed  16 in flight  58.2 images/min  $12.04  1 h 05 min left"
-
-
 SPENDING = replace(NOW, cost_per_minute=0.5, projected_usd=50.0)
 
 

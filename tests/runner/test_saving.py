@@ -19,14 +19,15 @@ from typing import Any, ParamSpec, cast
 import pytest
 from PIL import Image
 
-from runner.ending import Ending
-from runner.folder import Ballast
-from runner.persistence import SAVING_THREADS, Persistence
-from runner.saving import QUEUED, SHORT_RUN, Gone, SavingProcess
-from runner.store.durable import TEMPORARY, Folder
-from runner.store.images import Asked, ImageStore, Label, NotAnImage
-from runner.store.straight import Buffer
+from runner.artifacts.atomic_files import Folder
+from runner.artifacts.direct_io import Buffer
+from runner.artifacts.image_store import Asked, ImageStore, Label, NotAnImage
+from runner.artifacts.worker_pool import QUEUED, SHORT_RUN, Gone, SavingProcess
+from runner.engine.durable_io import SAVING_THREADS, Persistence
+from runner.engine.shutdown import Ending
+from runner.workspace.reserve import Ballast
 from schemas.outcome import SavedImage
+from schemas.output_folder import TEMPORARY
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine
 from tests.faults.pictures import picture
@@ -62,7 +63,7 @@ def children() -> list[int]:
 
 def is_saver(pid: int) -> bool:
     try:
-        return b"runner.store.saver" in Path(f"/proc/{pid}/cmdline").read_bytes()
+        return b"runner.artifacts.worker" in Path(f"/proc/{pid}/cmdline").read_bytes()
     except OSError:
         return False
 

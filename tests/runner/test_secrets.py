@@ -13,10 +13,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.secrets import ApiKey, Redactor, find_key, resolve_endpoint
-from schemas.endpoints import PROFILES
-from schemas.exit_codes import ExitCode, JobError
+from runner.config.credentials import ApiKey, Redactor, find_key, resolve_endpoint
+from schemas.errors import ExitCode, JobError
 from schemas.job import EndpointTable, Job
+from schemas.providers import PROFILES
 
 KEY = "k3y+with/odd=chars&more"
 ALL = {"DIEYUYUN_API_KEY": "key-d", "IMAGEMILL_API_KEY": "key-i", "OPENAI_API_KEY": "key-o", "MINE": "key-m"}

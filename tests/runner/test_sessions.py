@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import sessions
-from runner.sessions import MOST_RECEIVED_BYTES, Sockets, Turns
+from runner.http import sessions
+from runner.http.sessions import MOST_RECEIVED_BYTES, Sockets, Turns
 
 ADDRESS = (socket.AF_INET, socket.SOCK_STREAM, 0, "", ("127.0.0.1", 80))
 

@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.shared_limits import SharedLog, state_folder
-from schemas.exit_codes import JobError
+from runner.limits.shared import SharedLog
+from runner.process.state_folder import state_folder
+from schemas.errors import JobError
 
 WINDOW_S = 0.2
 

@@ -17,9 +17,9 @@ from pathlib import Path
 
 import pytest
 
-from runner.metrics import samples_of
-from runner.telling import Ping, Teller
-from schemas.exit_codes import ExitCode, JobError
+from runner.telemetry.notify import Ping, Teller
+from runner.telemetry.prometheus import samples_of
+from schemas.errors import ExitCode, JobError
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine
 from tests.servedjob import HANG_S, served_job

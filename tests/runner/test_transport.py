@@ -25,13 +25,14 @@ from typing import Any
 import pytest
 from yarl import URL
 
-from jobs.evidence import Broke
+from jobs.classify import Broke
 from jobs.keeping import Keeping
-from runner import connections, receiving
-from runner.guard import DownloadRefused, Guard
-from runner.memory import Memory, Room
-from runner.reading import ERROR_BODY_BYTES
-from runner.transport import MAX_REDIRECTS, Answer, Broken, Deadlines, Transport
+from runner.http.client import MAX_REDIRECTS, Deadlines, Transport
+from runner.http.fast import pool, receive
+from runner.http.memory_budget import Memory, Room
+from runner.http.messages import Answer, Broken
+from runner.http.ssrf_guard import DownloadRefused, Guard
+from runner.http.stream import ERROR_BODY_BYTES
 from tests.canary import CANARY
 from tests.runner.clock import clock, run
 from tests.runner.rawserver import (
@@ -67,9 +68,9 @@ def way(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> str:
     if request.param == KEPT:
         monkeypatch.setattr(Keeping, "allows", lambda _self, _now: True)
     if request.param in (BY_AIOHTTP, TAKEN_OVER):
-        monkeypatch.setattr(connections, "_aiohttp_reads_on", no)
+        monkeypatch.setattr(pool, "_aiohttp_reads_on", no)
     if request.param == TAKEN_OVER:
-        monkeypatch.setattr(receiving, "LEAST_BYTES", 1)
+        monkeypatch.setattr(receive, "LEAST_BYTES", 1)
     return str(request.param)
 
 
@@ -378,9 +379,9 @@ def test_a_post_is_never_repeated_by_the_library() -> None:
             found = await post(transport)
             return found, len(server.requests), server.connections
 
-    found, requests, connections = run(main())
+    found, requests, pool = run(main())
     assert broke(found) == (Broke.DISCONNECTED, None)
-    assert (requests, connections) == (1, 1)
+    assert (requests, pool) == (1, 1)
 
 
 def test_each_paid_request_has_a_connection_of_its_own(way: str) -> None:
@@ -715,8 +716,8 @@ def test_names_and_spellings_of_this_machine_are_not_connected_to(host: str) -> 
                 found = refusal
             return found, server.connections
 
-    found, connections = run(main())
-    assert connections == 0
+    found, pool = run(main())
+    assert pool == 0
     assert isinstance(found, DownloadRefused) or broke(found) == (Broke.BEFORE_SENDING, None)  # type: ignore[arg-type]
 
 
@@ -830,9 +831,9 @@ CLIENT = """
 import asyncio, hashlib, json, sys
 from yarl import URL
 from jobs.keeping import LEFT_IDLE_S
-from runner.guard import Guard
-from runner.memory import Memory, Room
-from runner.transport import Answer, Deadlines, Transport
+from runner.http.ssrf_guard import Guard
+from runner.http.memory_budget import Memory, Room
+from runner.http.client import Answer, Deadlines, Transport
 
 async def main(base):
     told = {}

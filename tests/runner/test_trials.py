@@ -6,7 +6,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from schemas.exit_codes import ExitCode
+from schemas.errors import ExitCode
 from tests.runner.manifests import prompts
 from tests.runner.runs import Asked, Ran, Service, engine_run, error, good
 

@@ -5,9 +5,8 @@ from __future__ import annotations
 import time
 from datetime import datetime, timedelta
 
-from runner.ending import Reason
-from runner.until import LOOK_EVERY_S, Until, until
-from schemas.exit_codes import ExitCode
+from runner.engine.deadline import LOOK_EVERY_S, Until, until
+from schemas.errors import ExitCode, Reason
 from schemas.job import RunTable
 
 

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from jobs.retry import OUTAGE_FAILURES, RetryPolicy
-from runner.verdicts import Verdicts
-from runner.work import Work
+from runner.engine.policy import Verdicts
+from runner.engine.queue import Work
 from schemas.failures import Failure, FailureKind
 from schemas.outcome import Failed, Success
 from schemas.row import Row

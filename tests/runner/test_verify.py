@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from runner import api
-from schemas.exit_codes import JobError
+from runner.app import use_cases
+from schemas.errors import JobError
 from tests.campaigns.verify_bytes import ROWS, finished_job, missed
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Service
@@ -41,12 +41,12 @@ def out(finished: Path, tmp_path: Path) -> Path:
 
 def found(out: Path) -> Problems:
     """What `verify` finds."""
-    return {problem.path: problem.problem for problem in api.verify_folder(out).problems}
+    return {problem.path: problem.problem for problem in use_cases.verify_folder(out).problems}
 
 
 def repaired(out: Path) -> tuple[Problems, Problems]:
     """What `verify --repair` repairs, and what it leaves."""
-    problems = api.verify_folder(out, repair=True).problems
+    problems = use_cases.verify_folder(out, repair=True).problems
     good, bad = ({p.path: p.problem for p in problems if p.repaired is done} for done in (True, False))
     return good, bad
 
@@ -59,7 +59,7 @@ def content(out: Path) -> dict[str, bytes]:
 
 def test_a_finished_folder_is_as_the_ledger_says(out: Path) -> None:
     before = content(out)
-    seen = api.verify_folder(out)
+    seen = use_cases.verify_folder(out)
     assert (seen.problems, seen.checked) == ([], ROWS + 2)
     assert repaired(out) == ({}, {})
     assert content(out) == before
@@ -270,7 +270,7 @@ def test_an_image_whose_outcome_was_not_recorded_is_adopted(out: Path) -> None:
         "results.parquet": "not what manifest and ledger say now",
     }
     assert [*repaired(out)[0]] == ["results.parquet"]
-    row = api.status(out).by_status
+    row = use_cases.status(out).by_status
     assert (row, found(out), [*(out / ".tmp").iterdir()]) == ({"succeeded": ROWS}, {}, [])
 
 
@@ -278,7 +278,7 @@ def test_an_attempt_without_an_image_is_parked_and_not_bought_again(out: Path) -
     edit(out, "DELETE FROM images WHERE attempt = 3", "DELETE FROM outcomes WHERE attempt = 3")
     (out / FOX).unlink()
     repaired(out)
-    summary = api.status(out)
+    summary = use_cases.status(out)
     assert (summary.by_status, summary.requests_sent) == ({"succeeded": ROWS - 1, "parked": 1}, ROWS)
 
 
@@ -290,7 +290,7 @@ def test_what_an_undecided_attempt_left_is_kept_and_is_no_damage(out: Path) -> N
     body = (out / HARE).rename(out / "quarantine/row-4-4.body")
     assert {*found(out)} == {FOX, "quarantine/row-4-4.body", "results.parquet"}
     assert [*repaired(out)[0]] == ["results.parquet"]
-    assert api.status(out).by_status == {"succeeded": ROWS - 2, "parked": 2}
+    assert use_cases.status(out).by_status == {"succeeded": ROWS - 2, "parked": 2}
     assert (found(out), (out / FOX).is_file(), body.is_file()) == ({}, True, True)
 
 
@@ -326,7 +326,7 @@ def test_a_name_like_ours_makes_no_file_ours(out: Path, name: str) -> None:
 )
 def test_a_ledger_that_contradicts_itself(out: Path, statement: str, told: str) -> None:
     edit(out, statement)
-    assert told in [problem.problem for problem in api.verify_folder(out).problems]
+    assert told in [problem.problem for problem in use_cases.verify_folder(out).problems]
 
 
 def overwrite(path: Path, start: int, stop: int | None) -> None:
@@ -345,10 +345,10 @@ def test_a_ledger_with_overwritten_pages_is_damaged_for_every_command(
     overwrite(out / "ledger.sqlite", start, stop)
     before = content(out)
     try:
-        assert {problem.path for problem in api.verify_folder(out).problems} == {"ledger.sqlite"}
+        assert {problem.path for problem in use_cases.verify_folder(out).problems} == {"ledger.sqlite"}
     except JobError as error:
         assert error.exit_code == 7
-    for call in (api.status, lambda path: api.verify_folder(path, repair=True)):
+    for call in (use_cases.status, lambda path: use_cases.verify_folder(path, repair=True)):
         try:
             call(out)
         except JobError as error:
@@ -360,7 +360,7 @@ def test_a_ledger_with_overwritten_pages_is_damaged_for_every_command(
 def test_images_without_a_ledger_are_not_started_over(out: Path, lose: Callable[[Path], None]) -> None:
     lose(out / "ledger.sqlite")
     with pytest.raises(JobError) as raised:
-        api.verify_folder(out, repair=True)
+        use_cases.verify_folder(out, repair=True)
     assert raised.value.exit_code == 7
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.intake import Intake
-from runner.store.ledger import record_now
-from runner.store.tasks import accepted, open_tasks, waited
-from runner.store.views import ItemIndex
-from runner.work import Source, Waiting, Work
+from runner.engine.queue import Source, Waiting, Work
+from runner.ledger.item_index import ItemIndex
+from runner.ledger.open_tasks import accepted, open_tasks, waited
+from runner.ledger.writer import record_now
+from runner.planning.row_stream import Intake
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Task
 from schemas.request import ImageRequest

@@ -6,8 +6,8 @@ from typing import Any
 
 import pytest
 
-from schemas.endpoints import PROFILES
-from schemas.services import ANY_SIZE, DOCUMENTS, Document, document_of
+from schemas.providers import PROFILES
+from schemas.request_rules import ANY_SIZE, DOCUMENTS, Document, document_of
 
 PROMPT = "A watercolor painting of a Japanese garden in spring"
 EXAMPLE = {

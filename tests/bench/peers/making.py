@@ -15,13 +15,13 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from jobs.naming import image_name
-from runner.intake import Intake
-from runner.job_files import load_job
-from runner.prepared import Prepared, prepare
-from runner.store import ledger
-from runner.store.donemap import MapBuilder
-from runner.store.durable import Folder
-from runner.store.layout import LEDGER_NAME
+from runner.artifacts.atomic_files import Folder
+from runner.config.loader import load_job
+from runner.ledger import writer as ledger
+from runner.ledger.completion_cache import MapBuilder
+from runner.planning.prepare import Prepared, prepare
+from runner.planning.row_stream import Intake
+from schemas.output_folder import LEDGER_NAME
 from schemas.request import canonical_params
 from schemas.row import Row
 

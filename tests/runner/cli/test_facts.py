@@ -7,9 +7,9 @@ from dataclasses import replace
 
 import pytest
 
-from runner.cli.facts import plan_facts, summary_facts
-from runner.cli.output import print_facts, print_json
-from schemas.summary import CostRange, Plan, Summary
+from runner.cli.console import print_facts, print_json
+from runner.cli.render import plan_facts, summary_facts
+from schemas.reports import CostRange, Plan, Summary
 
 SUMMARY = Summary(
     run_id="r",

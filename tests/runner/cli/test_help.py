@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from runner.cli.main import SUMMARIES, commands
-from runner.cli.options import JOB_OPTIONS
-from runner.job_schema import job_keys
+from runner.config.json_schema import job_keys
+from schemas.job_options import JOB_OPTIONS
 
 HEAVY = ("pandas", "pyarrow", "aiohttp", "pydantic", "rich", "structlog", "numpy", "PIL")
 
@@ -69,6 +69,9 @@ def test_the_option_table_agrees_with_the_job() -> None:
         "main(['--help'])",
         "main(['run', '--help'])",
         "main(['--version'])",
+        "main(['help'])",
+        "main(['help', 'resume'])",
+        "main(['help', 'status'])",
         "main(['rnu'])",
     ],
 )

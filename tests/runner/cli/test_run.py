@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from schemas.summary import CostRange, Plan, Summary
+from schemas.reports import CostRange, Plan, Summary
 
 MANIFEST = "id,prompt\na,a red fox\nb,a [[refuse]] b\nc,\n"
 SIMULATED = ("--simulate", "--set", "simulator.latency=0")

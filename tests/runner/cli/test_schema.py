@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from runner.job_schema import job_json_schema
+from runner.config.json_schema import job_json_schema
 from schemas.request import FIELDS
 from schemas.results import COLUMNS
 

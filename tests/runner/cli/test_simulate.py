@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 from urllib.request import Request, urlopen
 
-from runner.simulator.faults import KINDS
+from runner.simulator.faults.kinds import KINDS
 from tests.canary import CANARY
 
 

@@ -96,8 +96,8 @@ def test_g14_the_key_is_on_no_stream(imagemill: Any, arguments: list[str]) -> No
 def test_an_internal_error_is_short_and_its_traceback_redacted(imagemill: Any) -> None:
     script = f"""
 import sys
-import runner.cli.schema as schema
-from runner.redaction import REDACTOR
+import runner.cli.commands.schema as schema
+from runner.process.redaction import REDACTOR
 REDACTOR.register("{SECRET}")
 def broken():
     raise ValueError("Bearer {SECRET} \\x1b[31m")
@@ -121,7 +121,7 @@ sys.exit(main(sys.argv[1:]))
 def test_interrupts_and_full_disks_have_their_codes(imagemill: Any, error: str, code: int) -> None:
     script = f"""
 import sys
-import runner.cli.schema as schema
+import runner.cli.commands.schema as schema
 def broken():
     raise {error}
 schema.TABLES["manifest"] = broken

@@ -9,9 +9,10 @@ from typing import Any
 
 import pytest
 
-from jobs.evidence import Broke
-from runner.body import Lifter
-from runner.dialects.conversation import (
+from jobs.classify import Broke
+from runner.http.image_body import Lifter
+from runner.http.messages import Answer, Broken
+from runner.providers.conversation import (
     Checkpoint,
     Conversation,
     Fetch,
@@ -23,13 +24,12 @@ from runner.dialects.conversation import (
     Step,
     Wait,
 )
-from runner.dialects.generations import Speaker, converse
-from runner.dialects.tasks import LOST_AFTER, Patience, follow
-from runner.transport import Answer, Broken
-from schemas.dialects import AUTO, DIALECTS, TaskDialect
+from runner.providers.generations import Speaker, converse
+from runner.providers.polling import LOST_AFTER, Patience, follow
 from schemas.failures import FailureKind
 from schemas.outcome import Task, Unfinished
 from schemas.request import ImageRequest
+from schemas.task_dialects import AUTO, DIALECTS, TaskDialect
 
 TASK = Task("t1")
 REQUEST = ImageRequest("a fox", (("n", 1),))

@@ -7,14 +7,14 @@ from typing import Any
 
 import pytest
 
-from runner.body import Lifter
-from runner.dialects.conversation import Rejected, Result
-from runner.dialects.generations import Speaker, converse
-from runner.dialects.tasks import Patience
-from runner.transport import Answer
-from schemas.dialects import AUTO
+from runner.http.image_body import Lifter
+from runner.http.messages import Answer
+from runner.providers.conversation import Rejected, Result
+from runner.providers.generations import Speaker, converse
+from runner.providers.polling import Patience
 from schemas.failures import FailureKind
 from schemas.request import ImageRequest
+from schemas.task_dialects import AUTO
 
 MENDED = "; leave it out with --set endpoint.drop_params='[\"seed\"]'"
 

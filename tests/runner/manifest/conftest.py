@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.manifest.opening import open_manifest
+from runner.manifest.open import open_manifest
 from tests.runner.manifest.readback import Found, read_back
 
 Reader = Callable[..., Found]

@@ -11,8 +11,8 @@ import pandas as pd
 import pyarrow as pa
 import pytest
 
-from runner.manifest.dataframe import arrow_table
-from runner.manifest.opening import open_manifest
+from runner.manifest.formats.dataframe import arrow_table
+from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
 from tests.runner.manifest.readback import read_back
 
@@ -127,7 +127,7 @@ def test_labels() -> None:
 FILES = """
 import sys
 from pathlib import Path
-from runner.manifest.opening import open_manifest
+from runner.manifest.open import open_manifest
 for name in ("a.csv", "a.parquet", "a.jsonl"):
     for batch in open_manifest(Path(sys.argv[1], name)).batches():
         batch.extras()

@@ -9,7 +9,7 @@ from pathlib import Path
 import pyarrow as pa
 import pytest
 
-from runner.manifest.opening import open_manifest
+from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
 from tests.runner.manifest.odd.parquets import parquet
 from tests.runner.manifest.readback import read_back

@@ -13,8 +13,8 @@ import pyarrow as pa
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.manifest.opening import open_manifest
-from schemas.exit_codes import JobError
+from runner.manifest.open import open_manifest
+from schemas.errors import JobError
 from tests.runner.manifest.odd.parquets import parquet
 from tests.runner.manifest.odd.texts import zstd
 from tests.runner.manifest.readback import Found, read_back

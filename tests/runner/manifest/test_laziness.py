@@ -13,7 +13,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runner.manifest.opening import open_manifest
+from runner.manifest.open import open_manifest
 from tests.runner.manifest.readback import read_back
 
 MIB = 1024 * 1024
@@ -81,7 +81,7 @@ def test_objects_do_not_grow_with_the_length(name: str, tmp_path: Path) -> None:
 RESIDENT = """
 import sys
 from pathlib import Path
-from runner.manifest.opening import open_manifest
+from runner.manifest.open import open_manifest
 
 def highest():
     status = Path("/proc/self/status").read_text()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
 from tests.runner.manifest.conftest import Reader
 from tests.runner.manifest.odd.case import Odd
 from tests.runner.manifest.odd.csv_structure import CSV_STRUCTURE

@@ -14,8 +14,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.manifest.opening import open_manifest
-from runner.manifest.parquet import MAX_BATCH_BYTES
+from runner.manifest.formats.parquet import MAX_BATCH_BYTES
+from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
 from tests.runner.manifest.odd.parquets import parquet
 
@@ -144,8 +144,8 @@ FOOTERS = """
 import sys
 import tempfile
 from pathlib import Path
-from runner.manifest.opening import open_manifest
-from schemas.exit_codes import JobError
+from runner.manifest.open import open_manifest
+from schemas.errors import JobError
 
 path = Path(sys.argv[1])
 whole = path.read_bytes()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from runner.manifest.opening import open_manifest
+from runner.manifest.open import open_manifest
 from tests.runner.manifest.readback import read_back
 
 pytestmark = pytest.mark.needs_shared

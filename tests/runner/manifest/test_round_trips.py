@@ -14,8 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.manifest.columns import ALIASES
-from runner.manifest.opening import open_manifest
-from runner.manifest.textlines import line_blocks
+from runner.manifest.lines import line_blocks
+from runner.manifest.open import open_manifest
 from tests.runner.manifest.readback import Found, read_back
 
 AWKWARD = st.sampled_from(
@@ -26,8 +26,6 @@ TEXT = st.lists(AWKWARD, max_size=12).map("".join) | st.text(
 )
 ROWS = st.lists(st.tuples(TEXT, TEXT, TEXT), min_size=1, max_size=8)
 COLUMNS = ("id", "prompt", "tag")
-
-
 EXAMPLES = settings(deadline=None, max_examples=60)
 
 

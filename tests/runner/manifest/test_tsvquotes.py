@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from runner.manifest.tsvquotes import header_fields, is_all_quoted, split_record
+from runner.manifest.formats.tsv import header_fields, is_all_quoted, split_record
 
 FIRST_LINES = [
     # line, width, following lines, fields, lines taken

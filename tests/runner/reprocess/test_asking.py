@@ -6,20 +6,17 @@ import json
 from datetime import UTC, datetime
 from pathlib import Path
 
-import pyarrow as pa
 import pytest
 
 from jobs.selection import Wanted
-from jobs.where import parse
-from runner.attempt import idempotency_key
-from runner.job_files import read_out_job
-from runner.job_text import job_toml
-from runner.reprocess import conditions
-from runner.reprocess.asking import Asked, overrides, row_ids, since
-from runner.store import records
-from runner.store.ledger import record_now
-from runner.store.tasks import accepted, open_tasks, within_reach
-from schemas.exit_codes import JobError
+from runner.config.loader import read_out_job
+from runner.config.toml_writer import job_toml
+from runner.engine.attempt import idempotency_key
+from runner.ledger import statements
+from runner.ledger.open_tasks import accepted, open_tasks, within_reach
+from runner.ledger.writer import record_now
+from runner.retry.request import Asked, overrides, since
+from schemas.errors import JobError
 from schemas.failures import FailureKind, RowStatus
 from schemas.job import Job
 from schemas.outcome import Task
@@ -122,88 +119,30 @@ def test_what_is_no_time_is_refused(text: str) -> None:
         since(text, datetime(2026, 11, 22, 3, tzinfo=UTC))
 
 
-@pytest.mark.parametrize(
-    ("name", "content", "told"),
-    [
-        ("a.txt", b"\n\n", "no row id in it"),
-        ("a.txt", b"\xff\xfe", "utf-8"),
-        ("a.csv", b"name\nx\n", "has no column row_id or id, but name"),
-        ("a.parquet", b"PAR1", "a.parquet"),
-    ],
-)
-def test_a_file_without_ids_is_refused(tmp_path: Path, name: str, content: bytes, told: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(JobError, match=told):
-        row_ids(tmp_path / name)
-
-
-def test_ids_stay_text(tmp_path: Path) -> None:
-    (tmp_path / "a.csv").write_text("id,n\n007,1\n1e5,2\n")
-    assert row_ids(tmp_path / "a.csv") == {"007", "1e5"}
-
-
-@pytest.mark.parametrize(
-    ("text", "lines"),
-    [
-        ("size == 'x'", [0]),
-        ("size != 'x'", [1, 2]),
-        ("not (size == 'x')", [1, 2]),
-        ("size not in ('x', 'y')", [2]),
-        ("size is null", [2]),
-        ("width > 3 or ok", [0, 1]),
-        ("width == 2.5", []),
-        ("'odd' in flags", [0, 2]),
-        ("not ('odd' in flags)", [1]),
-        ("at >= '2026-11-22T00:00:00' and at < '2026-11-23'", [1]),
-        ("like(size, '_') and width < 9", [0]),
-        ("size == other", [1]),
-        ("width in (2, 9)", [0, 1]),
-        ("width in ()", []),
-    ],
-)
-def test_expressions_are_answered_as_python_would(text: str, lines: list[int]) -> None:
-    """A null equals nothing, and differs from everything."""
-    table = pa.table(
-        {
-            "size": ["x", "y", None],
-            "other": ["y", "y", None],
-            "width": pa.array([2, 9, None], pa.int32()),
-            "ok": [True, None, False],
-            "flags": [["odd"], [], ["a", "odd"]],
-            "at": pa.array([0, 1_795_312_800_000, None], pa.timestamp("ms", "UTC")),
-        }
-    )
-    tree = conditions.parsed(text)
-    conditions.check(tree, table.schema)
-    assert conditions.mask(tree, table).nonzero()[0].tolist() == lines
-    halves = pa.concat_tables([table.slice(0, 1), table.slice(1)])
-    assert conditions.mask(tree, halves).nonzero()[0].tolist() == lines
-
-
 S = RowStatus
 
 
 @pytest.mark.parametrize(
-    ("wanted", "statuses", "parked"),
+    ("wanted", "statuses"),
     [
-        (Wanted(), {S.FAILED, S.PENDING, S.PARKED}, set()),
-        (Wanted(parked=True), {S.PARKED}, set(FailureKind)),
-        (Wanted(pending=True), {S.PENDING}, set()),
-        (Wanted(pending=True, succeeded=True), {S.PENDING, S.SUCCEEDED}, set()),
-        (Wanted(flags=frozenset({"x"})), {S.FAILED, S.PENDING, S.PARKED, S.SUCCEEDED}, set()),
-        (Wanted(frozenset({FailureKind.TIMEOUT})), {S.FAILED, S.PENDING, S.PARKED}, {"timeout"}),
-        (Wanted(where=parse("error_kind == 'gateway'")), {S.FAILED, S.PENDING, S.PARKED}, {"gateway"}),
-        (Wanted(row_ids=frozenset({"a"})), {S.FAILED, S.PENDING, S.PARKED}, set()),
+        (Wanted(), {S.FAILED, S.PENDING, S.PARKED}),
+        (Wanted(parked=True), {S.PARKED}),
+        (Wanted(pending=True), {S.PENDING}),
+        (Wanted(pending=True, succeeded=True), {S.PENDING, S.SUCCEEDED}),
+        (Wanted(flags=frozenset({"x"})), {S.FAILED, S.PENDING, S.PARKED, S.SUCCEEDED}),
+        (Wanted(frozenset({FailureKind.TIMEOUT})), {S.FAILED, S.PENDING, S.PARKED}),
+        (Wanted(where="error_kind == 'gateway'"), {S.FAILED, S.PENDING, S.PARKED}),
+        (Wanted(row_ids=frozenset({"a"})), {S.FAILED, S.PENDING, S.PARKED}),
     ],
 )
-def test_which_states_are_sent(wanted: Wanted, statuses: set[RowStatus], parked: set[str]) -> None:
-    assert (wanted.statuses, wanted.parked_kinds) == (statuses, parked)
+def test_which_states_are_sent(wanted: Wanted, statuses: set[RowStatus]) -> None:
+    assert wanted.statuses == statuses
 
 
 def test_the_intent_of_a_new_row_keeps_the_manifest_prompt(tmp_path: Path) -> None:
     sent = ROW._replace(request=ImageRequest("a hare", ROW.request.params), manifest_prompt="a fox")
     with LedgerFolder(tmp_path) as place:
-        record_now(place.connection, records.intent(records.Intent(0, 0, 0, sent, 1, None, True)))
+        record_now(place.connection, statements.intent(statements.Intent(0, 0, 0, sent, 1, None, True)))
         told = place.connection.execute(
             "SELECT items.prompt, attempts.prompt FROM items JOIN attempts USING (item)"
         )

@@ -16,7 +16,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.cli.main import main
-from runner.store import donemap
+from runner.ledger import completion_cache
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine, Ended, Service
 from tests.faults.drive import frozen_files
@@ -128,8 +128,14 @@ def still(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Folder]:
     [
         (("--where", "mood == 'cold'"), ["owl"], ""),
         (("--where", "mood == 'warm'"), ["note"], ""),
-        (("--where", "mood == 'cold' and quality != 'low'"), [], "1 parked row matches"),
+        (("--where", "mood == 'cold' and quality is not 'low'"), [], "1 parked row matches"),
+        (("--where", "mood == 'cold' and quality != 'low'"), [], "no row is as asked for"),
         (("--where", "status == 'parked'"), ["day"], ""),
+        (("--where", "error_kind != 'moderation' and mood == 'cold'"), [], "1 parked row matches"),
+        (("--where", "status == 'parked' or row_id == 'owl'"), ["day", "owl"], ""),
+        (("--where", "status == 'parked' or row_id == 'day'"), [], "1 parked row matches"),
+        (("--where", "contains(flags, 'fewer_images') or \"mood\" = 'cold'"), ["note", "owl"], ""),
+        (("--where", "prompt like '%note' and finished_at > '2026-01-01'"), ["note"], ""),
         (("--where", "error_kind in ('disconnected', 'moderation') and mood == 'cold'"), ["day", "owl"], ""),
         (("--where", "quality == 'high'"), [], "1 row that succeeded matches"),
         (("--where", "row_id == 'bad'"), [], "1 row is invalid"),
@@ -245,17 +251,18 @@ def test_an_override_is_sent_recorded_and_not_kept(folder: Folder) -> None:
         ),
         (
             ("--where", "cost_usd == 'x'"),
-            "column 'cost_usd' (double) cannot equal 'x'",
+            "column 'cost_usd' cannot equal 'x'; compare it with a number",
             "imagemill schema results",
         ),
-        (("--where", "mood > 3"), "compare it with text in quotes", "imagemill schema results"),
-        (("--where", "flags == 'x'"), "only `is null` can be asked of it", "imagemill schema results"),
-        (("--where", "started_at > 'soon'"), "is a time", "imagemill schema results"),
-        (("--where", "width > 99999999999999999999999"), "cannot be answered", "imagemill schema results"),
-        (("--where", "mood = 'x'"), "write == to compare", "write it like"),
+        (("--where", "mood > 3"), "text in single quotes, or write cast(mood as", "imagemill schema results"),
+        (("--where", "flags == 'x'"), "contains(flags, 'edited')", "imagemill schema results"),
+        (("--where", "started_at > 'soon'"), "is no time", "imagemill schema results"),
+        (("--where", 'mood == "cold"'), "text stands in single quotes: 'cold'", "mood"),
+        (("--where", "mood == "), "something is missing at the end", "write it like"),
+        (("--where", ""), "is empty", "write it like"),
         (("--set", "prompt={nope}"), "{nope} is no column", "mood"),
         (("--set", "prompt={prompt.upper}"), "no attributes", "mood"),
-        (("--set", "prompt={prompt"), "'{' at character 1", "write it like"),
+        (("--set", "prompt={prompt"), "write {column}, and {{ or }}", "write it like"),
         (("--set", "qualty=low"), "did you mean 'quality'?", "--param qualty"),
         (("--set", "n=3"), "n cannot be changed by a retry", "in the manifest"),
         (("--set", "input.limit=3"), "the folder's own manifest", "use run"),
@@ -301,9 +308,9 @@ def test_the_map_of_what_is_done_hides_no_success_that_is_named(
     folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """With a map, as a long manifest has one: what is named is sent, and the map stays true for the next run."""
-    monkeypatch.setattr(donemap, "LEAST_ROWS", 1)
+    monkeypatch.setattr(completion_cache, "LEAST_ROWS", 1)
     assert folder.imagemill("run", "out/job.toml").code == 3
-    assert (folder.out / donemap.MAP_NAME).is_file()
+    assert (folder.out / completion_cache.MAP_NAME).is_file()
     for number in (1, 2):
         folder.retry("--succeeded", "--yes", "--where", "row_id == 'fox'")
         assert folder.requests() == SENT + number

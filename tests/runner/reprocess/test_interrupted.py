@@ -81,6 +81,12 @@ def test_a_task_that_took_too_long_is_given_up_only_by_its_name(command: Command
         job = ServedJob(command, service, 1)
         left = job.run("--set", "endpoint.task_timeout=0.1", "--set", "endpoint.poll_every=0.05")
         assert (left.code, left.json["by_error"]) == (3, {"task_timeout": 1})
+        for where, requests in (
+            ("status == 'parked'", 0),
+            ("error_kind like 'task%'", 1),
+            ("error_kind > ''", 0),
+        ):
+            assert job.retry("--where", where, "--dry-run").json["requests"] == requests
         named = job.retry("--set", "endpoint.task_timeout=60", "--error", "task_timeout")
         assert (named.code, named.json["by_status"]) == (0, {"succeeded": 1})
         assert service.stats()["tasks"]["submitted"] == 2

@@ -8,10 +8,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.reprocess import pruning
-from runner.store import ledger, lock
-from runner.verifying import verify
-from schemas.exit_codes import ExitCode, JobError
+from runner.ledger.reader import open_reader
+from runner.maintenance import prune
+from runner.maintenance.verify import verify
+from runner.workspace import lock
+from schemas.errors import ExitCode, JobError
 from tests.canary import WITH_CANARY
 from tests.commandline import AT_ONCE, CommandLine
 
@@ -64,7 +65,7 @@ def test_what_stands_in_for_another_must_be_whole(out: Path) -> None:
     """The only good image of a row stays, and so does what is not the file that was recorded."""
     (out / "images/0000/a-3-0.png").write_bytes(b"cut")
     (out / "images/0000/b-1-0.png").write_bytes(b"something of the user's")
-    found = pruning.prune(out, removed=False)
+    found = prune.prune(out, removed=False)
     assert (found.files, len(found.kept)) == ([], 2)
     assert images(out) == OLD | NEW
 
@@ -84,7 +85,7 @@ def test_a_kill_between_record_and_removal_is_finished_later(command: CommandLin
 
 def test_images_of_rows_that_are_gone_go_by_name_only(command: CommandLine, out: Path) -> None:
     (out.parent / "prompts.csv").write_text("id,prompt\na,a fox\nb,an owl in snow\n")
-    assert pruning.look(out, removed=False).bytes < pruning.look(out, removed=True).bytes
+    assert prune.look(out, removed=False).bytes < prune.look(out, removed=True).bytes
     assert command("run", "out/job.toml", "--on-change", "regenerate", "-q").code == 0
     assert command("prune", "out", "--removed", "--yes").code == 0
     assert images(out) == {"a-3-0.png", "b-5-0.png"}
@@ -121,12 +122,12 @@ def test_the_image_of_an_edited_row_that_has_no_other_stays(
 def test_another_manifest_is_not_taken_for_removed_rows(out: Path) -> None:
     (out.parent / "prompts.csv").write_text("id,prompt\nx,a mole\n")
     with pytest.raises(JobError, match="looks like another manifest"):
-        pruning.look(out, removed=True)
+        prune.look(out, removed=True)
 
 
 def test_a_folder_at_work_is_left_alone(out: Path) -> None:
     with lock.held(out, wait_s=0), pytest.raises(JobError) as refused:
-        pruning.prune(out, removed=False)
+        prune.prune(out, removed=False)
     assert (refused.value.exit_code, images(out)) == (ExitCode.LOCKED, OLD | NEW)
 
 
@@ -136,4 +137,4 @@ def test_a_folder_of_an_older_imagemill_is_told_what_to_do(command: CommandLine,
     ended = command("history", "out", environ=WITH_CANARY)
     assert (ended.code, "schema version 2" in ended.err) == (2, True)
     with pytest.raises(JobError):
-        ledger.open_reader(out)
+        open_reader(out)

@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from runner.simulator.faults import KINDS
+from runner.simulator.faults.kinds import KINDS
 from tests.canary import CANARY
 
 COMMAND = [sys.executable, "-m", "runner.simulator"]
@@ -153,3 +153,15 @@ def faulty(simulate_once: Start) -> Simulator:
         f"[[fault]]\nmatch = '^kind {name};'\nkind = '{name}'\n{QUICK.get(name, '')}\n" for name in KINDS
     ]
     return simulate_once(scenario="latency = { median = 0 }\n" + "\n".join(faults))
+
+
+@pytest.fixture(scope="module")
+def dieyuyun(simulate_once: Start) -> Simulator:
+    """A simulator with the default profile."""
+    return simulate_once("--latency", "0")
+
+
+@pytest.fixture(scope="module")
+def openai(simulate_once: Start) -> Simulator:
+    """A simulator with OpenAI's behaviour."""
+    return simulate_once("--latency", "0", "--profile", "openai")

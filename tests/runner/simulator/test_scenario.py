@@ -6,12 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from runner.simulator.answers import Latency, latency_of
-from runner.simulator.config import SimulatorConfig, configure
-from runner.simulator.faults import KINDS, Fault
+from runner.simulator.answers.document import Latency
+from runner.simulator.config import SimulatorConfig
+from runner.simulator.faults.kinds import KINDS, Fault
+from runner.simulator.options import configure
+from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import Timetable
-from runner.simulator.windows import Limits
-from schemas.exit_codes import ExitCode, JobError
+from schemas.errors import ExitCode, JobError
 
 CONTRACT = """
 seed = 7
@@ -158,14 +159,3 @@ def test_a_file_that_is_not_there(tmp_path: Path) -> None:
 def test_every_kind_can_be_written(tmp_path: Path) -> None:
     text = "\n".join(f"[[fault]]\nmatch = 'x'\nkind = '{name}'\ndelay = 1\nbilled = false" for name in KINDS)
     assert [fault.kind for fault in read(tmp_path, text).faults] == list(KINDS)
-
-
-def test_latency_is_lognormal_and_the_same_for_the_same_seed() -> None:
-    latency = Latency(0.2, 0.6)
-    drawn = sorted(latency_of(latency, 1, f"prompt {number}", 1) for number in range(4_000))
-    assert drawn[2_000] == pytest.approx(0.2, rel=0.1)
-    assert drawn[3_800] == pytest.approx(0.6, rel=0.15)
-    assert drawn[0] > 0
-    assert latency_of(latency, 1, "a", 1) == latency_of(latency, 1, "a", 1)
-    assert len({latency_of(latency, seed, "a", attempt) for seed in (1, 2) for attempt in (1, 2)}) == 4
-    assert latency_of(Latency(0.0, 0.0), 1, "a", 1) == 0.0

@@ -7,8 +7,8 @@ import os
 from collections.abc import Iterable
 from pathlib import Path
 
-from runner.store.durable import Folder
-from runner.store.straight import Buffer
+from runner.artifacts.atomic_files import Folder
+from runner.artifacts.direct_io import Buffer
 
 
 class FlakyFolder(Folder):

@@ -8,10 +8,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from runner.intake import Intake
-from runner.store import records
-from runner.store.durable import Folder
-from runner.store.ledger import create_or_open, record_now
+from runner.artifacts.atomic_files import Folder
+from runner.ledger import statements
+from runner.ledger.writer import create_or_open, record_now
+from runner.planning.row_stream import Intake
 from schemas.failures import Failure, FailureKind, RowStatus
 from schemas.outcome import NOTHING_REPORTED, Failed, MissingImage, Reported, SavedImage, Success
 from schemas.row import Row
@@ -54,8 +54,8 @@ class LedgerFolder:
         fresh = row.fingerprint not in self._items
         item = self._items.setdefault(row.fingerprint, len(self._items))
         number, self._attempts = self._attempts, self._attempts + 1
-        told = records.Intent(number, item, self.run, row, 2_000 + number, reserved_usd, fresh)
-        record_now(self.connection, records.intent(told))
+        told = statements.Intent(number, item, self.run, row, 2_000 + number, reserved_usd, fresh)
+        record_now(self.connection, statements.intent(told))
         return number
 
     def success(
@@ -71,7 +71,7 @@ class LedgerFolder:
         """An attempt that brought these images; its number."""
         number = self.intent(row, reserved_usd=reserved_usd)
         outcome = Success(images, tuple(missing), reported, flags=flags)
-        record_now(self.connection, records.success(outcome, self._measured(number, measured)))
+        record_now(self.connection, statements.success(outcome, self._measured(number, measured)))
         return number
 
     def failure(
@@ -92,11 +92,11 @@ class LedgerFolder:
         number = self.intent(row, reserved_usd=reserved_usd)
         failure = Failure(kind, message, code, http_status)
         outcome = Failed(failure, reported, quarantined)
-        record_now(self.connection, records.failure(outcome, status, self._measured(number, measured)))
+        record_now(self.connection, statements.failure(outcome, status, self._measured(number, measured)))
         return number
 
-    def _measured(self, number: int, more: dict[str, Any]) -> records.Measured:
-        return records.Measured(number, 3_000 + number, more.pop("latency_s", 1.5), **more)
+    def _measured(self, number: int, more: dict[str, Any]) -> statements.Measured:
+        return statements.Measured(number, 3_000 + number, more.pop("latency_s", 1.5), **more)
 
 
 def saved(index: int = 0, name: str = "a", *, digest: str = "00", **more: Any) -> SavedImage:

@@ -12,20 +12,20 @@ from typing import Any
 
 import pytest
 
-from runner.diffing import nothing_else_sent, told_of
-from runner.folder import OpenFolder
-from runner.intake import Intake, request_defaults
-from runner.manifest.opening import open_manifest
-from runner.store import donemap
-from runner.store.ledger import record_now
-from runner.store.resultparts import Counts
-from runner.store.results import ResultsTable
-from runner.store.totals import totals
-from runner.store.views import ItemIndex
-from runner.work import Source, Work
-from schemas.endpoints import PROFILES
+from runner.engine.queue import Source, Work
+from runner.ledger import completion_cache
+from runner.ledger.item_index import ItemIndex
+from runner.ledger.totals import totals
+from runner.ledger.writer import record_now
+from runner.manifest.open import open_manifest
+from runner.planning.preflight import nothing_else_sent, told_of
+from runner.planning.row_stream import Intake, request_defaults
+from runner.results.table import ResultsTable
+from runner.workspace.folder import OpenFolder
 from schemas.failures import FailureKind, RowStatus
 from schemas.job import InputTable, Job
+from schemas.providers import PROFILES
+from schemas.reports import Counts
 from schemas.row import Row
 from tests.runner.store.ledgers import LedgerFolder, saved
 
@@ -35,7 +35,7 @@ ROWS = 300
 @pytest.fixture(autouse=True)
 def _small(monkeypatch: pytest.MonkeyPatch) -> None:
     """A map is worth it for a few hundred rows."""
-    monkeypatch.setattr(donemap, "LEAST_ROWS", 10)
+    monkeypatch.setattr(completion_cache, "LEAST_ROWS", 10)
 
 
 @dataclass
@@ -54,11 +54,11 @@ class Mapped:
             request_defaults(self.job, PROFILES["dieyuyun"]),
         )
 
-    def load(self, job: Job | None = None) -> donemap.DoneMap | None:
+    def load(self, job: Job | None = None) -> completion_cache.DoneMap | None:
         """The map, if it is believed."""
-        return donemap.load(self.place.root, self.place.connection, job or self.job)
+        return completion_cache.load(self.place.root, self.place.connection, job or self.job)
 
-    def works(self, done: donemap.DoneMap | None) -> tuple[list[Work], tuple[int, ...]]:
+    def works(self, done: completion_cache.DoneMap | None) -> tuple[list[Work], tuple[int, ...]]:
         """What a run would send, and what it would count."""
         source = Source(self.intake(), ItemIndex(self.place.connection, done), done=done)
         works = []
@@ -137,10 +137,10 @@ def test_it_is_not_used_where_rows_are_chosen_or_columns_read_otherwise(mapped: 
 
 def test_it_is_not_believed_of_another_or_an_older_ledger(mapped: Mapped, tmp_path: Path) -> None:
     with LedgerFolder(tmp_path / "other") as other:
-        (tmp_path / "other" / donemap.MAP_NAME).write_bytes(
-            (mapped.place.root / donemap.MAP_NAME).read_bytes()
+        (tmp_path / "other" / completion_cache.MAP_NAME).write_bytes(
+            (mapped.place.root / completion_cache.MAP_NAME).read_bytes()
         )
-        assert donemap.load(other.root, other.connection, mapped.job) is None
+        assert completion_cache.load(other.root, other.connection, mapped.job) is None
     mapped.place.connection.execute("DELETE FROM attempts WHERE attempt > 20")
     assert mapped.load() is None
 
@@ -150,18 +150,18 @@ def test_earlier_sums_and_later_ones_make_the_whole(mapped: Mapped) -> None:
     assert done is not None
     mapped.place.success(mapped.works(done)[0][0].row, saved(name="late"), cost_usd=0.25)
     place = OpenFolder(mapped.place.root, mapped.place.folder, mapped.place.connection, 0, done)
-    assert donemap.sums(place.connection, place.done) == totals(mapped.place.connection)
+    assert completion_cache.sums(place.connection, place.done) == totals(mapped.place.connection)
 
 
 @pytest.mark.parametrize("size", [0, 10, 200, -1])
 def test_a_torn_map_is_no_map(mapped: Mapped, size: int) -> None:
-    path = mapped.place.root / donemap.MAP_NAME
+    path = mapped.place.root / completion_cache.MAP_NAME
     path.write_bytes(path.read_bytes()[:size])
     assert mapped.load() is None
 
 
 def test_a_changed_bit_is_no_map(mapped: Mapped) -> None:
-    path = mapped.place.root / donemap.MAP_NAME
+    path = mapped.place.root / completion_cache.MAP_NAME
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
     path.write_bytes(data)
@@ -183,7 +183,7 @@ def test_a_manifest_that_changes_while_the_results_are_written_gets_no_map(mappe
     assert not table.map_done(mapped.place.folder)
 
 
-def _table(mapped: Mapped, done: donemap.DoneMap | None) -> tuple[bytes, Counts, Counts]:
+def _table(mapped: Mapped, done: completion_cache.DoneMap | None) -> tuple[bytes, Counts, Counts]:
     """The results table, what it holds, and what counting alone finds."""
     table = ResultsTable(mapped.intake(), mapped.place.connection, known=done)
     file, counts = io.BytesIO(), Counts()
@@ -225,7 +225,7 @@ def test_a_map_made_with_an_earlier_map_is_the_one_made_without(mapped: Mapped) 
         table = ResultsTable(mapped.intake(), mapped.place.connection, known=known)
         table.write(mapped.place.folder, lambda statements: record_now(mapped.place.connection, statements))
         assert table.map_done(mapped.place.folder)
-        made.append((mapped.place.root / donemap.MAP_NAME).read_bytes())
+        made.append((mapped.place.root / completion_cache.MAP_NAME).read_bytes())
     assert made[0] == made[1]
     renewed = mapped.load()
     assert renewed is not None

@@ -15,7 +15,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from runner.store.durable import TEMPORARY, Folder, keep, replace_file
+from runner.artifacts.atomic_files import Folder, keep, replace_file
+from schemas.output_folder import TEMPORARY
 from tests.runner.store.flaky import FlakyFolder
 
 NAME = "images/0000/fox-1-0.png"

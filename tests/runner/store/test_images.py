@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from runner.store.durable import Folder
-from runner.store.images import Asked, ImageStore, Label, Looked, NotAnImage, differences, look
+from runner.artifacts.atomic_files import Folder
+from runner.artifacts.image_store import Asked, ImageStore, Label, Looked, NotAnImage, differences, look
 from schemas.outcome import SavedImage
 from schemas.request import ImageRequest
 from tests.faults.pictures import (

@@ -13,9 +13,11 @@ from pathlib import Path
 
 import pytest
 
-from runner.store import layout, ledger
-from runner.store.ledger import LEDGER_NAME, LedgerWriteError, Statement, Writer, create_or_open, open_reader
-from schemas.exit_codes import ExitCode, JobError
+from runner.ledger import schema
+from runner.ledger import writer as ledger
+from runner.ledger.reader import next_number, open_reader
+from runner.ledger.writer import LEDGER_NAME, LedgerWriteError, Statement, Writer, create_or_open
+from schemas.errors import ExitCode, JobError
 
 
 def note(key: str, value: object = "x") -> Statement:
@@ -174,9 +176,9 @@ def test_a_reader_cannot_write(tmp_path: Path) -> None:
 
 def test_a_new_ledger_is_private_and_knows_its_kind_and_version(tmp_path: Path) -> None:
     with opened(tmp_path, simulated=True) as connection:
-        assert layout.read_meta(connection, "simulated") == "1"
-        assert layout.read_meta(connection, "nothing") is None
-        assert connection.execute("PRAGMA user_version").fetchone()[0] == layout.SCHEMA_VERSION
+        assert schema.read_meta(connection, "simulated") == "1"
+        assert schema.read_meta(connection, "nothing") is None
+        assert connection.execute("PRAGMA user_version").fetchone()[0] == schema.SCHEMA_VERSION
     assert stat.S_IMODE((tmp_path / LEDGER_NAME).stat().st_mode) == 0o600
 
 
@@ -255,7 +257,7 @@ def test_a_ledger_that_lost_its_content_beside_images_is_exit_7(tmp_path: Path) 
 def test_an_empty_file_without_images_is_what_a_kill_leaves_and_is_laid_out(tmp_path: Path) -> None:
     (tmp_path / LEDGER_NAME).write_bytes(b"")
     with opened(tmp_path) as connection:
-        assert layout.read_meta(connection, "simulated") == "0"
+        assert schema.read_meta(connection, "simulated") == "0"
 
 
 def test_a_disk_that_refuses_on_opening_is_exit_9_and_no_damage(tmp_path: Path) -> None:
@@ -279,9 +281,9 @@ def test_a_folder_without_a_ledger_is_exit_2_for_readers(tmp_path: Path) -> None
 
 def test_numbers_go_on_from_the_highest(tmp_path: Path) -> None:
     with opened(tmp_path) as connection:
-        assert ledger.next_number(connection, "runs", "run") == 0
+        assert next_number(connection, "runs", "run") == 0
         connection.execute("INSERT INTO runs VALUES (7, 'r', 0, 'v', 'e', NULL)")
-        assert ledger.next_number(connection, "runs", "run") == 8
+        assert next_number(connection, "runs", "run") == 8
 
 
 def test_the_ledger_of_an_older_imagemill_is_brought_up_to_date_and_keeps_what_it_holds(
@@ -303,7 +305,7 @@ def test_the_ledger_of_an_older_imagemill_is_brought_up_to_date_and_keeps_what_i
         open_reader(tmp_path)
     assert "imagemill run" in refused.value.fix
     with opened(tmp_path) as connection:
-        assert layout.has_its_columns(connection)
+        assert schema.has_its_columns(connection)
         assert connection.execute("SELECT attempt, sent_ms, indexes FROM attempts").fetchall() == [
             (0, 5, None)
         ]

@@ -10,8 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.store import lock
-from schemas.exit_codes import ExitCode, JobError
+from runner.workspace import lock
+from schemas.errors import ExitCode, JobError
 
 HOLDER = """
 import sys, time

@@ -15,11 +15,12 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from jobs.state import fold
-from runner.store import layout
-from runner.store.attempts import ABSENT, AttemptReader
-from runner.store.plainrows import Found, SingleRows
-from runner.store.result_query import LedgerError, ResultQuery
-from runner.store.resultrows import Facts, row_values
+from runner.ledger import schema
+from runner.ledger.attempts import AttemptReader
+from runner.ledger.result_query import LedgerError, ResultQuery
+from runner.results.columns import Found, SingleRows
+from runner.results.rows import Facts, row_values
+from schemas.outcome import ABSENT
 from schemas.request import ImageRequest
 from schemas.results import RESULTS_SCHEMA
 from schemas.row import Row
@@ -131,7 +132,7 @@ class Told:
 
     def __init__(self, stories: list[Story], shift: int = 0) -> None:
         self.connection = sqlite3.connect(":memory:", isolation_level=None, check_same_thread=False)
-        layout.lay_out(self.connection, simulated=False)
+        schema.lay_out(self.connection, simulated=False)
         for number, params in enumerate(PARAMS):
             self.connection.execute("INSERT INTO params VALUES (?,?)", (number, json.dumps(params)))
         for run in range(3):

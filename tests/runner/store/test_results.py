@@ -15,17 +15,18 @@ import pyarrow.parquet as pq
 import pytest
 
 from jobs.state import fold
-from runner.intake import Intake
-from runner.store.attempts import AttemptReader
-from runner.store.ledger import record_now
-from runner.store.plainrows import SingleRows
-from runner.store.result_query import ResultQuery
-from runner.store.resultparts import Counts
-from runner.store.resultrows import Facts, row_values
-from runner.store.results import RESULTS_NAME, ResultsTable
-from runner.store.views import ItemIndex
+from runner.ledger.attempts import AttemptReader
+from runner.ledger.item_index import ItemIndex
+from runner.ledger.result_query import ResultQuery
+from runner.ledger.writer import record_now
+from runner.planning.row_stream import Intake
+from runner.results.columns import SingleRows
+from runner.results.rows import Facts, row_values
+from runner.results.table import ResultsTable
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
+from schemas.output_folder import RESULTS_NAME
+from schemas.reports import Counts
 from schemas.results import RESULTS_SCHEMA
 from tests.runner.manifests import MALFORMED, Record, intake, prompts
 from tests.runner.store.ledgers import ENDPOINT, LedgerFolder, rows_of, saved

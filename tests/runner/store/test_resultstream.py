@@ -12,11 +12,12 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from runner.intake import Intake
-from runner.store.layout import LEDGER_NAME
-from runner.store.ledger import create_or_open, open_reader
-from runner.store.resultparts import Counts
-from runner.store.results import ResultsTable
+from runner.ledger.reader import open_reader
+from runner.ledger.writer import create_or_open
+from runner.planning.row_stream import Intake
+from runner.results.table import ResultsTable
+from schemas.output_folder import LEDGER_NAME
+from schemas.reports import Counts
 from tests.runner.manifests import intake, prompts
 from tests.runner.store.ledgers import rows_of
 

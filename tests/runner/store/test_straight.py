@@ -16,8 +16,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.store import straight
-from runner.store.straight import LEAST_BYTES
+from runner.artifacts import direct_io
+from runner.artifacts.direct_io import LEAST_BYTES
 
 BLOCK = 4096
 DATA = os.urandom(5 * 2**20)
@@ -57,7 +57,7 @@ def takes_it(descriptor: int) -> bool:
     """Whether the file system can write past the page cache, and says so by leaving nothing in it."""
     with mmap.mmap(-1, LEAST_BYTES) as memory:
         try:
-            with straight._straight(descriptor):
+            with direct_io._straight(descriptor):
                 os.write(descriptor, memory)
         except OSError:
             return False
@@ -71,7 +71,7 @@ def takes_it(descriptor: int) -> bool:
 @pytest.mark.parametrize("piece", [192 * 1024, 2**22, len(DATA)])
 def test_every_byte_is_written_once_and_in_order(file: int, size: int, piece: int) -> None:
     pieces = [DATA[at : min(at + piece, size)] for at in range(0, size, piece)]
-    assert straight.write(file, iter(pieces)) == size
+    assert direct_io.write(file, iter(pieces)) == size
     assert content(file) == DATA[:size]
 
 
@@ -82,7 +82,7 @@ def test_pieces_of_any_length(tmp_path_factory: pytest.TempPathFactory, cuts: li
     pieces = [memoryview(DATA)[start:end] for start, end in itertools.pairwise(ends)]
     path = tmp_path_factory.mktemp("pieces") / "file"
     with path.open("wb", buffering=0) as opened:
-        assert straight.write(opened.fileno(), pieces) == ends[-1]
+        assert direct_io.write(opened.fileno(), pieces) == ends[-1]
     assert path.read_bytes() == DATA[: ends[-1]]
 
 
@@ -91,7 +91,7 @@ def test_a_large_file_leaves_only_its_end_in_the_page_cache(file: int, pieces: S
     if not takes_it(file):
         pytest.skip("this file system writes nothing past the page cache")
     whole = (*pieces, b"the end")
-    assert straight.write(file, whole) == len(DATA) + 7
+    assert direct_io.write(file, whole) == len(DATA) + 7
     assert resident_blocks(file) == 1
     assert fcntl.fcntl(file, fcntl.F_GETFL) & os.O_DIRECT == 0
 
@@ -101,16 +101,16 @@ def test_memory_on_a_page_boundary_is_written_where_it_is(file: int, monkeypatch
         pytest.skip("this file system writes nothing past the page cache")
     copied = []
 
-    class Seen(straight._Aligned):
+    class Seen(direct_io._Aligned):
         def filled(self, pieces: Iterator[memoryview], left: memoryview) -> tuple[memoryview, memoryview]:
             full, left = super().filled(pieces, left)
             copied.append(len(full))
             return full, left
 
-    monkeypatch.setattr(straight, "_aligned", Seen())
+    monkeypatch.setattr(direct_io, "_aligned", Seen())
     memory = mmap.mmap(-1, LEAST_BYTES)
     memory[:] = DATA[:LEAST_BYTES]
-    straight.write(file, (memoryview(memory), b"the end"))
+    direct_io.write(file, (memoryview(memory), b"the end"))
     assert content(file) == DATA[:LEAST_BYTES] + b"the end"
     assert sum(copied) == len("the end")
 
@@ -122,14 +122,16 @@ def test_a_file_system_without_it(file: int, number: int, monkeypatch: pytest.Mo
             raise OSError(number, "not here")
         return 0
 
-    monkeypatch.setattr(straight, "fcntl", type("Fcntl", (), {**vars(fcntl), "fcntl": staticmethod(refuses)}))
-    assert straight.write(file, (DATA[:1_000_000], DATA[1_000_000:])) == len(DATA)
+    monkeypatch.setattr(
+        direct_io, "fcntl", type("Fcntl", (), {**vars(fcntl), "fcntl": staticmethod(refuses)})
+    )
+    assert direct_io.write(file, (DATA[:1_000_000], DATA[1_000_000:])) == len(DATA)
     assert content(file) == DATA
 
 
 def test_a_system_without_it(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(straight, "_O_DIRECT", 0)
-    assert straight.write(file, (DATA,)) == len(DATA)
+    monkeypatch.setattr(direct_io, "_O_DIRECT", 0)
+    assert direct_io.write(file, (DATA,)) == len(DATA)
     assert content(file) == DATA
 
 
@@ -137,7 +139,7 @@ def test_what_else_the_disk_says_is_told(file: int, tmp_path: Path) -> None:
     reading = os.open(tmp_path / "file", os.O_RDONLY)
     try:
         with pytest.raises(OSError, match="Bad file descriptor"):
-            straight.write(reading, (DATA,))
+            direct_io.write(reading, (DATA,))
     finally:
         os.close(reading)
 
@@ -145,7 +147,7 @@ def test_what_else_the_disk_says_is_told(file: int, tmp_path: Path) -> None:
 def test_threads_have_memory_of_their_own(tmp_path: Path) -> None:
     def save(number: int) -> None:
         with (tmp_path / str(number)).open("wb", buffering=0) as opened:
-            straight.write(opened.fileno(), [DATA[number::8][:300_000], DATA[number::8][300_000:]])
+            direct_io.write(opened.fileno(), [DATA[number::8][:300_000], DATA[number::8][300_000:]])
 
     threads = [threading.Thread(target=save, args=(number,)) for number in range(8)]
     for thread in threads:
@@ -158,20 +160,20 @@ def test_threads_have_memory_of_their_own(tmp_path: Path) -> None:
 def test_a_forked_process_has_memory_of_its_own(tmp_path: Path) -> None:
     mine, other = b"m" * LEAST_BYTES, b"o" * LEAST_BYTES
     with (tmp_path / "mine").open("wb", buffering=0) as opened:
-        straight.write(opened.fileno(), (mine[:9], mine[9:]))
+        direct_io.write(opened.fileno(), (mine[:9], mine[9:]))
     child = os.fork()
     if not child:
         with (tmp_path / "other").open("wb", buffering=0) as opened:
-            straight.write(opened.fileno(), (other[:9], other[9:]))
+            direct_io.write(opened.fileno(), (other[:9], other[9:]))
         os._exit(0)
     assert os.waitpid(child, 0) == (child, 0)
     assert (tmp_path / "other").read_bytes() == other
-    assert bytes(straight._aligned.memory[:LEAST_BYTES]) == mine
+    assert bytes(direct_io._aligned.memory[:LEAST_BYTES]) == mine
 
 
 def test_a_small_file_is_written_as_usual(file: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(straight, "_aligned", None)
-    monkeypatch.setattr(straight, "_blocks", None)
-    assert straight.write(file, (DATA[:100], b"", DATA[100 : LEAST_BYTES - 1])) == LEAST_BYTES - 1
+    monkeypatch.setattr(direct_io, "_aligned", None)
+    monkeypatch.setattr(direct_io, "_blocks", None)
+    assert direct_io.write(file, (DATA[:100], b"", DATA[100 : LEAST_BYTES - 1])) == LEAST_BYTES - 1
     assert content(file) == DATA[: LEAST_BYTES - 1]
-    assert straight.write(file, ()) == 0
+    assert direct_io.write(file, ()) == 0

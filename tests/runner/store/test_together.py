@@ -10,9 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from runner.store.durable import TEMPORARY, Folder
-from runner.store.images import Asked, ImageStore, Label, NotAnImage
-from runner.store.together import save_all
+from runner.artifacts.atomic_files import Folder
+from runner.artifacts.batch_save import save_all
+from runner.artifacts.image_store import Asked, ImageStore, Label, NotAnImage
+from schemas.output_folder import TEMPORARY
 from tests.canary import WITH_CANARY
 from tests.commandline import CommandLine
 from tests.crash import tracing
@@ -21,8 +22,8 @@ from tests.faults.pictures import picture
 NAMES = [f"images/000{number % 2}/fox-{number}-0.png" for number in range(6)]
 SAVE_SIX = f"""
 from pathlib import Path
-from runner.store.durable import Folder
-from runner.store.together import save_all
+from runner.artifacts.atomic_files import Folder
+from runner.artifacts.batch_save import save_all
 assert save_all(Folder(Path("out")), [(name, (b"some", b"bytes")) for name in {NAMES}]) == [None] * 6
 """
 _SYNCS = ("fsync", "fdatasync")

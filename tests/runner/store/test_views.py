@@ -10,12 +10,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from runner.store.attempts import ABSENT, AttemptReader
-from runner.store.ledger import open_reader
-from runner.store.totals import totals
-from runner.store.views import ItemIndex, recent_sends
+from runner.ledger.attempts import AttemptReader
+from runner.ledger.item_index import ItemIndex, recent_sends
+from runner.ledger.reader import open_reader
+from runner.ledger.totals import totals
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import MissingImage, Reported
+from schemas.outcome import ABSENT, MissingImage, Reported
 from schemas.request import ImageRequest
 from schemas.row import Row, RowProblem
 from tests.runner.manifests import intake, prompts

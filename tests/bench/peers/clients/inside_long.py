@@ -13,11 +13,12 @@ import time
 from pathlib import Path
 
 from runner import planning
+from runner.artifacts.atomic_files import Folder
 from runner.cli.main import own_process
-from runner.prepared import Prepared
-from runner.store import donemap, ledger
-from runner.store.durable import Folder
-from runner.store.results import ResultsTable
+from runner.ledger import completion_cache
+from runner.ledger.reader import open_reader
+from runner.planning.prepare import Prepared
+from runner.results.table import ResultsTable
 from schemas.failures import RowStatus
 from tests.bench.peers.making import prepared
 
@@ -30,9 +31,9 @@ def plan(ready: Prepared) -> int:
 def results(ready: Prepared) -> int:
     """Write the table into a folder that is removed; rows that are done, each of one image."""
     target = Path(tempfile.mkdtemp(dir=ready.out.parent))
-    connection = ledger.open_reader(ready.out)
+    connection = open_reader(ready.out)
     try:
-        known = donemap.load(ready.out, connection, ready.job)
+        known = completion_cache.load(ready.out, connection, ready.job)
         table = ResultsTable(ready.intake, connection, known=known)
         counts = table.write(Folder(target), lambda _statements: None)
         return counts.by_status[RowStatus.SUCCEEDED.value]

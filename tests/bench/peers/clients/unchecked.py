@@ -8,17 +8,16 @@ from __future__ import annotations
 import sys
 from typing import Any
 
-from runner import saving
+from runner.artifacts import image_store, worker_pool
 from runner.cli.main import main
-from runner.store import images
 
 _times = {"look": 0, "sha256": 0}
 
 
-def look(*_data: Any, **_options: Any) -> images.Looked:
+def look(*_data: Any, **_options: Any) -> image_store.Looked:
     """Believe that it is a picture."""
     _times["look"] += 1
-    return images.Looked("png", 720, 700)
+    return image_store.Looked("png", 720, 700)
 
 
 class Hashes:
@@ -42,16 +41,16 @@ class Hashes:
 
 def without() -> None:
     """Take both out of this process."""
-    vars(images)["look"], vars(images)["hashlib"] = look, Hashes
+    vars(image_store)["look"], vars(image_store)["hashlib"] = look, Hashes
 
 
 def also_in_the_process_that_saves() -> None:
     """Have it take them out before it begins."""
-    begin = "from runner.store.saver import main;"
-    if begin not in saving._CODE:
+    begin = "from runner.artifacts.worker import main;"
+    if begin not in worker_pool._CODE:
         sys.exit(70)
     mine = f"from tests.bench.peers.clients.unchecked import without; without(); {begin}"
-    vars(saving)["_CODE"] = saving._CODE.replace(begin, mine)
+    vars(worker_pool)["_CODE"] = worker_pool._CODE.replace(begin, mine)
 
 
 if __name__ == "__main__":

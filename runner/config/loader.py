@@ -1,0 +1,263 @@
+"""Reading a job: options over environment over `.env` over the job file, checked as a whole.
+
+Relative paths in a job file (`manifest`, `endpoint.api_key_file`, `simulator.scenario`) are taken from the job file's
+folder when they exist there, otherwise from the current folder. `out` is relative to the current folder, with one
+exception: a job.toml that lies in an output folder means that folder, wherever it was moved.
+"""
+
+from __future__ import annotations
+
+import logging
+import tomllib
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from datetime import date
+from glob import iglob
+from pathlib import Path
+from types import NoneType
+from typing import Any
+
+from pydantic import ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
+
+from jobs.addresses import is_glob, is_url, with_date
+from jobs.dates import day_of
+from runner.config.credentials import checked_base_url, dotenv_variables, register_secrets
+from runner.config.json_schema import job_json_schema, job_keys, job_tables, whole_tables
+from runner.config.out_folder import dated, out_folder
+from runner.config.problems import (
+    Problem,
+    job_error,
+    job_problems,
+    nearest_key,
+    problems_of,
+    setting_problems,
+)
+from runner.config.toml_values import _PARAM, read_setting
+from runner.config.toml_writer import job_toml
+from runner.process.redaction import REDACTOR
+from schemas.errors import JobError
+from schemas.job import Job
+
+__all__ = ["job_json_schema", "job_toml", "load_job", "out_folder", "read_out_job", "read_setting"]
+
+PREFIX = "IMAGEMILL_"
+LEDGER = "ledger.sqlite"
+OPTIONS = "option"
+PATH_KEYS = ("manifest", "endpoint.api_key_file", "simulator.scenario")
+
+_LOG = logging.getLogger(__name__)
+_KEY_VARIABLES = ("_KEY", "_TOKEN", "_SECRET")
+
+Settings = dict[str, Any]
+"""Dotted key -> value, for one layer."""
+
+
+class _Variables(BaseSettings, Job):
+    """The job as environment variables: `IMAGEMILL_LIMITS__RPM`."""
+
+    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", enable_decoding=False)
+
+
+def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys down to what has a value; below `request.param` the body fields, whatever their names hold."""
+    for name, value in table.items():
+        key = f"{path}{name}"
+        if key.startswith(_PARAM) or key in whole_tables() or not isinstance(value, Mapping):
+            yield key, value
+        elif value:
+            yield from _flat(value, f"{key}.")
+        elif key not in (*job_tables(), _PARAM[:-1]):
+            yield key, value
+
+
+def _nested(settings: Settings) -> dict[str, Any]:
+    """The tree that pydantic checks, from known keys."""
+    tree: dict[str, Any] = {}
+    for key, value in settings.items():
+        *tables, leaf = key.split(".", 2)
+        node = tree
+        for table in tables:
+            node = node.setdefault(table, {})
+            if not isinstance(node, dict):
+                break
+        else:
+            node[leaf] = value
+    return tree
+
+
+def _file_layer(path: Path, cwd: Path, day: object = None) -> Settings:
+    """What a job file says. day: a setting of `date` that goes before the file's own."""
+    shown = REDACTOR.text(str(path))
+    try:
+        text = (cwd / path).read_text("utf-8-sig")
+        settings = dict(_flat(tomllib.loads(text)))
+    except FileNotFoundError:
+        raise JobError(f"no job file {shown}", fix="name an existing .toml file, or a manifest") from None
+    except UnicodeDecodeError as error:
+        raise JobError(f"{shown} is not UTF-8 text (byte {error.start})", fix="save it as UTF-8") from None
+    except OSError as error:
+        raise JobError(f"{shown} cannot be read: {error.strerror}") from None
+    except tomllib.TOMLDecodeError as error:
+        where = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, its end")
+        raise JobError(
+            f"{shown} is not valid TOML: {REDACTOR.text(where)}", fix="see https://toml.io"
+        ) from None
+    _fill_date(settings, day)
+    folder = path.parent
+    is_output = (cwd / folder / LEDGER).is_file()
+    for key in PATH_KEYS:
+        if isinstance(settings.get(key), str):
+            settings[key] = _beside(folder, settings[key], cwd, moved=is_output)
+    if is_output:
+        settings["out"] = str(folder)
+    return settings
+
+
+def raw_manifest(path: Path) -> str | None:
+    """The manifest as a job file writes it, its `{date}` not filled in; None when it names none, or cannot be read."""
+    try:
+        manifest = tomllib.loads(path.read_text("utf-8-sig")).get("manifest")
+    except (OSError, ValueError):
+        return None
+    return manifest if isinstance(manifest, str) else None
+
+
+def _fill_date(settings: Settings, day: object) -> None:
+    """The manifest's `{date}`, before the file is looked for. A day that is none is reported with other mistakes."""
+    day, manifest = day or settings.get("date"), settings.get("manifest")
+    if isinstance(manifest, str) and isinstance(day, (str, date, NoneType)):
+        with suppress(ValueError):
+            settings["manifest"] = with_date(manifest, day_of(str(day) if day else None, date.today()))
+
+
+def _beside(folder: Path, source: str, cwd: Path, *, moved: bool) -> str:
+    """A path from a job file: from its folder when something is there, otherwise as it stands.
+
+    moved: the folder may have been elsewhere when the path was written; a file of that name in it is then the one.
+    """
+    if is_url(source):
+        return source
+    path = folder / Path(source).expanduser()
+    if is_glob(source) and not path.is_absolute():
+        # Path.glob raises on patterns that it dislikes, such as `**x`.
+        there = any(iglob(source, root_dir=cwd / folder, recursive=True))  # noqa: PTH207
+        return str(path) if there else source
+    if moved and not (cwd / path).exists():
+        path = folder / path.name
+    return str(path) if (cwd / path).exists() else source
+
+
+def _variable_layer(variables: Mapping[str, str]) -> Settings:
+    """The job's keys among the variables. Empty ones count as not set."""
+    source = EnvSettingsSource(_Variables)
+    source.env_vars = {name.lower(): value for name, value in variables.items() if value}
+    texts = _flat(source())
+    return dict(
+        _flat({key: read_setting(key, value) if isinstance(value, str) else value for key, value in texts})
+    )
+
+
+def _stray_variables(variables: Mapping[str, str], key_variable: object) -> Iterator[str]:
+    """`IMAGEMILL_…` variables that set nothing, with what was probably meant."""
+    for name in variables:
+        if (
+            not name.upper().startswith(PREFIX)
+            or name == key_variable
+            or name.upper().endswith(_KEY_VARIABLES)
+        ):
+            continue
+        key = name[len(PREFIX) :].lower().replace("__", ".")
+        if key.partition(".")[0] not in (*job_tables(), *job_keys()):
+            near = nearest_key(key)
+            hint = f"; did you mean {PREFIX}{near.upper().replace('.', '__')}?" if near is not None else ""
+            yield f"environment variable {name} sets no key of the job and is ignored{hint}"
+
+
+def _validated(settings: Settings) -> tuple[Job, list[Problem]]:
+    """The job, and its mistakes. With mistakes the job stands for what is left when they are taken out."""
+    problems = list(setting_problems(settings))
+    wrong = {problem.key for problem in problems}
+    known = {key: value for key, value in settings.items() if key not in wrong}
+    try:
+        job = Job.model_validate(_nested(known))
+    except ValidationError as error:
+        found = list(problems_of(error))
+        problems += found
+        left = {key: value for key, value in known.items() if key not in {problem.key for problem in found}}
+        job = Job.model_validate(_nested(left))
+    return job, [*problems, *job_problems(job)]
+
+
+def load_job(
+    source: str | None, overrides: Mapping[str, Any], *, environ: Mapping[str, str], cwd: Path
+) -> Job:
+    """The job named by `source`, with `overrides`, checked as a whole.
+
+    source: a job file (a path that ends in .toml) or a manifest (path, glob, URL); None when `overrides` says all.
+    overrides: dotted key -> value, as text or already typed; None counts as not given.
+    environ: read for `IMAGEMILL_…`; `.env` in `cwd` comes below it. Variables that look like mistyped keys are logged.
+
+    Raises JobError (exit 2) that lists every mistake at once.
+    """
+    is_job_file = source is not None and source.lower().endswith(".toml") and not is_url(source)
+    dotenv = dotenv_variables(cwd)
+    named = {"manifest": source} if source is not None and not is_job_file else {}
+    given = {**named, **{key: value for key, value in overrides.items() if value is not None}}
+    upper = (
+        (".env", _variable_layer(dotenv)),
+        (None, _variable_layer(environ)),
+        (OPTIONS, dict(_flat(given))),
+    )
+    day = next((layer["date"] for _, layer in reversed(upper) if "date" in layer), None)
+    layers = (
+        (source, _file_layer(Path(source), cwd, day) if source is not None and is_job_file else {}),
+        *upper,
+    )
+    settings: Settings = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        register_secrets(layer)
+        settings |= layer
+        origins |= {key: origin or PREFIX + key.upper().replace(".", "__") for key in layer}
+    job, problems = _validated(settings)
+    if problems:
+        raise job_error(problems, settings, origins)
+    for stray in _stray_variables({**dotenv, **environ}, job.endpoint.api_key_env):
+        _LOG.warning("%s", stray)
+    if job.retry.on_ambiguous == "retry" and job.retry.ambiguous_budget == 0:
+        _LOG.warning("retry.on_ambiguous = retry sends nothing again while retry.ambiguous_budget is 0")
+    return dated(_normal(job), date.today())
+
+
+def _normal(job: Job) -> Job:
+    """The base URL in its one spelling."""
+    endpoint = job.endpoint
+    if endpoint.base_url is None:
+        return job
+    url = checked_base_url(endpoint.base_url, allow_http=endpoint.allow_http)
+    return job.model_copy(update={"endpoint": endpoint.model_copy(update={"base_url": url})})
+
+
+def read_out_job(out: Path, overrides: Settings | None = None) -> Job:
+    """The job recorded in an output folder, whose `out` is that folder even after it was moved.
+
+    overrides: dotted keys that are to differ; None as a value takes a key back to its default.
+
+    Raises JobError (exit 2) when the folder holds no usable job.toml.
+    """
+    path = out / "job.toml"
+    if not path.is_file():
+        raise JobError(
+            f"{REDACTOR.text(str(out))} is not an output folder of imagemill: it has no job.toml",
+            fix="name the folder that `imagemill run` wrote",
+        )
+    given = dict(_flat(overrides or {}))
+    both = _file_layer(path, Path()) | {"out": str(out)} | given
+    settings = {key: value for key, value in both.items() if value is not None}
+    register_secrets(settings)
+    job, problems = _validated(settings)
+    if problems:
+        origins = dict.fromkeys(settings, REDACTOR.text(str(path))) | dict.fromkeys(given, OPTIONS)
+        raise job_error(problems, settings, origins)
+    return _normal(job) if given else job

@@ -1,1 +1,0 @@
-"""How services speak: conversations as generators without I/O, driven by the engine or by a test."""

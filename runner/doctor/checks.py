@@ -1,0 +1,178 @@
+"""What `imagemill doctor` looks at. Each check is a function from the job to a `Check`; none writes anything."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import platform
+import resource
+import shutil
+import sqlite3
+import uuid
+from collections.abc import Iterator, Mapping
+from datetime import date
+from enum import StrEnum
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import NamedTuple
+
+from runner.config.credentials import ResolvedEndpoint, find_key, resolve_endpoint
+from runner.config.out_folder import out_folder
+from runner.providers.profile import key_header
+from runner.text.wording import count_text
+from schemas.errors import ExitCode, JobError
+from schemas.job import Job
+
+REQUEST_TIMEOUT_S = 10.0
+BYTES_AN_IMAGE = 2_000_000
+"""A rough size of one 1024x1024 PNG."""
+
+DISTRIBUTIONS = ("imagemill", "aiohttp", "pyarrow", "pandas")
+LEAST_DESCRIPTORS = 256
+
+
+class Level(StrEnum):
+    """How a check ended. A warning does not stop a run."""
+
+    OK = "ok"
+    WARN = "warn"
+    FAIL = "fail"
+
+
+class Check(NamedTuple):
+    """One finding. exit_code: what `doctor` exits with when this check failed."""
+
+    name: str
+    level: Level
+    detail: str
+    exit_code: ExitCode = ExitCode.OK
+
+
+def checks(job: Job, *, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
+    """Every check in turn; the next one runs when it is asked for."""
+    yield from versions()
+    yield from service(job, environ, cwd)
+    yield output_folder(job, cwd)
+    if job.manifest is not None:
+        yield disk(job, cwd)
+    yield descriptors()
+
+
+def versions() -> Iterator[Check]:
+    """Python, ourselves, and the libraries that matter in a bug report."""
+    yield Check("python", Level.OK, f"{platform.python_version()} on {platform.platform()}")
+    for name in DISTRIBUTIONS:
+        try:
+            yield Check(name, Level.OK, version(name))
+        except PackageNotFoundError:
+            yield Check(name, Level.FAIL, f"not installed: pip install {name}", ExitCode.USAGE)
+    yield Check("sqlite", Level.OK, sqlite3.sqlite_version)
+
+
+def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
+    """The key, and whether the endpoint takes it."""
+    if job.simulate:
+        yield Check("key", Level.OK, "none needed: the embedded simulator is used")
+        return
+    try:
+        key = find_key(job.endpoint, environ=environ, cwd=cwd)
+        yield Check("key", Level.OK, f"found: {key.source}")
+    except JobError as error:
+        yield Check("key", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
+        return
+    try:
+        endpoint = resolve_endpoint(job, environ, cwd=cwd)
+    except JobError as error:
+        yield Check("endpoint", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
+        return
+    yield asyncio.run(reach(endpoint, key_header(job.endpoint, endpoint.profile, key.value)))
+
+
+async def reach(endpoint: ResolvedEndpoint, headers: dict[str, str]) -> Check:
+    """GET the list of models. headers: the key's. Redirects are not followed, so the key stays with the endpoint."""
+    import aiohttp
+
+    base, _, query = endpoint.base_url.partition("?")
+    url = f"{base}/models" + (f"?{query}" if query else "")
+    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
+    try:
+        async with (
+            aiohttp.ClientSession(timeout=timeout) as session,
+            session.get(url, headers=headers, allow_redirects=False) as answer,
+        ):
+            return verdict(url, answer.status)
+    except TimeoutError:
+        return Check(
+            "endpoint", Level.FAIL, f"{url}: no answer in {REQUEST_TIMEOUT_S:.0f} s", ExitCode.SERVICE_DOWN
+        )
+    except aiohttp.ClientError as error:
+        detail = f"{url}: {type(error).__name__}: {error}"
+        return Check("endpoint", Level.FAIL, detail, ExitCode.SERVICE_DOWN)
+
+
+_VERDICTS: dict[int, tuple[Level, str, ExitCode]] = {
+    401: (Level.FAIL, "the key is wrong or revoked", ExitCode.ACCOUNT),
+    403: (Level.FAIL, "the account may not use this", ExitCode.ACCOUNT),
+    404: (Level.OK, "reachable; it lists no models, so the key is not checked", ExitCode.OK),
+    405: (Level.OK, "reachable; it lists no models, so the key is not checked", ExitCode.OK),
+    429: (Level.WARN, "reachable, refusing for now", ExitCode.OK),
+}
+
+
+def verdict(url: str, status: int) -> Check:
+    """What the status of `GET …/models` says about endpoint and key."""
+    if status in _VERDICTS:
+        level, meaning, code = _VERDICTS[status]
+    elif status < 300:
+        level, meaning, code = Level.OK, "reachable, the key is accepted", ExitCode.OK
+    elif status < 400:
+        level, meaning, code = Level.WARN, "redirects; is this the API's own base URL?", ExitCode.OK
+    else:
+        level, meaning, code = Level.WARN, "reachable, but unwell or unfamiliar", ExitCode.OK
+    return Check("endpoint", level, f"{url}: {meaning} (HTTP {status})", code)
+
+
+def _out(job: Job, cwd: Path) -> Path:
+    return cwd / out_folder(job, today=date.today(), run_id=uuid.uuid4().hex[:12])
+
+
+def _existing(path: Path) -> Path:
+    """The folder itself, or the nearest one above it that exists."""
+    return next(folder for folder in (path, *path.parents) if folder.exists())
+
+
+def output_folder(job: Job, cwd: Path) -> Check:
+    """Whether the output folder can be written, or made."""
+    out = _out(job, cwd)
+    there = _existing(out)
+    if not there.is_dir():
+        return Check("output", Level.FAIL, f"{there} is not a folder", ExitCode.USAGE)
+    read_only = bool(os.statvfs(there).f_flag & os.ST_RDONLY)
+    if read_only or not os.access(there, os.W_OK | os.X_OK):
+        return Check("output", Level.FAIL, f"{there} cannot be written", ExitCode.USAGE)
+    return Check("output", Level.OK, f"{out} can be {'written' if there == out else 'made'}")
+
+
+def disk(job: Job, cwd: Path) -> Check:
+    """Free space against the images still to make, at `BYTES_AN_IMAGE` each."""
+    from runner.app import use_cases
+
+    try:
+        images = use_cases.plan_job(job).images
+    except JobError as error:
+        return Check("manifest", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
+    free = shutil.disk_usage(_existing(_out(job, cwd))).free
+    need = images * BYTES_AN_IMAGE
+    wanted = count_text(images, "image")
+    detail = f"{free / 1e9:,.1f} GB free, about {need / 1e9:,.1f} GB needed for {wanted}"
+    if need > free:
+        return Check("disk", Level.FAIL, detail, ExitCode.LOCAL)
+    return Check("disk", Level.OK if need * 2 <= free else Level.WARN, detail)
+
+
+def descriptors() -> Check:
+    """How many files and connections this process may have open."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    low = soft != resource.RLIM_INFINITY and soft < LEAST_DESCRIPTORS
+    detail = f"{soft:,} open files allowed" + (f" (ulimit -n {min(hard, 4096):,} for more)" if low else "")
+    return Check("descriptors", Level.WARN if low else Level.OK, detail)

@@ -1,0 +1,116 @@
+"""Reading the ledger: the attempts of a few rows at a time."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from jobs.state import AttemptRecord
+from schemas.failures import FailureKind, RowStatus
+from schemas.outcome import ABSENT, PRUNED, MissingImage, Reported, SavedImage
+
+
+@dataclass
+class AttemptReader:
+    """Attempts of chosen items. `live_run`: the run that is going on now, None when there is none."""
+
+    connection: sqlite3.Connection
+    live_run: int | None = None
+
+    def __post_init__(self) -> None:
+        self._params: dict[int, dict[str, Any]] = {}
+        self._endpoints = dict(self.connection.execute("SELECT run, endpoint FROM runs").fetchall())
+
+    def of(self, items: Sequence[int]) -> dict[int, list[AttemptRecord]]:
+        """Item number -> its attempts, oldest first. Items without attempts are absent."""
+        wanted = json.dumps([item for item in items if item != ABSENT])
+        images = self._grouped(_IMAGES, wanted, _image)
+        missing = self._grouped(_MISSING, wanted, _missing)
+        found: dict[int, list[AttemptRecord]] = {}
+        for row in self.connection.execute(_ATTEMPTS, (wanted,)):
+            record = self._attempt(row, images.get(row[0], ()), missing.get(row[0], ()))
+            found.setdefault(record.item, []).append(record)
+        return found
+
+    def _grouped(self, sql: str, wanted: str, make: Any) -> dict[int, tuple[Any, ...]]:
+        grouped: dict[int, tuple[Any, ...]] = {}
+        for row in self.connection.execute(sql, (wanted,)):
+            grouped[row[0]] = (*grouped.get(row[0], ()), make(row))
+        return grouped
+
+    def _attempt(
+        self, row: tuple[Any, ...], images: tuple[SavedImage, ...], missing: tuple[MissingImage, ...]
+    ) -> AttemptRecord:
+        attempt, item, run, params, n, sent_ms, status, *rest = row
+        finished_ms, kind, code, message, http_status, maybe_billed, cost, estimated, *more = rest
+        created, request_id, task_id, tokens_in, tokens_out, latency_s, flags, open_task, waited, *sent = more
+        return AttemptRecord(
+            attempt=attempt,
+            item=item,
+            params=self._body(params),
+            n=n,
+            sent_ms=sent_ms,
+            endpoint=self._endpoints[run],
+            live=run == self.live_run,
+            status=RowStatus(status) if status else None,
+            finished_ms=finished_ms,
+            kind=FailureKind(kind) if kind else None,
+            code=code,
+            message=message,
+            http_status=http_status,
+            maybe_billed=maybe_billed or 0,
+            cost_usd=cost,
+            cost_estimated=bool(estimated),
+            reported=Reported(created, request_id, task_id or open_task, tokens_in, tokens_out),
+            latency_s=latency_s,
+            flags=tuple(json.loads(flags)) if flags else (),
+            images=images,
+            missing=missing,
+            task=open_task is not None,
+            waited=waited,
+            prompt=sent[0],
+            indexes=tuple(json.loads(sent[1])) if sent[1] else None,
+        )
+
+    def _body(self, params: int) -> dict[str, Any]:
+        if params not in self._params:
+            text = self.connection.execute("SELECT body FROM params WHERE params=?", (params,)).fetchone()[0]
+            self._params[params] = json.loads(text)
+        return self._params[params]
+
+
+def _image(row: tuple[Any, ...]) -> SavedImage:
+    _, index, file_name, kind, width, height, size, sha256, revised, flags, pruned = row
+    return SavedImage(
+        index,
+        file_name,
+        kind,
+        width,
+        height,
+        size,
+        sha256.hex(),
+        revised,
+        (*(json.loads(flags) if flags else ()), *((PRUNED,) if pruned else ())),
+    )
+
+
+def _missing(row: tuple[Any, ...]) -> MissingImage:
+    return MissingImage(row[1], FailureKind(row[2]), row[3], row[4])
+
+
+_OF_ITEMS = "attempt IN (SELECT attempt FROM attempts WHERE item IN (SELECT value FROM json_each(?)))"
+_IMAGES = (
+    "SELECT images.*, EXISTS (SELECT 1 FROM pruned p WHERE p.attempt = images.attempt AND p.idx = images.idx) "
+    f"FROM images WHERE {_OF_ITEMS} ORDER BY attempt, idx"
+)
+_MISSING = f"SELECT * FROM missing WHERE {_OF_ITEMS} ORDER BY attempt, idx"
+_ATTEMPTS = (
+    "SELECT a.attempt, item, run, params, n, sent_ms, status, finished_ms, kind, code, message, http_status, "
+    "maybe_billed, cost_usd, cost_estimated, created, request_id, o.task_id, input_tokens, output_tokens, latency_s, flags, "
+    "t.task_id, (SELECT max(message) FROM task_waits w WHERE w.attempt = a.attempt), a.prompt, a.indexes "
+    "FROM attempts a LEFT JOIN outcomes o USING (attempt) LEFT JOIN tasks t USING (attempt) "
+    "WHERE item IN (SELECT value FROM json_each(?)) ORDER BY a.attempt"
+)

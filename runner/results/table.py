@@ -1,0 +1,172 @@
+"""`results.parquet`: a pure function of manifest and ledger, written whole and replaced in one step."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable, Generator, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
+from dataclasses import dataclass, field
+from typing import IO, NamedTuple
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+from runner.artifacts.atomic_files import Folder, replace_file
+from runner.ledger import statements
+from runner.ledger.completion_cache import DoneMap, MapBuilder
+from runner.ledger.queries import Connection
+from runner.ledger.result_query import ResultQuery
+from runner.ledger.writer import Statement
+from runner.planning.manifest_diff import Census
+from runner.planning.row_stream import Intake, RowBatch
+from runner.results.batches import ResultBatches
+from schemas.output_folder import RESULTS_NAME
+from schemas.reports import Counts
+from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, UNREPEATED, passthrough_name
+
+_ROWS_A_GROUP = 8_192
+_FIRST_ROWS = 2_048
+"""Of the first group, for which the writing waits; those after it grow."""
+_AHEAD = 5
+"""So many batches at most are read before they are asked for: a row group of them, and one more."""
+
+
+class ToldBatch(NamedTuple):
+    """A batch of rows, their items in the ledger, and their results: offsets tell of which row each line is.
+
+    kept: places of edited rows for which an earlier version stands.
+    """
+
+    batch: RowBatch
+    items: Sequence[int]
+    table: pa.Table
+    offsets: npt.NDArray[np.int64]
+    kept: frozenset[int]
+
+
+@dataclass
+class ResultsTable:
+    """The table for one folder. live_run: the run that is going on now, None when there is none.
+
+    known: rows that need not be read, because the ledger tells all of them; of these very bytes of the manifest.
+    """
+
+    intake: Intake
+    connection: Connection
+    live_run: int | None = None
+    known: DoneMap | None = None
+    _builder: MapBuilder | None = None
+    _repeated: set[int] = field(default_factory=set)
+    _census: Census | None = None
+
+    def write(self, folder: Folder, record: Callable[[Sequence[Statement]], None]) -> Counts:
+        """Write and replace `results.parquet`; what it holds. Raises OSError when the disk refuses.
+
+        record: makes a record for the ledger durable; told of the table's digest before it is published.
+        """
+        counts = Counts()
+        self._builder = MapBuilder(self.intake.job)
+
+        def announce(digest: str) -> None:
+            if digest != ResultQuery(self.connection).newest_digest():
+                record(statements.table(digest, int(time.time() * 1000)))
+
+        replace_file(folder, RESULTS_NAME, lambda file: self.stream(file, counts), before=announce)
+        return counts
+
+    def stream(self, file: IO[bytes], counts: Counts) -> None:
+        """Write the table into a binary stream, counting what it holds."""
+        schema = self.schema()
+        repeating = [name for name in schema.names if name not in UNREPEATED]
+        with (
+            pq.ParquetWriter(file, schema, compression="zstd", use_dictionary=repeating) as writer,
+            closing(_ahead(self._tables(counts, schema))) as tables,
+        ):
+            for table in _grouped(tables):
+                writer.write_table(table)
+
+    def count(self) -> Counts:
+        """What the table would hold, without writing it."""
+        counts = Counts()
+        if self.known is not None:
+            counts.succeeded(self.known.images, self.known.rows)
+        passed = ResultBatches(self.intake, self.connection, self.live_run, skipped=self.known, flagged=False)
+        for each in passed:
+            each.count_into(counts)
+        counts.removed = len(passed.census.removed())
+        return counts
+
+    def map_done(self, folder: Folder) -> bool:
+        """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError.
+
+        None is kept while there are edited rows: who reads the map looks for none.
+        """
+        if self._builder is None or self._census is None or not self._census.is_settled:
+            return False
+        return self._builder.save(folder, self.connection, self._repeated)
+
+    def batches(self, done: DoneMap | None = None) -> Iterator[ToldBatch]:
+        """What `write` would write, batch by batch. done: rows to pass over."""
+        schema = self.schema()
+        passed = ResultBatches(self.intake, self.connection, self.live_run, skipped=done)
+        for each in passed:
+            table, offsets = each.table(schema)
+            places = np.searchsorted(np.asarray(each.batch.offsets, dtype=np.int64), offsets)
+            yield ToldBatch(each.batch, each.items, table, places, each.kept)
+
+    def schema(self) -> pa.Schema:
+        """Of the whole table."""
+        return _full_schema(self.intake.manifest.extra_schema())
+
+    def _tables(self, counts: Counts, schema: pa.Schema) -> Iterator[pa.Table]:
+        passed = ResultBatches(self.intake, self.connection, self.live_run, known=self.known)
+        self._census = passed.census
+        for each in passed:
+            each.count_into(counts)
+            self._repeated = each.batch.repeated
+            if self._builder is not None:
+                each.note(self._builder)
+            table, _ = each.table(schema)
+            yield table
+        counts.removed = len(passed.census.removed())
+
+
+def _full_schema(extra: pa.Schema) -> pa.Schema:
+    taken = set(RESULT_NAMES)
+    fields = list(RESULTS_SCHEMA)
+    for column in extra:
+        name = passthrough_name(column.name, taken)
+        taken.add(name)
+        fields.append(pa.field(name, column.type))
+    return pa.schema(fields)
+
+
+def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
+    """Tables joined into row groups of a useful size; at least one, so that an empty manifest has a table."""
+    held: list[pa.Table] = []
+    rows = passed = 0
+    for table in tables:
+        held.append(table)
+        rows += table.num_rows
+        if rows >= min(_ROWS_A_GROUP, max(_FIRST_ROWS, passed // 2)):
+            yield pa.concat_tables(held)
+            passed += rows
+            held, rows = [], 0
+    if held:
+        yield pa.concat_tables(held)
+
+
+def _ahead(tables: Iterator[pa.Table]) -> Generator[pa.Table]:
+    """The same, read in a thread some way ahead of their use; that thread alone asks the ledger meanwhile."""
+    with ThreadPoolExecutor(1, thread_name_prefix="table") as thread:
+        coming = deque(thread.submit(next, tables, None) for _ in range(_AHEAD))
+        try:
+            while (table := coming.popleft().result()) is not None:
+                coming.append(thread.submit(next, tables, None))
+                yield table
+        finally:
+            thread.shutdown(cancel_futures=True)

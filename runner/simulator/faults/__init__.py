@@ -1,0 +1,1 @@
+"""Faults: kinds and choice, spoilt content, misbehaving connections."""

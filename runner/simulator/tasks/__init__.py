@@ -1,0 +1,1 @@
+"""Tasks: their life, and what polls are answered."""
