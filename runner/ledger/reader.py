@@ -18,6 +18,7 @@ from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
 from runner.ledger.history import AttemptHistory, RowHistory, RunHistory
 from runner.ledger.item_index import ItemIndex
 from runner.ledger.queries import RecordedFile, RowVersion, RunRecord, RunSums, Superseded
+from runner.ledger.result_query import ResultQuery
 from runner.ledger.statistics import Past, Totals
 from schemas.attempt import OpenTask
 from schemas.errors import JobError
@@ -139,6 +140,10 @@ class LedgerReader:
     def attempts(self, live_run: int | None = None) -> AttemptReader:
         """Reads the attempts of chosen rows. live_run: the run that is going on now, None when there is none."""
         return AttemptReader(self._connection, live_run)
+
+    def result_query(self) -> ResultQuery:
+        """Reads what the results table tells of rows with one request and one image, and of the whole folder."""
+        return ResultQuery(self._connection)
 
     def recorded_files(self) -> Iterator[RecordedFile]:
         """Every image and quarantined body that was recorded, but for images that were pruned."""

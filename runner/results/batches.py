@@ -1,126 +1,211 @@
-"""The results of one batch of rows: put together from rows that are told column by column and rows told one by one."""
+"""Results, batch by batch of the manifest: rows with one request and one image beside rows with a longer story."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from functools import partial
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from typing import NamedTuple
 
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
 
-from runner.ledger.completion_cache import MapBuilder
-from runner.planning.row_stream import RowBatch
-from runner.results.rows import Values
+from jobs.state import fold
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows, MapBuilder
+from runner.ledger.reader import LedgerReader
+from runner.planning.manifest_diff import Census
+from runner.planning.row_stream import Intake, RowBatch
+from runner.results.columns import SingleRows
+from runner.results.rows import Facts, Values, invalid_values, row_values, stop_message
+from schemas.outcome import ABSENT, EDITED
 from schemas.reports import Counts
 from schemas.results import RESULTS_SCHEMA
+from schemas.row import Row, RowProblem
 
-Offsets = npt.NDArray[np.int64]
-
-
-class KnownLines(NamedTuple):
-    """Lines of rows that are told by the ledger alone, one each. offsets: places in the manifest's batch, which begins at
-    `start`. table: lays them out."""
-
-    table: Callable[[], pa.Table]
-    offsets: Offsets
-    items: npt.NDArray[np.int64]
-    start: int
+Numbers = npt.NDArray[np.int64]
 
 
-class Part(NamedTuple):
-    """The results of one batch: of its plain rows as a table, of the others as values, a list a row.
+class Lines(NamedTuple):
+    """Results rows of rows with one request and one image. Of each row: its offset in the manifest's batch, its position
+    in the manifest, and its number in the ledger."""
 
-    kept: places of edited rows for which an earlier version stands. known: lines of rows that are not in `batch`, which
-    holds what was read of the manifest's batch.
+    table: pa.Table
+    offsets: Numbers
+    positions: Numbers
+    items: Numbers
+
+
+@dataclass(frozen=True, slots=True)
+class ResultBatch:
+    """The results of one batch of the manifest.
+
+    batch: the rows that were read; known: those of which the ledger told all. items, kept: of the rows in `batch`, the
+    numbers in the ledger, and the places of edited rows for which an earlier version stands. single: those with one
+    request and one image. longer, values: places of the others, and their results rows.
     """
 
     batch: RowBatch
     items: Sequence[int]
-    plain: npt.NDArray[np.int64]
-    plain_table: pa.Table | None
-    others: Sequence[int]
-    values: Sequence[list[Values]]
     kept: frozenset[int]
-    known: KnownLines | None = None
+    known: Lines | None
+    single: Lines | None
+    longer: Numbers
+    values: Sequence[Sequence[Values]]
 
     def count_into(self, counts: Counts) -> None:
         """Count what is here."""
-        plain = len(self.plain) + (0 if self.known is None else len(self.known.offsets))
-        counts.succeeded(plain, plain)
+        for lines in (self.known, self.single):
+            if lines is not None:
+                counts.succeeded(len(lines.offsets), len(lines.offsets))
         for values in self.values:
             counts.add(values)
 
-    def read(self, extra: pa.Schema, schema: pa.Schema) -> tuple[pa.Table, Offsets]:
-        """The results of the rows in `batch`, with the manifest's other columns, and of which of them each is."""
-        own, places = self._told()
-        others = self.batch.extras() if len(extra) else None
-        return _beside(own, others, places, schema), places
+    def note(self, builder: MapBuilder) -> None:
+        """Tell the next map of what is done here: rows of one request. Another run reads the others again."""
+        if self.known is not None:
+            builder.know(self.known.positions, self.known.items)
+        if self.single is not None:
+            keys = np.delete(self.batch.keys, self.longer)
+            builder.add(self.single.positions.tolist(), self.single.items.tolist(), keys)
 
-    def whole(self, extra: pa.Schema, schema: pa.Schema) -> Callable[[], pa.Table]:
-        """The same with the known lines among them: everything is read, and any thread may put it together."""
-        if self.known is None:
-            table, _ = self.read(extra, schema)
-            return lambda: table
-        others = self.batch.batch.extras() if len(extra) else None
-        own, places = self._told() if self.batch.rows else (None, self.plain)
-        offsets = np.asarray(self.batch.offsets, dtype=np.int64)[places]
-        return partial(_with_known, self.known, own, offsets, others, schema)
+    def table(self, schema: pa.Schema) -> tuple[pa.Table, Numbers]:
+        """All results rows, in order, with the manifest's other columns; and which record of the manifest's batch each
+        is of."""
+        parts = [(lines.table, lines.offsets) for lines in (self.known, self.single) if lines is not None]
+        if len(self.longer) or not parts:
+            parts.append(self._longer())
+        own, offsets = parts[0]
+        if len(parts) > 1:
+            every = np.concatenate([each for _, each in parts])
+            order = np.argsort(every, kind="stable")
+            own, offsets = pa.concat_tables([each for each, _ in parts]).take(pa.array(order)), every[order]
+        columns = own.columns
+        if len(schema) > len(columns):
+            extras = self.batch.batch.extras()
+            if not np.array_equal(offsets, np.arange(len(extras))):
+                extras = extras.take(pa.array(offsets))
+            types = [column.type for column in list(schema)[len(columns) :]]
+            columns += [column.cast(kind) for column, kind in zip(extras.columns, types, strict=True)]
+        return pa.Table.from_arrays(columns, schema=schema).combine_chunks(), offsets
 
-    def _told(self) -> tuple[pa.Table, Offsets]:
-        """The results of the rows in `batch`, in order, and of which of them each is."""
-        if not self.values and self.plain_table is not None:
-            return self.plain_table, self.plain
+    def _longer(self) -> tuple[pa.Table, Numbers]:
         flat = [value for values in self.values for value in values]
         columns = [
-            pa.array([value.get(field.name) for value in flat], field.type) for field in RESULTS_SCHEMA
+            pa.array([value.get(column.name) for value in flat], column.type) for column in RESULTS_SCHEMA
         ]
-        told = pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA)
-        repeats = np.repeat(
-            np.asarray(self.others, dtype=np.int64),
-            [len(values) for values in self.values] or [0] * len(self.others),
+        offsets = np.asarray(self.batch.offsets, dtype=np.int64)[self.longer]
+        counts = np.array([len(values) for values in self.values], dtype=np.int64)
+        return pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA), np.repeat(offsets, counts)
+
+
+class ResultBatches:
+    """One pass over the manifest: iterate once.
+
+    live_run: the run that is going on now, None when there is none. known: rows that are not read, because the ledger
+    tells all of them. skipped: rows to pass over. flagged: images are compared with all others, for the flag of the same
+    one twice.
+    """
+
+    def __init__(
+        self,
+        intake: Intake,
+        ledger: LedgerReader,
+        live_run: int | None = None,
+        *,
+        known: CompletedRows = NOTHING_COMPLETED,
+        skipped: CompletedRows = NOTHING_COMPLETED,
+        flagged: bool = True,
+    ) -> None:
+        self._intake = intake
+        self._known = NOTHING_COMPLETED if skipped.rows else known
+        self._index = ledger.item_index(skipped if skipped.rows else known)
+        self.census = Census(intake, ledger, self._index)
+        self._attempts = ledger.attempts(live_run)
+        query = ledger.result_query()
+        twice = query.duplicates() if flagged else frozenset[str]()
+        self._facts = Facts(live_run is not None, stop_message(query.stop_reason()), twice)
+        self._single = SingleRows(query, twice)
+
+    def __iter__(self) -> Iterator[ResultBatch]:
+        if not self._known.rows:
+            for batch in self._intake.open_batches(self._index):
+                yield self._batch(batch)
+            return
+        numbers, passed = self._known.numbers(), 0
+        for unread in self._intake.unread():
+            offsets = self._known.places(unread.position, len(unread.batch))
+            items = numbers[passed : passed + len(offsets)]
+            passed += len(offsets)
+            known = self._known_lines(unread.position, offsets, items)
+            left = np.ones(len(unread.batch), dtype=np.bool_)
+            if known is not None:
+                left[known.offsets] = False
+            batch = unread.rows(np.flatnonzero(left).tolist())
+            yield self._batch(batch, known, dict(zip(offsets.tolist(), items.tolist(), strict=True)))
+
+    def _batch(
+        self, batch: RowBatch, known: Lines | None = None, numbers: Mapping[int, int] | None = None
+    ) -> ResultBatch:
+        """numbers: items of rows that the map knows, by offset in the manifest's batch; the index has none of them."""
+        found = self._index.items(batch.rows)
+        if numbers:
+            found = [numbers.get(offset, item) for offset, item in zip(batch.offsets, found, strict=True)]
+        rows, items, kept = self.census.look(batch.rows, found)
+        single = self._single_lines(batch, rows, items, kept)
+        longer = np.arange(len(rows))
+        if single is not None:
+            offsets = np.asarray(batch.offsets, dtype=np.int64)
+            longer = np.delete(longer, np.searchsorted(offsets, single.offsets))
+        values = self._values(longer, rows, items, kept)
+        return ResultBatch(batch, items, kept, known, single, longer, values)
+
+    def _known_lines(self, start: int, offsets: Numbers, items: Numbers) -> Lines | None:
+        found = self._single.find(items, named=True)
+        if found is None:
+            return None
+        positions = offsets[found.places] + start
+        return Lines(found.table(row=positions), offsets[found.places], positions, items[found.places])
+
+    def _single_lines(
+        self, batch: RowBatch, rows: Sequence[Row | RowProblem], items: Sequence[int], kept: frozenset[int]
+    ) -> Lines | None:
+        asked = [
+            item if isinstance(row, Row) and row.request.n == 1 else ABSENT
+            for row, item in zip(rows, items, strict=True)
+        ]
+        for place in kept:
+            asked[place] = ABSENT
+        found = self._single.find(np.array(asked, dtype=np.int64), named=False)
+        if found is None:
+            return None
+        picked = [row for place in found.places.tolist() if isinstance(row := rows[place], Row)]
+        positions = np.array([row.position for row in picked], dtype=np.int64)
+        table = found.table(
+            row_id=[row.row_id for row in picked],
+            row=positions,
+            prompt=[row.request.prompt for row in picked],
         )
-        if self.plain_table is None:
-            return told, repeats
-        offsets = np.concatenate((self.plain, repeats))
-        order = np.argsort(offsets, kind="stable")
-        return pa.concat_tables([self.plain_table, told]).take(pa.array(order)), offsets[order]
+        offsets, numbers = np.asarray(batch.offsets, dtype=np.int64), np.asarray(items, dtype=np.int64)
+        return Lines(table, offsets[found.places], positions, numbers[found.places])
 
-    def note(self, builder: MapBuilder) -> None:
-        """Tell the next map of what is done here: its plain rows. Another run reads the others again."""
-        if self.known is not None:
-            builder.know(self.known.offsets + self.known.start, self.known.items)
-        if len(self.plain):
-            places = self.plain.tolist()
-            positions = [self.batch.rows[i].position for i in places]
-            builder.add(positions, [self.items[i] for i in places], self.batch.keys[self.plain])
-
-
-def _with_known(
-    known: KnownLines,
-    own: pa.Table | None,
-    offsets: Offsets,
-    others: pa.RecordBatch | None,
-    schema: pa.Schema,
-) -> pa.Table:
-    """Known lines and those of other rows, by their offsets in the manifest's batch, with its other columns."""
-    table = known.table()
-    if own is None:
-        return _beside(table, others, known.offsets, schema)
-    offsets = np.concatenate((known.offsets, offsets))
-    order = np.argsort(offsets, kind="stable")
-    return _beside(pa.concat_tables([table, own]).take(pa.array(order)), others, offsets[order], schema)
-
-
-def _beside(own: pa.Table, others: pa.RecordBatch | None, offsets: Offsets, schema: pa.Schema) -> pa.Table:
-    """Results rows with the manifest's other columns, if any. offsets: which of `others` belongs to each."""
-    columns = own.columns
-    if others is not None:
-        if len(offsets) != len(others) or not bool((offsets == np.arange(len(others))).all()):
-            others = others.take(pa.array(offsets))
-        columns += [
-            column.cast(field.type)
-            for column, field in zip(others.columns, list(schema)[len(columns) :], strict=True)
-        ]
-    return pa.Table.from_arrays(columns, schema=schema).combine_chunks()
+    def _values(
+        self,
+        places: Numbers,
+        rows: Sequence[Row | RowProblem],
+        items: Sequence[int],
+        kept: frozenset[int],
+    ) -> list[list[Values]]:
+        """The results rows of the rows at these places, a list for each."""
+        told = []
+        attempts = self._attempts.of([items[place] for place in places.tolist()]) if len(places) else {}
+        for place in places.tolist():
+            row = rows[place]
+            if isinstance(row, RowProblem):
+                told.append([invalid_values(row)])
+                continue
+            values = row_values(row, fold(attempts.get(items[place], ()), row.request.n), self._facts)
+            if place in kept:
+                for value in values:
+                    value["flags"].append(EDITED)
+            told.append(values)
+        return told

@@ -2,14 +2,7 @@
 
 from __future__ import annotations
 
-import json
-import sqlite3
-from collections import Counter
-from collections.abc import Iterator
 from typing import Any, NamedTuple
-
-import numpy as np
-import numpy.typing as npt
 
 from jobs.state import ImageState, RowState
 from runner.ledger import statements
@@ -20,7 +13,6 @@ from schemas.row import Row, RowProblem
 
 _INTEGER_FIELDS = {name for name, rule in FIELDS.items() if rule.kind is int}
 
-_STEP = 16_384
 Values = dict[str, Any]
 
 
@@ -32,47 +24,10 @@ class Facts(NamedTuple):
     duplicates: frozenset[str]
 
 
-def stop_message(connection: sqlite3.Connection) -> str:
-    """Why rows that were not sent were not."""
-    row = connection.execute(
-        "SELECT reason FROM run_ends WHERE run = (SELECT max(run) FROM runs) AND exit_code NOT IN (0, 3)"
-    ).fetchone()
-    return (
-        f"the run ended before this row's turn ({row[0]})" if row else "the run ended before this row's turn"
-    )
-
-
-def _starts(connection: sqlite3.Connection) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
-    """The first eight bytes of every image's sha256, by steps of attempts, each with its first attempt; put together by
-    SQLite, which is faster than row by row."""
-    count = connection.execute("SELECT coalesce(max(attempt) + 1, 0) FROM images").fetchone()[0]
-    for first in range(0, count, _STEP):
-        found = connection.execute(
-            "SELECT CAST(group_concat(substr(sha256, 1, 8), '') AS BLOB) FROM images WHERE attempt >= ? AND attempt < ?",
-            (first, first + _STEP),
-        ).fetchone()[0]
-        yield first, np.frombuffer(found or b"", dtype="<u8")
-
-
-def duplicates(connection: sqlite3.Connection) -> frozenset[str]:
-    """sha256 (hex) of images that are there more than once, byte for byte."""
-    steps = list(_starts(connection))
-    starts = np.concatenate([np.empty(0, dtype="<u8"), *(part for _, part in steps)])
-    starts.sort()
-    likely = np.unique(starts[1:][starts[1:] == starts[:-1]])
-    if not len(likely):
-        return frozenset()
-    wanted = json.dumps([start.tobytes().hex() for start in likely])
-    seen: Counter[bytes] = Counter()
-    for first, part in steps:
-        if np.isin(part, likely).any():
-            found = connection.execute(
-                "SELECT sha256 FROM images WHERE attempt >= ? AND attempt < ? "
-                "AND lower(hex(substr(sha256, 1, 8))) IN (SELECT value FROM json_each(?))",
-                (first, first + _STEP, wanted),
-            )
-            seen.update(digest for (digest,) in found)
-    return frozenset(digest.hex() for digest, times in seen.items() if times > 1)
+def stop_message(reason: str | None) -> str:
+    """Why rows that were not sent were not. reason: why the newest run ended; None where nothing is known of that."""
+    told = "the run ended before this row's turn"
+    return told if reason is None else f"{told} ({reason})"
 
 
 def invalid_values(row: RowProblem) -> Values:

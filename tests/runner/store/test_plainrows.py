@@ -1,10 +1,9 @@
-"""Rows told column by column: as their attempts tell them, whatever they hold, however they are cut into blocks."""
+"""Rows with one request and one image: column by column they are what the fold of their attempts says, value by value."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
-import zlib
 from collections.abc import Iterator
 from contextlib import closing
 from typing import Any
@@ -18,11 +17,10 @@ from hypothesis import strategies as st
 from jobs.state import fold
 from runner.ledger import schema
 from runner.ledger.attempts import AttemptReader
-from runner.ledger.completion_cache import CompletedRows
-from runner.ledger.statistics import Totals
-from runner.results.columns import PlainRows
-from runner.results.knownrows import KnownRows
-from runner.results.rows import Facts, duplicates, row_values
+from runner.ledger.result_query import ResultQuery
+from runner.results.columns import Found, SingleRows
+from runner.results.rows import Facts, row_values
+from schemas.outcome import ABSENT
 from schemas.request import ImageRequest
 from schemas.results import RESULTS_SCHEMA
 from schemas.row import Row
@@ -145,7 +143,7 @@ class Told:
             request = ImageRequest(story["prompt"], tuple(PARAMS[story["params"]].items()))
             self.rows.append(Row(item, story["row_id"], request, bytes(16)))
         self.items = np.arange(len(stories), dtype=np.int64)
-        self.facts = Facts(False, "", duplicates(self.connection))
+        self.facts = Facts(False, "", ResultQuery(self.connection).duplicates())
 
     def _tell(self, item: int, attempt: int, story: Story) -> None:
         end = story["end"]
@@ -182,13 +180,18 @@ class Told:
         columns = [pa.array([line.get(name) for line in lines], kind) for name, kind in _fields()]
         return pa.Table.from_arrays(columns, schema=RESULTS_SCHEMA)
 
-    def plain(self) -> PlainRows:
-        """A reader that has learned nothing yet."""
-        return PlainRows(self.connection, self.facts)
+    def single(self) -> SingleRows:
+        """What reads them."""
+        return SingleRows(ResultQuery(self.connection), self.facts.duplicates)
 
 
 def _fields() -> Iterator[tuple[str, pa.DataType]]:
     return ((field.name, field.type) for field in RESULTS_SCHEMA)
+
+
+def _known(found: Found | None, positions: Any) -> pa.Table | None:
+    """The table of rows of which the ledger tells ids and prompts."""
+    return None if found is None else found.table(row=np.asarray(positions)[found.places])
 
 
 def _same(found: pa.Table | None, expected: pa.Table) -> None:
@@ -210,11 +213,16 @@ def test_what_rows_hold_is_told_as_their_attempts_tell_it(stories: list[Story], 
     told = Told(stories, shift)
     with closing(told.connection):
         expected = [i for i, story in enumerate(stories) if story["end"] == "plain"]
-        plain, lines = told.plain().known(told.items, told.items)
-        assert np.flatnonzero(plain).tolist() == expected
-        _same(lines and lines.table(), told.expected(expected))
-        offsets, table = told.plain().table(told.rows, told.items.tolist())
-        assert offsets.tolist() == expected
+        named = told.single().find(told.items, named=True)
+        assert ([] if named is None else named.places.tolist()) == expected
+        _same(_known(named, told.items), told.expected(expected))
+        found = told.single().find(told.items, named=False)
+        rows = [told.rows[i] for i in expected]
+        table = found and found.table(
+            row_id=[row.row_id for row in rows],
+            row=[row.position for row in rows],
+            prompt=[row.request.prompt for row in rows],
+        )
         _same(table, told.expected(expected))
 
 
@@ -224,49 +232,31 @@ def test_blocks_may_be_cut_anywhere(stories: list[Story], data: st.DataObject) -
     with closing(told.connection):
         order = np.array(data.draw(st.permutations(told.items.tolist())), dtype=np.int64)
         cut = data.draw(st.integers(0, len(order)))
-        reader = told.plain()
-        parts = [reader.known(part, part) for part in (order[:cut], order[cut:]) if len(part)]
+        reader = told.single()
+        parts = [part for part in (order[:cut], order[cut:]) if len(part)]
+        tables = [_known(reader.find(part, named=True), part) for part in parts]
+        found = [table for table in tables if table is not None]
         places = [i for i in order.tolist() if stories[i]["end"] == "plain"]
-        tables = [lines.table() for _, lines in parts if lines is not None]
-        _same(pa.concat_tables(tables) if tables else None, told.expected(places))
+        _same(pa.concat_tables(found) if found else None, told.expected(places))
 
 
-def test_a_block_with_more_text_than_sqlite_puts_together_is_read_in_halves() -> None:
-    stories = [
-        USUAL | {"prompt": f"{i} " + "long " * 200, "latency_s": i + 0.1, "width": 64 if i < 16 else None}
-        for i in range(32)
-    ]
-    stories[20]["end"] = "failed"
-    told = Told(stories, 5)
+@pytest.mark.parametrize("wanted", [[0, 29], [29, 0, 15], [3, 4, 5], [7, ABSENT, 2, ABSENT], [4, 4, 9, 4]])
+def test_items_may_be_far_apart_out_of_order_absent_and_asked_for_twice(wanted: list[int]) -> None:
+    stories = [USUAL | {"row_id": f"r{i}", "file_name": f"{i}.png"} for i in range(30)]
+    stories[4]["end"] = "twice"
+    told = Told(stories, 11)
     with closing(told.connection):
-        told.connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, 6_000)
-        plain, lines = told.plain().known(told.items, told.items)
-        places = np.flatnonzero(plain).tolist()
-        assert places == [i for i in range(32) if i != 20]
-        _same(lines and lines.table(), told.expected(places))
+        found = told.single().find(np.array(wanted, dtype=np.int64), named=True)
+        expected = [item for item in wanted if item not in (ABSENT, 4)]
+        assert found is not None
+        _same(found.table(row=np.array(expected)), told.expected(expected))
 
 
-@pytest.mark.parametrize("sizes", [[30], [1] * 30, [3, 5, 7, 11, 4], [2, 2, 2, 2, 22], [20, 1, 9]])
-def test_batches_of_the_manifest_may_be_of_any_size(sizes: list[int]) -> None:
-    stories = [USUAL | {"row_id": f"r{i}", "end": "twice" if i % 10 == 3 else "plain"} for i in range(30)]
-    told = Told(stories)
-    bits = np.array([i % 4 != 1 for i in range(30)])
-    steps = np.diff(np.flatnonzero(bits).astype("<i4"), prepend=np.int32(0))
+def test_where_no_row_is_asked_for_none_is_found() -> None:
+    told = Told([USUAL])
     with closing(told.connection):
-        known = CompletedRows(22, 22, bits, bits, 0, Totals(), packed=zlib.compress(steps.tobytes()))
-        rows = KnownRows(known, told.plain())
-        tables, missed, position = [], [], 0
-        for size in sizes:
-            lines, longer = rows.of(position, size)
-            missed += [position + place for place in longer]
-            assert [position + place for place in longer] == list(longer.values())
-            if lines is not None:
-                assert (lines.items == lines.offsets + lines.start).all()
-                tables.append(lines.table())
-            position += size
-    assert missed == [i for i in range(30) if bits[i] and i % 10 == 3]
-    told_rows = pa.concat_tables(tables).column("row").to_pylist()
-    assert told_rows == [i for i in range(30) if bits[i] and i % 10 != 3]
+        assert told.single().find(np.array([ABSENT, ABSENT]), named=False) is None
+        assert told.single().find(np.array([], dtype=np.int64), named=True) is None
 
 
 @pytest.mark.parametrize("text", [b"half \xe2\x82", b"\xff", b"\xfe"])
@@ -274,7 +264,5 @@ def test_a_text_that_is_none_is_damage(text: bytes) -> None:
     told = Told([USUAL, USUAL])
     with closing(told.connection):
         told.connection.execute("UPDATE items SET prompt = CAST(? AS TEXT) WHERE item = 1", (text,))
-        _, lines = told.plain().known(told.items, told.items)
-        assert lines is not None
         with pytest.raises(sqlite3.DatabaseError):
-            lines.table()
+            told.single().find(told.items, named=True)

@@ -9,6 +9,7 @@ from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
@@ -17,12 +18,13 @@ from jobs.state import fold
 from runner.ledger.attempts import AttemptReader
 from runner.ledger.item_index import ItemIndex
 from runner.planning.row_stream import Intake
-from runner.results.columns import PlainRows
-from runner.results.rows import Facts, duplicates, row_values, stop_message
-from runner.results.table import Counts, ResultsTable
+from runner.results.columns import SingleRows
+from runner.results.rows import Facts, row_values
+from runner.results.table import ResultsTable
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import MissingImage, Reported
 from schemas.output_folder import RESULTS_NAME
+from schemas.reports import Counts
 from schemas.results import RESULTS_SCHEMA
 from tests.runner.manifests import MALFORMED, Record, intake, prompts
 from tests.runner.store.ledgers import ENDPOINT, LedgerFolder, rows_of, saved
@@ -352,7 +354,7 @@ def test_a_table_that_cannot_be_finished_leaves_the_old_one(place: LedgerFolder)
     assert list((place.root / ".tmp").iterdir()) == []
 
 
-def test_plain_rows_are_told_as_their_attempts_tell_them(place: LedgerFolder) -> None:
+def test_rows_with_one_image_are_told_as_their_attempts_tell_them(place: LedgerFolder) -> None:
     """What is laid out column by column is what the fold of each row's attempts gives, value by value."""
     source = intake(
         [
@@ -379,11 +381,14 @@ def test_plain_rows_are_told_as_their_attempts_tell_them(place: LedgerFolder) ->
     place.success(d, saved(name="d", digest="ee"))
     place.failure(e, KIND.TIMEOUT, RowStatus.PARKED)
     connection = place.connection
-    facts = Facts(False, stop_message(connection), duplicates(connection))
+    query = place.ledger.result_query()
+    facts = Facts(False, "", query.duplicates())
     items = ItemIndex(connection).items(rows)
-    offsets, table = PlainRows(connection, facts).table(rows, items)
+    found = SingleRows(query, facts.duplicates).find(np.array(items), named=True)
+    assert found is not None
+    offsets = [place for place in found.places.tolist() if rows[place].request.n == 1]
     assert [rows[i].row_id for i in offsets] == ["a", "b", "f"]
-    assert table is not None
+    table = found.table(row=[rows[i].position for i in offsets])
     attempts = AttemptReader(connection).of(items)
     expected = [row_values(rows[i], fold(attempts[items[i]], 1), facts)[0] for i in offsets]
     columns = [
