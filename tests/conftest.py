@@ -12,17 +12,28 @@ from tests.commandline import CommandLine
 pytest_plugins = ("tests.canary",)
 
 CHECKOUT = Path(__file__).resolve().parents[1]
-LONG = (
+SLOW = (
     *("tests/docs/test_commands.py", "tests/crash/test_powerloss.py", "tests/bench/test_peers.py"),
     *("tests/dialects/test_matrix.py", "tests/faults/test_faults.py", "tests/crash/test_campaign.py"),
     *("tests/dialects/test_kills.py", "tests/runner/test_any_sequence.py", "tests/endtoend/test_samples.py"),
+    *(
+        "tests/dialects/test_new_relay.py",
+        "tests/endtoend/test_ten_nights.py",
+        "tests/runner/test_machine.py",
+    ),
+    *("tests/endtoend/test_litellm.py", "tests/mutants/test_mutants.py"),
 )
-"""Files that take longest. They are begun first, so that in the end nobody waits for one of them alone."""
+"""Whole runs by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the longest first,
+so that in the end nobody waits for one of them alone."""
 
 
+@pytest.hookimpl(tryfirst=True)
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Put the longest files first; whoever spreads files over processes takes them in this order."""
-    places = {CHECKOUT / name: place for place, name in enumerate(LONG)}
+    """Mark the slow files, and put the longest first; whoever spreads files over processes takes them in this order."""
+    places = {CHECKOUT / name: place for place, name in enumerate(SLOW)}
+    for item in items:
+        if item.path in places:
+            item.add_marker(pytest.mark.slow)
     items.sort(key=lambda item: places.get(item.path, len(places)))
 
 
