@@ -19,7 +19,7 @@ from tests.commandline import CommandLine, Service, decoded
 
 NAME = "nightheron"
 PAGE = "docs/contributing/add-a-relay.md"
-_ROW = re.compile(r"```python\n(.*?)```", re.DOTALL)
+_ROW = re.compile(r"```python[^\n]*\n(.*?)```", re.DOTALL)
 _RECORDED = re.compile(r"^`(\w+)\.json`[^|\n]*:\n\n```json\n(.*?)```", re.DOTALL | re.MULTILINE)
 COPIED = ("schemas", "jobs", "runner", "tests")
 PROMPTS = ["a night heron at dusk", "reeds in the wind", "the moon over a pond"]
