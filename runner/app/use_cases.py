@@ -16,7 +16,7 @@ from runner.config.loader import read_out_job
 from runner.engine.deadline import Until
 from runner.engine.deadline import until as run_until
 from runner.engine.shutdown import Ending
-from runner.ledger.open_tasks import within_reach
+from runner.ledger.attempts import within_reach
 from runner.ledger.reader import LedgerReader
 from runner.ledger.writer import Writer
 from runner.maintenance.verify import Verification, verify

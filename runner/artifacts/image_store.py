@@ -10,6 +10,7 @@ from jobs.naming import image_name
 from runner.artifacts.atomic_files import Buffer, Folder, keep
 from runner.artifacts.batch_save import save_all
 from runner.artifacts.image_checks import Looked, differences, look
+from runner.process.crash_points import crash_point
 from schemas.artifacts import Asked, Label, NotAnImage
 from schemas.outcome import SavedImage
 
@@ -82,6 +83,8 @@ class ImageStore(NamedTuple):
 
     def _checked(self, pieces: Sequence[Buffer], asked: Asked, label: Label) -> _Checked:
         data = b"".join(pieces)  # once: each step over a piece is a turn of the interpreter's lock
+        crash_point("check, before")
         looked = look(data, asked_format=asked.output_format, max_pixels=self.max_pixels)
+        crash_point("check, after")
         digest = hashlib.sha256(data).hexdigest()
         return _Checked(data, label, looked, differences(looked, asked), digest)

@@ -1,4 +1,4 @@
-"""Reading the ledger: the attempts of a few rows at a time."""
+"""Reading the ledger: the attempts of a few rows at a time, and tasks that have not ended."""
 
 from __future__ import annotations
 
@@ -9,8 +9,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from jobs.state import AttemptRecord
+from schemas.attempt import OpenTask
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import ABSENT, PRUNED, MissingImage, Reported, SavedImage
+from schemas.outcome import ABSENT, PRUNED, MissingImage, Reported, SavedImage, Task
+from schemas.request import ImageRequest
+from schemas.row import Row
 
 
 @dataclass
@@ -114,3 +117,71 @@ _ATTEMPTS = (
     "FROM attempts a LEFT JOIN outcomes o USING (attempt) LEFT JOIN tasks t USING (attempt) "
     "WHERE item IN (SELECT value FROM json_each(?)) ORDER BY a.attempt"
 )
+
+
+_OPEN = (
+    "FROM tasks CROSS JOIN attempts USING (attempt) WHERE attempt NOT IN (SELECT attempt FROM outcomes) "
+    "AND attempt = (SELECT max(attempt) FROM attempts newer WHERE newer.item = attempts.item)"
+)
+
+
+def waiting_items(connection: sqlite3.Connection) -> frozenset[int]:
+    """Items whose newest request is a task that has not ended."""
+    return frozenset(row[0] for row in connection.execute(f"SELECT item {_OPEN}"))
+
+
+def open_tasks(connection: sqlite3.Connection) -> list[OpenTask]:
+    """Every task to go on polling, oldest first."""
+    found = connection.execute(
+        "SELECT attempt, item, fingerprint, row_id, items.prompt, open.prompt, body, indexes, "
+        "coalesce(reserved_usd, 0), task_id, poll_url, "
+        "EXISTS (SELECT 1 FROM task_waits WHERE task_waits.attempt = open.attempt), endpoint, "
+        "coalesce(json_extract(command, '$.elsewhere'), 0) "
+        f"FROM (SELECT attempts.*, task_id, poll_url {_OPEN}) open CROSS JOIN items USING (item) JOIN params USING (params) "
+        "JOIN runs USING (run) ORDER BY attempt"
+    )
+    tasks = []
+    for (
+        attempt,
+        item,
+        fingerprint,
+        row_id,
+        prompt,
+        sent_prompt,
+        body,
+        indexes,
+        reserved,
+        task_id,
+        poll_url,
+        waited,
+        endpoint,
+        elsewhere,
+    ) in found:
+        request = ImageRequest(sent_prompt or prompt, tuple(json.loads(body).items()))
+        row = Row(-1, row_id, request, fingerprint, manifest_prompt=prompt if sent_prompt else None)
+        which = None if indexes is None else tuple(json.loads(indexes))
+        tasks.append(
+            OpenTask(
+                attempt,
+                item,
+                row,
+                Task(task_id, poll_url),
+                which,
+                reserved,
+                bool(waited),
+                endpoint,
+                bool(elsewhere),
+            )
+        )
+    return tasks
+
+
+def within_reach(
+    tasks: list[OpenTask], base_url: str, *, elsewhere: bool
+) -> tuple[list[OpenTask], frozenset[int]]:
+    """The tasks to poll at this endpoint, and the items of those that only another one knows: asked here, they would
+    seem lost. elsewhere: it is not the folder's own service.
+    """
+    mine = [task for task in tasks if task.endpoint == base_url or not (elsewhere or task.other_endpoint)]
+    polled = {task.item for task in mine}
+    return mine, frozenset(task.item for task in tasks if task.item not in polled)

@@ -13,9 +13,8 @@ import numpy as np
 import numpy.typing as npt
 
 from jobs.state import fold
-from runner.ledger.attempts import AttemptReader
+from runner.ledger.attempts import AttemptReader, waiting_items
 from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
-from runner.ledger.open_tasks import waiting_items
 from runner.ledger.queries import next_number
 from schemas.failures import RowStatus
 from schemas.outcome import ABSENT

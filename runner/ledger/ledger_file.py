@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import NamedTuple, Self
 
 from runner.artifacts.atomic_files import Folder
-from runner.ledger import queries, statements, writer
+from runner.ledger import attempt_log, queries, writer
 from runner.ledger.completion_cache import MapBuilder
 from runner.ledger.reader import LedgerReader, damage_told
 from runner.ledger.writer import LedgerWriteError, Statement, Writer
@@ -69,7 +69,7 @@ class LedgerFile(LedgerReader):
         """Record that a dead attempt succeeded after all; its cost is taken for what was set aside."""
         cost = dead.reserved_usd
         measured = Measured(dead.attempt, now_ms, None, cost, cost_estimated=cost is not None)
-        self.record(statements.success(outcome, measured))
+        self.record(attempt_log.success(outcome, measured))
 
     def settle_dead(self, *, now_ms: int, since: int = 0) -> int:
         """Park every attempt that a dead run left without an outcome, but for tasks, which are polled; how many."""

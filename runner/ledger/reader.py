@@ -12,7 +12,7 @@ from typing import Any, Self
 import numpy as np
 import numpy.typing as npt
 
-from runner.ledger import completion_cache, history, item_index, open_tasks, queries, schema, statistics
+from runner.ledger import attempts, completion_cache, history, item_index, queries, schema, statistics
 from runner.ledger.attempts import AttemptReader
 from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
 from runner.ledger.history import AttemptHistory, RowHistory, RunHistory
@@ -131,11 +131,11 @@ class LedgerReader:
 
     def open_tasks(self) -> list[OpenTask]:
         """Every task to go on polling, oldest first."""
-        return open_tasks.open_tasks(self._connection)
+        return attempts.open_tasks(self._connection)
 
     def waiting_items(self) -> frozenset[int]:
         """Items whose newest request is a task that has not ended."""
-        return open_tasks.waiting_items(self._connection)
+        return attempts.waiting_items(self._connection)
 
     def attempts(self, live_run: int | None = None) -> AttemptReader:
         """Reads the attempts of chosen rows. live_run: the run that is going on now, None when there is none."""

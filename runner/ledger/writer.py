@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.ledger import schema
+from runner.process.crash_points import crash_point
 from schemas.failures import FailureKind, RowStatus
 from schemas.output_folder import LEDGER_NAME
 
@@ -119,6 +120,7 @@ class Writer:
         """Add records, all or none. The future is done when they are on disk; it raises LedgerWriteError otherwise."""
         if self._loop is None:
             raise RuntimeError("the ledger's writer has not been started")
+        crash_point("record queued")
         future: asyncio.Future[None] = self._loop.create_future()
         self._queue.put((statements, future))
         return future
@@ -163,6 +165,8 @@ class Writer:
         self._resolve([future for _, future in batch], error)
 
     def _resolve(self, futures: list[asyncio.Future[None]], error: LedgerWriteError | None) -> None:
+        crash_point("commit reported")
+
         def settle() -> None:
             for future in futures:
                 if future.done():

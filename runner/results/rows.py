@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, NamedTuple
 
 from jobs.state import ImageState, RowState
-from runner.ledger import statements
+from runner.ledger import attempt_log
 from schemas.failures import FailureKind, RowStatus
 from schemas.outcome import PRUNED
 from schemas.request import FIELDS
@@ -33,19 +33,19 @@ def stop_message(reason: str | None) -> str:
 def invalid_values(row: RowProblem) -> Values:
     """The results row of a row that cannot be sent."""
     values: Values = {
-        "row_id": statements.storable(row.row_id),
+        "row_id": attempt_log.storable(row.row_id),
         "row": row.position,
         "image_index": 0,
         "status": RowStatus.INVALID.value,
-        "prompt": statements.storable(row.prompt),
+        "prompt": attempt_log.storable(row.prompt),
         "error_kind": FailureKind.INVALID_ROW.value,
-        "error_message": statements.storable(row.message),
+        "error_message": attempt_log.storable(row.message),
         "attempts": 0,
         "maybe_billed": 0,
         "flags": [],
     }
     for name, text in row.fields:
-        values[name] = _small_integer(text) if name in _INTEGER_FIELDS else statements.storable(text)
+        values[name] = _small_integer(text) if name in _INTEGER_FIELDS else attempt_log.storable(text)
     return values
 
 

@@ -15,6 +15,7 @@ from runner.ledger.reader import LedgerReader
 from runner.ledger.statistics import Totals
 from runner.planning.prepare import Prepared
 from runner.planning.row_stream import Intake
+from runner.process.crash_points import crash_point
 from runner.results.table import ResultsTable
 from runner.workspace.folder import OpenFolder
 from schemas.errors import ExitCode, Reason
@@ -37,6 +38,7 @@ def conclude(
 
     known: counts to report instead of writing the table, for an end that cannot wait; the next command writes it.
     """
+    crash_point("concluding")
     ledger = place.ledger
     table = ResultsTable(ready.intake, ledger, known=place.still_completed(ready.intake.job))
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")

@@ -16,7 +16,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.artifacts.atomic_files import Folder, replace_file
-from runner.ledger import statements
+from runner.ledger import attempt_log
 from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows, MapBuilder
 from runner.ledger.ledger_file import LedgerFile
 from runner.ledger.reader import LedgerReader
@@ -74,7 +74,7 @@ class ResultsTable:
         def announce(digest: str) -> None:
             newest = self.ledger.newest_table()
             if newest is None or digest != newest[0]:
-                record(statements.table(digest, int(time.time() * 1000)))
+                record(attempt_log.table(digest, int(time.time() * 1000)))
 
         replace_file(folder, RESULTS_NAME, lambda file: self.stream(file, counts), before=announce)
         return counts

@@ -12,6 +12,7 @@ from runner.artifacts.atomic_files import Folder
 from runner.config.toml_writer import job_toml
 from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
 from runner.ledger.ledger_file import LedgerFile
+from runner.process.crash_points import crash_point
 from runner.workspace import lock
 from runner.workspace.recovery import adopt
 from schemas.errors import ExitCode, JobError
@@ -56,12 +57,18 @@ def opened(
         lock.held(out, wait_s=job.run.wait_lock if wait_s is None else wait_s),
         LedgerFile.create_or_open(out, simulated=job.simulate) as ledger,
     ):
+        crash_point("clearing, before")
         folder.clear_temporary()
+        crash_point("clearing, after")
         now_ms = int(time.time() * 1000)
         completed = ledger.completed_rows(job)
         since = completed.attempts
+        crash_point("adopting, before")
         adopt(ledger, max_pixels=job.output.max_pixels, now_ms=now_ms, since=since)
+        crash_point("adopting, after")
+        crash_point("settling, before")
         settled = ledger.settle_dead(now_ms=now_ms, since=since)
+        crash_point("settling, after")
         place = OpenFolder(out, folder, ledger, settled, completed)
         if keeps_job:
             place.keep_job(job)

@@ -26,8 +26,8 @@ _FIRST_FEW = 4
 """A point of the engine, and the making of a folder, comes several times; one of the first so many is taken."""
 _OTHERWISE = {
     "fresh": {"run start: before commit": 1},
-    "opening": {"permit given": 1},
-    "recovery": {"permit given": 1},
+    "opening": {"permit granted": 1},
+    "recovery": {"permit granted": 1},
     "engine": {"outcome: after commit": 4},
 }
 """Where the kill comes if a run of that part does not pass the point at all."""

@@ -50,7 +50,7 @@ RECOVERY = _alone("settlement")
 """Opening a folder whose last run was killed with attempts in flight."""
 
 ENGINE = (
-    *("permit given", "record queued", "commit told"),
+    *("permit granted", "record queued", "commit reported"),
     *_transaction("intent"),
     *("connection: before", "request: before send", "request: after send"),
     *("answer: bytes read", "answer received", "check, before", "check, after"),

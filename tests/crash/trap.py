@@ -1,8 +1,8 @@
 """In the child: notices the moments of a run, and kills the process with SIGKILL at chosen ones.
 
-Nothing of the product is replaced. Python tells what happens: `sys.setprofile` every call and return, of C functions
-too; `sys.audit` the names of files that are opened; SQLite itself every statement it is given. Files are told apart by
-the name they will have, statements by the table they write.
+Nothing of the product is replaced. It names its own moments (`runner.process.crash_points`). Python tells the rest:
+`sys.setprofile` every call and return of C functions; `sys.audit` the names of files that are opened; SQLite itself every
+statement it is given. Files are told apart by the name they will have, statements by the table they write.
 """
 
 from __future__ import annotations
@@ -19,28 +19,13 @@ from pathlib import Path, PurePosixPath
 from types import FrameType
 from typing import Any
 
+from runner.process import crash_points
+
 _TEMPORARY = re.compile(r"(.+)\.[0-9a-f]{12}$")
 _INSERT = re.compile(r"\s*INSERT (?:OR \w+ )?INTO (\w+)")
 _FILES = {"job.toml": "job file", "results.parquet": "table", "summary.json": "summary"}
 _TRANSACTIONS = {"attempts": "intent", "outcomes": "outcome", "meta": "layout", "tables": "table digest"}
 _ALONE = {"runs": "run start", "outcomes": "settlement", "run_ends": "run end"}
-
-_PYTHON = {
-    ("call", "Folder.clear_temporary"): ("atomic_files.py", "clearing, before"),
-    ("return", "Folder.clear_temporary"): ("atomic_files.py", "clearing, after"),
-    ("call", "settle_dead"): ("writer.py", "settling, before"),
-    ("return", "settle_dead"): ("writer.py", "settling, after"),
-    ("call", "adopt"): ("recovery.py", "adopting, before"),
-    ("return", "adopt"): ("recovery.py", "adopting, after"),
-    ("call", "Engine._launch"): ("engine.py", "permit given"),
-    ("call", "Writer.record"): ("writer.py", "record queued"),
-    ("call", "Writer._resolve"): ("writer.py", "commit told"),
-    ("call", "Landing.land"): ("ingest.py", "answer received"),
-    ("call", "look"): ("image_store.py", "check, before"),
-    ("return", "look"): ("image_store.py", "check, after"),
-    ("call", "conclude"): ("summary.py", "concluding"),
-}
-"""(event, qualified name) -> file of the code, label."""
 
 
 class _Place(threading.local):
@@ -67,6 +52,7 @@ class Trap:
 
     def set(self) -> None:
         """Begin to watch this process: this thread and those to come."""
+        crash_points.listen(self._happened)
         sys.addaudithook(self._audit)
         threading.setprofile(self._profile)
         sys.setprofile(self._profile)
@@ -91,12 +77,7 @@ class Trap:
             self._place.connection = arguments[0]
 
     def _profile(self, frame: FrameType, event: str, argument: Any) -> None:
-        if event in ("call", "return"):
-            code = frame.f_code
-            found = _PYTHON.get((event, code.co_qualname))
-            if found is not None and code.co_filename.endswith(found[0]):
-                self._happened(found[1])
-        elif event != "c_exception":
+        if event in ("c_call", "c_return"):
             step = _C_STEPS.get(argument.__name__)
             if step is not None:
                 step(self, frame, event == "c_call", argument)

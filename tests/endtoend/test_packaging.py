@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from packaging.requirements import Requirement
+from packaging.utils import canonicalize_name
 
 from runner.process.version import VERSION
 from tests.wheel import NEEDED, complaints
@@ -32,7 +33,7 @@ def test_the_lock_pins_what_the_project_asks_for(checkout: Path, project: dict[s
     ]
     for requirement in map(Requirement, asked):
         if requirement.name != "imagemill":
-            assert requirement.specifier.contains(pinned[requirement.name.lower()]), requirement
+            assert requirement.specifier.contains(pinned[canonicalize_name(requirement.name)]), requirement
 
 
 def test_the_lock_names_no_registry(checkout: Path) -> None:

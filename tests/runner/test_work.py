@@ -9,8 +9,9 @@ import pytest
 
 from jobs.work import Work
 from runner.engine.queue import Waiting
+from runner.ledger.attempt_log import accepted_task, waited
+from runner.ledger.attempts import open_tasks
 from runner.ledger.item_index import ItemIndex
-from runner.ledger.open_tasks import accepted, open_tasks, waited
 from runner.ledger.writer import record_now
 from runner.planning.row_stream import Intake
 from runner.planning.source import Source
@@ -180,7 +181,7 @@ def test_tasks_come_first_those_that_took_too_long_too(tmp_path: Path) -> None:
         source = intake(prompts(*"abc"))
         for row in rows_of(source)[1:]:
             attempt = place.intent(row)
-            record_now(place.connection, accepted(attempt, Task(f"t{attempt}"), 5))
+            record_now(place.connection, accepted_task(attempt, Task(f"t{attempt}"), 5))
         record_now(place.connection, waited(1, "too long", 6))
         made = Source(source, ItemIndex(place.connection), open_tasks(place.connection))
         found = asyncio.run(everything(made))

@@ -11,8 +11,9 @@ import pytest
 from jobs.selection import Wanted
 from runner.config.loader import read_out_job
 from runner.config.toml_writer import job_toml
-from runner.ledger import statements
-from runner.ledger.open_tasks import accepted, open_tasks, within_reach
+from runner.ledger import attempt_log
+from runner.ledger.attempt_log import accepted_task
+from runner.ledger.attempts import open_tasks, within_reach
 from runner.ledger.writer import record_now
 from runner.retry.request import Asked, overrides, since
 from runner.roads.online import idempotency_key
@@ -81,10 +82,10 @@ def test_a_task_goes_on_with_the_prompt_as_sent_and_where_it_was_sent(tmp_path: 
     with LedgerFolder(tmp_path) as place:
         there = ("https://b.example/v1", json.dumps({"command": "retry", "elsewhere": True}))
         place.connection.execute("UPDATE runs SET endpoint = ?, command = ?", there)
-        record_now(place.connection, accepted(place.intent(sent), Task("task_1"), 5))
+        record_now(place.connection, accepted_task(place.intent(sent), Task("task_1"), 5))
         place.next_run()
         other = ROW._replace(row_id="b", fingerprint=b"b" * 16)
-        record_now(place.connection, accepted(place.intent(other), Task("task_2"), 6))
+        record_now(place.connection, accepted_task(place.intent(other), Task("task_2"), 6))
         first, second = tasks = open_tasks(place.connection)
         items = place.connection.execute("SELECT prompt FROM items ORDER BY item").fetchall()
     assert (first.row.request, first.row.manifest_prompt) == (sent.request, "a fox")
@@ -143,7 +144,7 @@ def test_which_states_are_sent(wanted: Wanted, statuses: set[RowStatus]) -> None
 def test_the_intent_of_a_new_row_keeps_the_manifest_prompt(tmp_path: Path) -> None:
     sent = ROW._replace(request=ImageRequest("a hare", ROW.request.params), manifest_prompt="a fox")
     with LedgerFolder(tmp_path) as place:
-        record_now(place.connection, statements.intent(Intent(0, 0, 0, sent, 1, None, True)))
+        record_now(place.connection, attempt_log.intent_records(Intent(0, 0, 0, sent, 1, None, True)))
         told = place.connection.execute(
             "SELECT items.prompt, attempts.prompt FROM items JOIN attempts USING (item)"
         )

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from runner.artifacts.atomic_files import Folder
-from runner.ledger import statements
+from runner.ledger import attempt_log
 from runner.ledger.ledger_file import LedgerFile
 from runner.ledger.reader import connection_of
 from runner.planning.row_stream import Intake
@@ -57,7 +57,7 @@ class LedgerFolder:
         item = self._items.setdefault(row.fingerprint, len(self._items))
         number, self._attempts = self._attempts, self._attempts + 1
         told = Intent(number, item, self.run, row, 2_000 + number, reserved_usd, fresh)
-        self.ledger.record(statements.intent(told))
+        self.ledger.record(attempt_log.intent_records(told))
         return number
 
     def success(
@@ -73,7 +73,7 @@ class LedgerFolder:
         """An attempt that brought these images; its number."""
         number = self.intent(row, reserved_usd=reserved_usd)
         outcome = Success(images, tuple(missing), reported, flags=flags)
-        self.ledger.record(statements.success(outcome, self._measured(number, measured)))
+        self.ledger.record(attempt_log.success(outcome, self._measured(number, measured)))
         return number
 
     def failure(
@@ -94,7 +94,7 @@ class LedgerFolder:
         number = self.intent(row, reserved_usd=reserved_usd)
         failure = Failure(kind, message, code, http_status)
         outcome = Failed(failure, reported, quarantined)
-        self.ledger.record(statements.failure(outcome, status, self._measured(number, measured)))
+        self.ledger.record(attempt_log.failure(outcome, status, self._measured(number, measured)))
         return number
 
     def _measured(self, number: int, more: dict[str, Any]) -> Measured:
