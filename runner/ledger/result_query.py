@@ -67,8 +67,9 @@ class ResultQuery:
 
         Returns:
             A sequence of values by a column's name, all in order of `item`; nothing where there are no such rows. What
-            rows have in common is together in `shared`, a JSON array of `SHARED`: a value that Python makes costs more
-            than all that SQLite does to find it, and nearly all rows of a block have the same ones.
+            rows have in common is together in `shared`, a JSON array of `SHARED`, because each value that Python makes
+            costs a quarter of a microsecond, and nearly all rows of a block have the same ones: 10.9 us of CPU a row with
+            it and 12.7 without, ids and prompts included, of a ledger made by `tests/bench/peers/making.py`.
 
         Raises:
             sqlite3.DatabaseError: the ledger is damaged.

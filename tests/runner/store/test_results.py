@@ -204,6 +204,14 @@ def test_a_row_that_is_sent_again_keeps_its_success_and_counts_its_attempts(plac
     )
 
 
+def test_a_row_that_has_one_image_and_is_asked_for_two_now_has_a_line_for_each(place: LedgerFolder) -> None:
+    """`n` of the job is no field of the row's own: the row stays the same one."""
+    (row,) = rows_of(intake(prompts("a fox")))
+    place.success(row, saved(digest="0a"))
+    found = lines(place, intake(prompts("a fox"), request={"model": "m", "n": 2}))
+    assert [few(line, "image_index", "sha256") for line in found] == [(0, "0a" * 32), (1, None)]
+
+
 def test_equal_images_are_flagged(place: LedgerFolder) -> None:
     source = intake(prompts("a", "b", "c"))
     for row, digest in zip(rows_of(source), ("01", "01", "02"), strict=True):
