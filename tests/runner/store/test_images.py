@@ -113,7 +113,7 @@ def test_a_gif_cut_anywhere_in_any_frame_is_refused(data: bytes) -> None:
 
 WITHOUT_DESCRIPTORS = """
 import dataclasses, resource, sys
-from runner.store.image_checks import look
+from runner.artifacts.image_checks import look
 pictures = [open(name, "rb").read() for name in sys.argv[1:]]
 resource.setrlimit(resource.RLIMIT_NOFILE, (3, 3))
 print(*(look(data, asked_format=None, max_pixels=10**6).format for data in pictures))

@@ -16,7 +16,7 @@ from schemas.errors import ExitCode, JobError
 HOLDER = """
 import sys, time
 from pathlib import Path
-from runner.store import lock
+from runner.workspace import lock
 with lock.held(Path(sys.argv[1]), wait_s=0):
     print("held", flush=True)
     sys.stdin.read()
