@@ -54,9 +54,9 @@ BUGS = (
     ),
     Bug(
         "lost intent: sent without waiting for the ledger",
-        "runner/engine.py",
-        "            await self._line.writer.record(records.intent(intent))\n",
-        "            self._line.writer.record(records.intent(intent))\n",
+        "runner/ledger/attempt_log.py",
+        "        await self._writer.record(intent_records(intent))\n",
+        "        self._writer.record(intent_records(intent))\n",
         (_ORDER, _ENGINE),
     ),
     Bug(
@@ -120,9 +120,9 @@ BUGS = (
     ),
     Bug(
         "key in the ledger: the service's messages are kept as they come",
-        "runner/engine/attempt.py",
-        "        redactor.text(failure.message),\n",
-        "        failure.message,\n",
+        "runner/engine/settlement.py",
+        "        message=redactor.text(failure.message),\n",
+        "",
         (_CANARY, _ENGINE),
     ),
     Bug(
