@@ -5,7 +5,6 @@ From job and manifest to the body of the POST by the real path. Over HTTP: tests
 
 from __future__ import annotations
 
-import asyncio
 import itertools
 import json
 from collections import Counter
@@ -18,7 +17,6 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.planning.row_stream import Intake, request_defaults
-from runner.providers.generations import Speaker
 from runner.providers.profile import speaker
 from schemas.job import Job
 from schemas.providers import PROFILES
@@ -53,10 +51,7 @@ def sent(service: str, request: dict[str, Any], records: Sequence[Record]) -> It
     profile = PROFILES[service]
     intake = Intake(manifest(records, batch=1000), job, request_defaults(job, profile))
 
-    async def speaking() -> Speaker:
-        return speaker(job, profile)
-
-    spoken = asyncio.run(speaking())
+    spoken = speaker(job, profile, lambda: 0.0, lambda: 0.0)
     for batch in intake.batches():
         for row in batch.rows:
             body = dict(spoken.send(row.request).body) if isinstance(row, Row) else None
