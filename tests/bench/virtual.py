@@ -89,7 +89,7 @@ class Drive:
             wait_s = int(refusal.headers["retry-after-ms"]) / 1000
             self.played.refused.append(at)
             self.pacer.close_gate(wait_s, "refused")
-            self.pacer.refused(wait_s)
+            self.pacer.throttled(wait_s)
             self.window = concurrency_window.steadied(self.window, self.in_flight)
         else:
             self.played.admitted.append(at)

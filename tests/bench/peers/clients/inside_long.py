@@ -12,10 +12,10 @@ import tempfile
 import time
 from pathlib import Path
 
-from runner import planning
 from runner.artifacts.atomic_files import Folder
 from runner.cli.main import own_process
 from runner.ledger.reader import LedgerReader
+from runner.planning.plan import plan as planned
 from runner.planning.prepare import Prepared
 from runner.results.table import ResultsTable
 from schemas.failures import RowStatus
@@ -24,7 +24,7 @@ from tests.bench.peers.making import prepared
 
 def plan(ready: Prepared) -> int:
     """Plan; rows that are done."""
-    return planning.plan(ready).done
+    return planned(ready).done
 
 
 def results(ready: Prepared) -> int:
