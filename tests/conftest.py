@@ -21,9 +21,18 @@ SLOW = (
         "tests/endtoend/test_ten_nights.py",
         "tests/runner/test_machine.py",
     ),
-    *("tests/endtoend/test_litellm.py", "tests/mutants/test_mutants.py"),
+    *("tests/endtoend/test_litellm.py", "tests/mutants/test_mutants.py", "tests/runner/test_stops.py"),
+    *("tests/runner/test_nights.py", "tests/runner/test_retry.py", "tests/runner/test_verify.py"),
+    *("tests/runner/store/test_save_queue.py", "tests/runner/test_gaps.py", "tests/bench/test_start.py"),
+    *("tests/runner/cli/test_changes.py", "tests/runner/cli/test_runs.py", "tests/endtoend/test_repair.py"),
+    *(
+        "tests/runner/reprocess/test_interrupted.py",
+        "tests/runner/test_budget.py",
+        "tests/endtoend/test_shows.py",
+    ),
+    *("tests/runner/test_telling.py", "tests/test_canary.py", "tests/runner/dialects/test_resumed.py"),
 )
-"""Whole runs by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the longest first,
+"""Whole commands by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the longest first,
 so that in the end nobody waits for one of them alone."""
 
 
