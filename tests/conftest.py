@@ -32,8 +32,8 @@ SLOW = (
     ),
     *("tests/runner/test_telling.py", "tests/test_canary.py", "tests/runner/dialects/test_resumed.py"),
 )
-"""Whole commands by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the longest first,
-so that in the end nobody waits for one of them alone."""
+"""Whole commands by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the
+longest first, so that in the end nobody waits for one of them alone."""
 
 
 @pytest.hookimpl(tryfirst=True)
