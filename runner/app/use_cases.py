@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import time
 from contextlib import AsyncExitStack, ExitStack
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -24,6 +23,7 @@ from runner.planning.plan import plan
 from runner.planning.preflight import examine
 from runner.planning.prepare import Prepared, keep_frame, prepare
 from runner.planning.source import Source
+from runner.process.clock import wall_ms
 from runner.process.file_limits import allow_all
 from runner.process.memory import give_back
 from runner.process.signals import ending_early, in_thread
@@ -110,7 +110,7 @@ async def _run(
     started = asyncio.get_running_loop().time()
     run = place.ledger.start_run(
         ready.run_id,
-        started_ms=int(time.time() * 1000),
+        started_ms=wall_ms(),
         version=VERSION,
         endpoint=base_url,
         command=place.completed.command(command),

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import os
 import time
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from io import BufferedReader
-from pathlib import Path
+from collections.abc import Callable, Iterable, Sequence
 from typing import TypeVar
 
 from jobs.naming import quarantine_name
-from runner.artifacts.atomic_files import Folder, keep, sync_above
+from runner.artifacts.atomic_files import Folder, keep
 from runner.artifacts.image_store import ImageStore
 from runner.artifacts.save_queue import SaveQueue
 from runner.engine.ports import StoreRefused
@@ -83,9 +80,9 @@ class LocalFolder:
             pieces = tuple(data)
             return keep(self._folder, name, lambda: pieces, private=True)
 
-        return await self.in_thread(save)
+        return await self._in_thread(save)
 
-    async def in_thread(self, save: Callable[[], T]) -> T:
+    async def _in_thread(self, save: Callable[[], T]) -> T:
         """Run a blocking save in one of the threads for saves. Raises StoreRefused."""
         try:
             return await asyncio.get_running_loop().run_in_executor(self._queue.pool, save)
@@ -118,41 +115,6 @@ class LocalFolder:
         self._largest = max(self._largest, self._sizes[attempt])
         if len(self._sizes) > _ATTEMPTS_SEEN:
             del self._sizes[next(iter(self._sizes))]
-
-
-class LocalReader:
-    """The artifacts of a folder, to be read, compared and removed; names as the ledger has them."""
-
-    def __init__(self, root: Path) -> None:
-        self._root = root
-
-    def open(self, name: str) -> BufferedReader:
-        """The artifact's bytes. Raises FileNotFoundError where no regular file has this name, OSError else."""
-        path = self._root / name
-        if path.is_symlink() or not path.is_file():
-            raise FileNotFoundError(f"no file {name}")
-        return path.open("rb")
-
-    def list(self, below: str) -> Iterator[str]:
-        """Names of all files below a folder such as `images`, in order; links are not followed."""
-        for folder, folders, files in os.walk(self._root / below):
-            folders.sort()
-            for file in sorted(files):
-                yield (Path(folder) / file).relative_to(self._root).as_posix()
-
-    def digest(self, name: str) -> str:
-        """sha256 of the artifact, in hex. Raises as `open`."""
-        with self.open(name) as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
-
-    def remove(self, names: Iterable[str]) -> None:
-        """Remove artifacts, durably; those that are gone already count as removed. Raises OSError."""
-        last: dict[str, str] = {}
-        for name in names:
-            (self._root / name).unlink(missing_ok=True)
-            last[name.rpartition("/")[0]] = name
-        for name in last.values():
-            sync_above(self._root, name)
 
 
 def _refused(error: OSError) -> StoreRefused:

@@ -16,7 +16,6 @@ The engine knows the world by its ports (`runner.engine.ports`) only.
 from __future__ import annotations
 
 import asyncio
-import time
 from collections.abc import Callable, Coroutine
 from typing import Any
 
@@ -32,6 +31,7 @@ from runner.engine.ports import Checkpoint, Permit, Ports
 from runner.engine.run_state import Counters, RunState
 from runner.engine.settlement import Settlement
 from runner.engine.shutdown import Ending
+from runner.process.clock import wall_ms
 from runner.process.redaction import Redactor
 from schemas.attempt import Intent, NextNumbers, OpenTask
 from schemas.errors import ExitCode, JobError
@@ -39,11 +39,6 @@ from schemas.outcome import Task
 
 AT_ONCE = 48
 """Answers that are saved and recorded at a time; of more, none would be done and its place free before all are."""
-
-
-def wall_ms() -> int:
-    """Unix milliseconds."""
-    return int(time.time() * 1000)
 
 
 class Engine:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 
 from jobs.circuit_breaker import Breaker
 from jobs.retry import (
@@ -56,10 +57,17 @@ def row_status(decision: Decision | None) -> RowStatus:
 class Verdicts:
     """Decisions for one run. ambiguous_left: requests that may have been paid for and may still be sent again.
 
-    breaker: told of every row that is settled.
+    breaker: told of every row that is settled. draw: chance, from 0 to 1, that spreads retries.
     """
 
-    def __init__(self, policy: RetryPolicy, ambiguous_left: int, breaker: Breaker | None = None) -> None:
+    def __init__(
+        self,
+        policy: RetryPolicy,
+        ambiguous_left: int,
+        breaker: Breaker | None = None,
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self._draw = draw
         self.breaker = breaker or Breaker()
         self._policy = policy
         self._ambiguous_left = ambiguous_left
@@ -86,7 +94,7 @@ class Verdicts:
             return None, work
         failure = outcome.failure
         history = self._history(failure, work.history, now)
-        decision = decide(failure, history, self._policy, now=now, draw=random.random())
+        decision = decide(failure, history, self._policy, now=now, draw=self._draw())
         if isinstance(decision, Retry) and failure.rule.resend is Resend.IF_ALLOWED:
             self._ambiguous_left -= 1
         if stopping and isinstance(decision, Retry):

@@ -19,7 +19,6 @@ from schemas.attempt import Intent, Measured
 from schemas.failures import RowStatus
 from schemas.outcome import Outcome, SavedImage, Task
 from schemas.received import Pieces, Result
-from schemas.reports import Progress, Summary
 from schemas.row import Row
 
 
@@ -176,16 +175,6 @@ class RowSource(Protocol):
 
     async def close(self) -> None:
         """Wait for what is being read, if anything."""
-
-
-class RunListener(Protocol):
-    """Hears of a run: a progress bar, metrics, notifications."""
-
-    def progress(self, seen: Progress) -> None:
-        """How the run stands; called a few times a second, and once more at its end."""
-
-    def finished(self, summary: Summary) -> None:
-        """The run has ended, and its results table is written."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,24 +3,20 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Callable
 
 from runner.ledger.writer import Statement, Writer
+from runner.process.clock import wall_ms
 from schemas.attempt import Intent, Measured
 from schemas.failures import RowStatus
 from schemas.outcome import Failed, Outcome, Success, Task
 from schemas.request import canonical_params
 
 
-def _wall_ms() -> int:
-    return int(time.time() * 1000)
-
-
 class LedgerLog:
     """An `AttemptLog` over the ledger's writing thread. wall_ms: Unix milliseconds."""
 
-    def __init__(self, writer: Writer, wall_ms: Callable[[], int] = _wall_ms) -> None:
+    def __init__(self, writer: Writer, wall_ms: Callable[[], int] = wall_ms) -> None:
         self._writer = writer
         self._wall_ms = wall_ms
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from jobs.naming import EXTENSIONS, image_name, quarantine_name
+from runner.artifacts.artifact_reader import LocalReader
 from runner.artifacts.atomic_files import Folder, sha256_of, sync_above
 from runner.ledger.queries import RecordedFile
 from runner.ledger.reader import LedgerReader
@@ -63,7 +64,7 @@ def check_files(
     pruned = ledger.pruned_files()
     leftover = {path for path, digest in strays.items() if pruned.get(path) == digest and path not in used}
     if repair_in is not None:
-        _remove(repair_in, leftover)
+        LocalReader(repair_in.root).remove(leftover)  # a prune that was killed is finished
     used |= leftover
     left = (path for path in strays if path not in used and _kept_for(path) not in named)
     told = ((path, _stray_problem(ledger, path)) for path in left)
@@ -72,13 +73,6 @@ def check_files(
         Problem(path, "a symbolic link stands in place of a folder") for path in _linked_folders(out)
     ]
     return len(named), problems
-
-
-def _remove(folder: Folder, paths: Iterable[str]) -> None:
-    """Finish a prune that was killed."""
-    for path in paths:
-        (folder.root / path).unlink(missing_ok=True)
-        sync_above(folder.root, path)
 
 
 def _is_older(path: Path, before_s: float | None) -> bool:

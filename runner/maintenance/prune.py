@@ -6,18 +6,18 @@ one that was recorded, and when the one that supersedes it stands on disk, whole
 
 from __future__ import annotations
 
-import os
-import time
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from runner.artifacts.atomic_files import sha256_of, sync_above
+from runner.artifacts.artifact_reader import LocalReader
+from runner.artifacts.atomic_files import sha256_of
 from runner.config.loader import read_out_job
 from runner.ledger.queries import Superseded
 from runner.ledger.reader import LedgerReader
 from runner.planning.prepare import prepare
 from runner.planning.row_stream import Intake
+from runner.process.clock import wall_ms
 from runner.workspace.folder import opened
 from schemas.errors import JobError
 from schemas.job import InputTable
@@ -104,15 +104,6 @@ def _leftovers(ledger: LedgerReader) -> list[str]:
     return [path for path, digest in ledger.pruned_files().items() if _holds(ledger.out / path, digest)]
 
 
-def remove(out: Path, paths: list[str]) -> None:
-    """Unlink files below OUT, durably. Raises OSError."""
-    for path in paths:
-        with suppress(FileNotFoundError):
-            os.unlink(out / path)
-    for path in {str(Path(path).parent): path for path in paths}.values():
-        sync_above(out, path)
-
-
 def look(out: Path, *, removed: bool) -> Pruning:
     """What a prune would remove; nothing is changed. Raises JobError when it is no such folder."""
     intake = _intake(out) if removed else None
@@ -129,12 +120,13 @@ def prune(out: Path, *, removed: bool) -> Pruning:
     intake = _intake(out) if removed else None
     with opened(out, job) as place:
         found = find(place.ledger, removed_of=intake)
-        remove(out, found.leftover)
+        artifacts = LocalReader(out)
+        artifacts.remove(found.leftover)
         for start in range(0, len(found.files), _A_TIME):
             files = found.files[start : start + _A_TIME]
-            now_ms = int(time.time() * 1000)
+            now_ms = wall_ms()
             place.ledger.record_pruned(map(_place, files), now_ms=now_ms)
-            remove(out, [file.path for file in files])
+            artifacts.remove(file.path for file in files)
     return found
 
 

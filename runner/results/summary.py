@@ -15,6 +15,7 @@ from runner.ledger.reader import LedgerReader
 from runner.ledger.statistics import Totals
 from runner.planning.prepare import Prepared
 from runner.planning.row_stream import Intake
+from runner.process.clock import wall_ms
 from runner.process.crash_points import crash_point
 from runner.results.table import ResultsTable
 from runner.workspace.folder import OpenFolder
@@ -57,7 +58,7 @@ def conclude(
 
 
 def _record_end(ledger: LedgerFile, run: int, code: ExitCode, text: str) -> None:
-    ledger.end_run(run, code, text, finished_ms=int(time.time() * 1000))
+    ledger.end_run(run, code, text, finished_ms=wall_ms())
 
 
 def summarize(

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -23,6 +22,7 @@ from runner.ledger.reader import LedgerReader
 from runner.ledger.writer import Statement
 from runner.planning.manifest_diff import Census
 from runner.planning.row_stream import Intake, RowBatch
+from runner.process.clock import wall_ms
 from runner.results.batches import ResultBatches
 from schemas.output_folder import RESULTS_NAME
 from schemas.reports import Counts
@@ -74,7 +74,7 @@ class ResultsTable:
         def announce(digest: str) -> None:
             newest = self.ledger.newest_table()
             if newest is None or digest != newest[0]:
-                record(attempt_log.table(digest, int(time.time() * 1000)))
+                record(attempt_log.table(digest, wall_ms()))
 
         replace_file(folder, RESULTS_NAME, lambda file: self.stream(file, counts), before=announce)
         return counts

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +11,7 @@ from runner.artifacts.atomic_files import Folder
 from runner.config.toml_writer import job_toml
 from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
 from runner.ledger.ledger_file import LedgerFile
+from runner.process.clock import wall_ms
 from runner.process.crash_points import crash_point
 from runner.workspace import lock
 from runner.workspace.recovery import adopt
@@ -60,7 +60,7 @@ def opened(
         crash_point("clearing, before")
         folder.clear_temporary()
         crash_point("clearing, after")
-        now_ms = int(time.time() * 1000)
+        now_ms = wall_ms()
         completed = ledger.completed_rows(job)
         since = completed.attempts
         crash_point("adopting, before")

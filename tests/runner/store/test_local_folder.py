@@ -11,8 +11,10 @@ from typing import TypeVar
 
 import pytest
 
+from runner.artifacts.artifact_reader import LocalReader
 from runner.artifacts.atomic_files import Folder
-from runner.artifacts.local_folder import LocalFolder, LocalReader, StoreRefused
+from runner.artifacts.local_folder import LocalFolder
+from runner.engine.ports import StoreRefused
 from schemas.artifacts import Asked, Label, NotAnImage
 from tests.faults.pictures import HTML, picture
 from tests.runner.store.flaky import FlakyFolder
