@@ -96,3 +96,15 @@ def test_a_store_that_refuses_leaves_nothing_and_takes_it_later(kept: Callable[.
         assert (await store.quarantine(Label(7, 0, "fox"), (b"answer",))).startswith("quarantine/")
 
     assert list(kept(use, refusals=1).values()) == [b"answer"]
+
+
+def test_the_reserve_is_released_when_that_is_asked_for(tmp_path: Path) -> None:
+    """Of the folder: the fake notes it, and the engine's own tests look there."""
+    released: list[bool] = []
+
+    async def main() -> None:
+        async with LocalFolder(Folder(tmp_path), 10**6, lambda: released.append(True)) as store:
+            store.release_reserve()
+
+    asyncio.run(main())
+    assert released == [True]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from contextlib import asynccontextmanager
 
 import pytest
+from aiohttp import web
 from aiolimiter import AsyncLimiter
 from yarl import URL
 
@@ -19,7 +19,7 @@ from runner.providers.profile import speaker
 from runner.roads.online import OnlineRoad
 from schemas.failures import FailureKind
 from schemas.job import Job
-from schemas.outcome import Task
+from schemas.outcome import Task, Unfinished
 from schemas.providers import PROFILES
 from schemas.received import Received, Rejected
 from tests.faults.pictures import picture
@@ -39,26 +39,35 @@ def of_fake(use: Use) -> None:
     asyncio.run(main())
 
 
-def of_online(use: Use) -> None:
+async def picture_of(asked: Asked) -> web.StreamResponse:
+    """The answer that holds the prompt's picture, with the service's limits in its headers."""
+    answer = good(asked.prompt)
+    answer.headers["x-ratelimit-limit-requests"] = "60"
+    return answer
+
+
+async def promise(_asked: Asked) -> web.StreamResponse:
+    """The answer that promises a task."""
+    return web.json_response({"id": "task-1", "status": "queued"}, status=202)
+
+
+def of_online(
+    use: Use,
+    answer: Callable[[Asked], Awaitable[web.StreamResponse]] = picture_of,
+    limiter: FakeLimiter | None = None,
+    polls: AsyncLimiter | None = None,
+) -> None:
     """Requests to a service on this machine."""
 
-    async def answer(asked: Asked) -> object:
-        return good(asked.prompt)
-
-    @asynccontextmanager
-    async def road():  # type: ignore[no-untyped-def]
-        service = Service(answer)  # type: ignore[arg-type]
-        async with service.serving():
-            address = service.base_url
-            loop = asyncio.get_running_loop()
-            spoken = speaker(Job(), PROFILES["openai"], loop.time, loop.time)
-            transport = Transport(address, {}, Guard(URL(address)), Deadlines(5.0))
-            async with transport:
-                yield OnlineRoad(transport, FakeLimiter([]), Redactor(), spoken, AsyncLimiter(10, 0.5), 10**6)
-
     async def main() -> None:
-        async with road() as made:
-            await use(made)
+        service = Service(answer)
+        async with service.serving():
+            address, loop = service.base_url, asyncio.get_running_loop()
+            job = Job.model_validate({"endpoint": {"poll_every": 0.001}})
+            spoken = speaker(job, PROFILES["openai"], loop.time, loop.time)
+            async with Transport(address, {}, Guard(URL(address)), Deadlines(5.0)) as transport:
+                paced = polls or AsyncLimiter(10, 0.5)
+                await use(OnlineRoad(transport, limiter or FakeLimiter([]), Redactor(), spoken, paced, 10**6))
 
     asyncio.run(main())
 
@@ -101,3 +110,70 @@ def test_a_request_that_nobody_waits_for_is_ambiguous() -> None:
             assert result.failure.kind is FailureKind.DISCONNECTED
 
     of_online(use)
+
+
+def test_what_an_answer_says_of_limits_is_heard() -> None:
+    limiter = FakeLimiter([])
+
+    async def use(road: Road) -> None:
+        async with road.send(row(), FakePermit(), forget, Cut()):
+            pass
+
+    of_online(use, limiter=limiter)
+    assert limiter.journal == ["limiter.heard"]
+
+
+def test_a_task_is_not_polled_before_it_is_durable() -> None:
+    """G7. A poll would come after a millisecond."""
+    polls = AsyncLimiter(10, 1000.0)
+
+    async def use(road: Road) -> None:
+        durable, cut = asyncio.Event(), Cut()
+
+        async def checkpoint(_task: Task) -> None:
+            for _ in range(20):
+                await asyncio.sleep(0.002)
+            assert polls.has_capacity(10), "it was polled"
+            durable.set()
+
+        async def send() -> None:
+            async with road.send(row(), FakePermit(), checkpoint, cut):
+                pass
+
+        sending = asyncio.create_task(send())
+        await durable.wait()
+        while polls.has_capacity(10):
+            await asyncio.sleep(0.001)
+        cut.set()
+        await sending
+
+    of_online(use, promise, polls=polls)
+
+
+def test_a_cut_waits_for_a_task_that_is_on_its_way_to_the_disk() -> None:
+    """G7. The cut comes while the task is on its way to the disk."""
+
+    async def use(road: Road) -> None:
+        asked, durable, recorded, cut = asyncio.Event(), asyncio.Event(), [], Cut()
+
+        async def checkpoint(task: Task) -> None:
+            asked.set()
+            await durable.wait()
+            recorded.append(task.task_id)
+
+        async def send() -> object:
+            async with road.send(row(), FakePermit(), checkpoint, cut) as (result, _):
+                return result
+
+        sending = asyncio.create_task(send())
+        await asked.wait()
+        cut.set()
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert not sending.done()
+        durable.set()
+        result = await sending
+        assert isinstance(result, Unfinished)
+        assert (result.kind, recorded) == (FailureKind.STOPPED, ["task-1"])
+
+    of_online(use, promise)

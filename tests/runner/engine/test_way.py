@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 
+import pytest
+
 from schemas.errors import ExitCode
 from schemas.failures import Failure, FailureKind, RowStatus
 from schemas.outcome import Failed, Success, Task
@@ -107,9 +109,24 @@ def test_a_used_up_budget_ends_the_run_before_anything_is_sent() -> None:
     assert made.journal.count("road.send") == 2
 
 
-def test_a_road_with_little_capacity_has_no_more_under_way() -> None:
+@pytest.mark.parametrize(
+    ("capacity", "calls"), [(1, ["road.send", "road.released"] * 4), (None, ["road.send"] * 4)]
+)
+def test_a_road_has_no_more_under_way_than_its_capacity(capacity: int | None, calls: list[str]) -> None:
     made = world(lambda _row, _turn: received(b"image"), [row(i) for i in range(4)])
-    made.road.capacity = 1
+    made.road.capacity = capacity
     run(made)
-    calls = [call for call in made.journal if call.startswith("road")]
-    assert calls == ["road.send", "road.released"] * 4
+    seen = [call for call in made.journal if call.startswith("road")]
+    assert seen[: len(calls)] == calls
+
+
+def test_a_refusal_for_speed_slows_all_senders() -> None:
+    def answer(_row: Row, turn: int) -> Result:
+        if turn == 0:
+            return Rejected(Failure(FailureKind.RATE_LIMITED, "slower", retry_after_s=0.02))
+        return received(b"image")
+
+    made = world(answer, [row()])
+    run(made)
+    assert made.journal.count("limiter.throttled") == 1
+    assert "rate_limited" in made.limiter.waiting_reason

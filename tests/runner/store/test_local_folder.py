@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import os
+import sys
 from collections.abc import Awaitable, Callable
 from pathlib import Path
-from typing import TypeVar
+from types import FrameType
+from typing import Any, TypeVar
 
 import pytest
 
@@ -94,13 +96,14 @@ def test_room_is_judged_by_the_largest_answer_of_all_its_images(tmp_path: Path) 
     stat = os.statvfs(tmp_path)
     free = stat.f_bavail * stat.f_frsize
 
-    async def work(store: LocalFolder) -> str | None:
-        for index in range(3):
+    async def work(store: LocalFolder, images: int) -> str | None:
+        for index in range(images):
             await store.save_image((data,), ASKED, Label(1, index, "x"))
         await store.save_image((data,), ASKED, Label(2, 0, "x"))
         return store.room_for(free // (2 * 2 * len(data)))
 
-    assert within(Folder(tmp_path), work) is not None
+    assert within(Folder(tmp_path), lambda store: work(store, 3)) is not None
+    assert within(Folder(tmp_path), lambda store: work(store, 1)) is None
 
 
 def test_a_reader_lists_in_order_and_removes_what_it_is_told_to(tmp_path: Path) -> None:
@@ -113,6 +116,23 @@ def test_a_reader_lists_in_order_and_removes_what_it_is_told_to(tmp_path: Path) 
     reader.remove([names[0], names[2], names[2]])
     assert list(reader.list("images")) == [names[1]]
     assert list(reader.list("absent")) == []
+
+
+def test_what_was_removed_stays_removed_after_a_power_cut(tmp_path: Path) -> None:
+    """The folder is synced once all its files are gone."""
+    Folder(tmp_path).save("images/0000/a.png", (b"x",))
+    calls: list[str] = []
+
+    def seen(_frame: FrameType, event: str, function: Any) -> None:
+        if event == "c_call" and function.__name__ in ("unlink", "fsync"):
+            calls.append(function.__name__)
+
+    sys.setprofile(seen)
+    try:
+        LocalReader(tmp_path).remove(["images/0000/a.png"])
+    finally:
+        sys.setprofile(None)
+    assert (calls[0], calls[-1]) == ("unlink", "fsync")
 
 
 @pytest.mark.parametrize("name", ["absent", "images", "link"])
