@@ -8,16 +8,16 @@ from dataclasses import dataclass, field
 from schemas.failures import FailureKind
 
 WINDOW = 100
-LEAST = 20
+MIN_SETTLED = 20
 
 
-def _told(kinds: Counter[FailureKind]) -> str:
+def _counts_text(kinds: Counter[FailureKind]) -> str:
     return ", ".join(f"{kind.value} {count}" for kind, count in kinds.most_common())
 
 
 @dataclass
 class Breaker:
-    """What became of the rows of one run, as far as it tells whether to go on.
+    """Counts the outcomes of one run, to decide whether it should go on.
 
     canary: rows to send before all others; None: no trial. max_error_rate: share of failures in the last 100 settled
     rows (20 at least) above which the run is to stop; None: never. Rows that will be sent again are not settled.
@@ -42,25 +42,25 @@ class Breaker:
             self._failed_first[kind] += 1
 
     @property
-    def holds(self) -> bool:
+    def awaits_canary(self) -> bool:
         """Whether no further row may be sent until the canary's outcomes are known."""
         return self.canary is not None and self._sent >= self.canary
 
     @property
-    def canary_died(self) -> str | None:
+    def canary_failure(self) -> str | None:
         """Why to stop when there is more to send; None while the canary lives, or has not been sent whole."""
         if self.canary is None or (failed := self._failed_first.total()) < self.canary:
             return None
         requests = "request" if failed == 1 else "requests"
-        return f"canary: {failed} of {failed} {requests} failed ({_told(self._failed_first)})"
+        return f"canary: {failed} of {failed} {requests} failed ({_counts_text(self._failed_first)})"
 
     @property
     def tripped(self) -> str | None:
         """Why to stop: too many failures lately. None while there are not."""
         seen = len(self._last)
-        if self.max_error_rate is None or seen < LEAST:
+        if self.max_error_rate is None or seen < MIN_SETTLED:
             return None
         kinds = Counter(kind for kind in self._last if kind is not None)
         if (failed := kinds.total()) <= self.max_error_rate * seen:
             return None
-        return f"error rate: {failed} of the last {seen} rows failed ({_told(kinds)}), above {self.max_error_rate:g}"
+        return f"error rate: {failed} of the last {seen} rows failed ({_counts_text(kinds)}), above {self.max_error_rate:g}"

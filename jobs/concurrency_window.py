@@ -9,7 +9,7 @@ DEFAULT_CEILING = 1024
 SLOWER = 2.5
 
 
-class Window(NamedTuple):
+class ConcurrencyWindow(NamedTuple):
     """size: requests that may be in flight now. ceiling: never more. slow_start: still doubling each round trip.
 
     latency_s: smoothed seconds an answer takes; best_s: the least that has been (0: not known yet).
@@ -27,24 +27,26 @@ class Window(NamedTuple):
         return max(1, min(self.ceiling, int(self.size)))
 
 
-def opening(concurrency: int | None, rate_per_s: float | None) -> Window:
-    """The first window. concurrency: the user's ceiling. rate_per_s: requests allowed a second, when limits are told.
+def initial_window(concurrency: int | None, rate_per_s: float | None) -> ConcurrencyWindow:
+    """The window at the start of a run. concurrency: the user's ceiling. rate_per_s: requests a second that the user allows.
 
-    Who names a ceiling knows what the service takes: the run opens there. A window that has to be found grows from `START`.
-    With a told rate the limiter paces and the window only has to stay out of its way (Little's law: rate x latency).
+    A user who names a ceiling knows what the service takes, so the run starts there. Without one the window grows from
+    `START`. With a given rate the limiter does the pacing; the window only has to be large enough (Little's law: rate x
+    latency).
     """
     if rate_per_s is None:
         if concurrency is not None:
-            return Window(float(concurrency), concurrency)
-        return Window(float(START), DEFAULT_CEILING)
+            return ConcurrencyWindow(float(concurrency), concurrency)
+        return ConcurrencyWindow(float(START), DEFAULT_CEILING)
     ceiling = max(DEFAULT_CEILING, int(rate_per_s * 600)) if concurrency is None else concurrency
-    return Window(float(min(ceiling, max(START, int(rate_per_s * 300)))), ceiling)
+    return ConcurrencyWindow(float(min(ceiling, max(START, int(rate_per_s * 300)))), ceiling)
 
 
-def grown(window: Window, latency_s: float) -> Window:
-    """After an answer: one more in slow start, one more a whole window afterwards; none while answers take ever longer.
+def after_success(window: ConcurrencyWindow, latency_s: float) -> ConcurrencyWindow:
+    """The window after an answer: one larger in slow start, later one larger for each whole window of answers.
 
-    A service that queues answers later the more it is given; beyond `SLOWER` times its best, more would only wait.
+    It does not grow while answers take more than `SLOWER` times the best latency: that service queues, and more requests
+    would only wait.
     """
     smooth = latency_s if not window.latency_s else window.latency_s + (latency_s - window.latency_s) / START
     best = smooth if not window.best_s else min(window.best_s, smooth)
@@ -52,10 +54,10 @@ def grown(window: Window, latency_s: float) -> Window:
     if smooth > SLOWER * best + 0.5:
         step = 0.0
     size = min(float(window.ceiling), window.size + step)
-    return Window(size, window.ceiling, window.slow_start, smooth, best)
+    return ConcurrencyWindow(size, window.ceiling, window.slow_start, smooth, best)
 
 
-def steadied(window: Window, in_flight: int) -> Window:
-    """After a refusal for speed: half as much again as there were in flight, growing slowly. The pace does the rest."""
+def after_refusal(window: ConcurrencyWindow, in_flight: int) -> ConcurrencyWindow:
+    """The window after a refusal for speed: 1.5 times what was in flight, no slow start. The rate limiter does the rest."""
     size = float(max(START, min(window.size, 1.5 * in_flight + 1)))
     return window._replace(size=size, slow_start=False)

@@ -27,6 +27,11 @@ class Prices(NamedTuple):
     table: PriceTable | None = None
 
     @property
+    def source_is_unknown(self) -> bool:
+        """Whether nobody has told a price."""
+        return self.per_image is None and self.table is None
+
+    @property
     def source(self) -> str:
         """Where the figures come from, for people."""
         if self.per_image is not None:
@@ -74,9 +79,10 @@ def settled(
 ) -> tuple[float | None, bool]:
     """(USD, whether estimated) for a paid answer: the service's own figure, else tokens at list price, else the estimate.
 
-    images: images the answer held; a price an image is charged for each.
+    images: images the answer held; a price an image is charged for each. A told cost of 0 counts as not told where a
+    price is known: a relay says so of requests that somebody else charges for.
     """
-    if reported.cost_usd is not None:
+    if reported.cost_usd is not None and (reported.cost_usd > 0 or prices.source_is_unknown):
         return reported.cost_usd, False
     if prices.per_image is not None:
         return prices.per_image * images, True
@@ -89,11 +95,14 @@ def settled(
 def outcome_cost(outcome: Outcome, request: ImageRequest, prices: Prices) -> tuple[float | None, bool]:
     """(USD, whether estimated) of an attempt that has ended; None where nothing was charged or no price is known."""
     if isinstance(outcome, Success):
-        held = len(outcome.images)
+        held = max(len(outcome.images), outcome.made)
         made = held if "fewer_images" in outcome.flags else max(request.n, held)
         return settled(request, outcome.reported, prices, made)
     if outcome.failure.rule.billed is Billed.YES and outcome.failure.kind is not FailureKind.TRUNCATED:
         return settled(request, outcome.reported, prices, request.n)
+    told = outcome.reported.cost_usd
+    if told and outcome.failure.maybe_billed:
+        return told, False  # charged for what it withheld
     return None, False
 
 

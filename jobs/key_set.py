@@ -1,4 +1,4 @@
-"""A set of 64-bit keys in 10 to 16 bytes a key: sorted runs that double in size, and marks; far less than a Python set."""
+"""A set of 64-bit keys in 10 to 16 bytes a key, far less than Python's: sorted runs that double in size, and a bitmap."""
 
 from __future__ import annotations
 
@@ -9,18 +9,18 @@ Keys = npt.NDArray[np.uint64]
 
 _BITS = 64
 _FIRST_BITS, _MORE_BITS = 16, 2
-_PLACES_A_KEY = 16
-"""At least; so many keys in a hundred as are 100 over this are looked for in vain."""
+_BITS_A_KEY = 16
+"""Bits of the bitmap for each key, at least. One in so many new keys is looked up in the runs without need."""
 _MASKS = 2 ** np.arange(8, dtype=np.uint8)
 _STEP = 2**16
-"""So many keys are marked at once."""
+"""Keys that are marked at a time."""
 
 
 class SeenKeys:
     """Remembers keys that are spread evenly over all numbers. Adding one costs about the same however many there are.
 
-    A key marks the place, a bit, that its first bits tell. Only one whose place is marked may be there already, and is
-    looked for in the runs.
+    Each key sets the bit that its leading bits select. A key whose bit is not set yet is new; only the others are looked
+    up in the runs.
     """
 
     def __init__(self) -> None:
@@ -43,8 +43,8 @@ class SeenKeys:
         return repeated
 
     def _contains(self, ordered: Keys) -> npt.NDArray[np.bool_]:
-        places, bits = self._places(ordered)
-        known = (self._marks[places] & bits).astype(np.bool_)
+        slots, bits = self._slots(ordered)
+        known = (self._marks[slots] & bits).astype(np.bool_)
         likely = np.flatnonzero(known)
         sought = ordered[likely]
         found = np.zeros(len(sought), dtype=np.bool_)
@@ -54,22 +54,22 @@ class SeenKeys:
         known[likely] = found
         return known
 
-    def _places(self, keys: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
-        """The bytes where each has its mark, and the bit there."""
-        places = (keys >> np.uint64(_BITS - self._bits)).view(np.int64)
-        return places >> 3, _MASKS[places & 7]
+    def _slots(self, keys: Keys) -> tuple[npt.NDArray[np.int64], npt.NDArray[np.uint8]]:
+        """The byte that holds each key's bit, and the mask of that bit."""
+        slots = (keys >> np.uint64(_BITS - self._bits)).view(np.int64)
+        return slots >> 3, _MASKS[slots & 7]
 
     def _mark(self, fresh: Keys) -> None:
         self._size += len(fresh)
-        if self._size * _PLACES_A_KEY <= 2**self._bits:
-            np.bitwise_or.at(self._marks, *self._places(fresh))
+        if self._size * _BITS_A_KEY <= 2**self._bits:
+            np.bitwise_or.at(self._marks, *self._slots(fresh))
             return
-        while self._size * _PLACES_A_KEY > 2**self._bits:
+        while self._size * _BITS_A_KEY > 2**self._bits:
             self._bits += _MORE_BITS
         self._marks = np.zeros(2**self._bits // 8, dtype=np.uint8)
         for run in self._runs:
             for part in np.array_split(run, len(run) // _STEP + 1):
-                np.bitwise_or.at(self._marks, *self._places(part))
+                np.bitwise_or.at(self._marks, *self._slots(part))
 
     def _merge(self) -> None:
         while len(self._runs) > 1 and len(self._runs[-2]) <= 2 * len(self._runs[-1]):

@@ -1,12 +1,12 @@
 """Which rows of an edited manifest are sent: those that are new, and edited ones as `run.on_change` says.
 
-A row's fingerprint tells its version, its id tells the row. Of a row that the ledger does not know, an item with the
-same id is an earlier version; the newest of them (the highest item number) is the one that the row is compared with.
-What happens to the row hangs on that version and on nothing else:
+A row's id identifies the row, its fingerprint the version. When the ledger does not know a row's fingerprint, the items with
+the same id are its earlier versions; the row is compared with the newest of them (the highest item number). What happens to
+the row depends on that version and on nothing else:
 
     the same request in other columns        -> it is that version: unchanged
     no image, and none can have been paid for -> sent: this is how a refused prompt is mended
-    an image, or parked, or a task going on   -> held: `stop` refuses to run, `keep` lets the old version stand for the row,
+    an image, or parked, or a task going on   -> held: `stop` refuses to run, `keep` shows the old version for the row,
                                                  `regenerate` sends the new one and leaves the old one's files where they are
 """
 
@@ -20,7 +20,7 @@ import numpy as np
 import numpy.typing as npt
 
 from schemas.failures import RowStatus
-from schemas.manifest_diff import Changes, EditedRow, FieldChange
+from schemas.manifest_diff import EditedRow, FieldChange, ManifestChanges
 from schemas.request import FIELDS, ImageRequest
 
 OnChange = Literal["stop", "keep", "regenerate"]
@@ -28,12 +28,12 @@ Items = npt.NDArray[np.int64]
 Keys = npt.NDArray[np.uint64]
 
 NONE = -1
-"""In place of an item number: the ledger knows none."""
+"""Instead of an item number: the ledger knows none."""
 
 _SHOWN_CHARS = 60
 _BEFORE_CHARS = 20
 _FEW = 2
-"""With fewer rows than this, that all differ means nothing."""
+"""With fewer rows than this, no warning is given when every row differs."""
 
 
 class Fate(Enum):
@@ -45,8 +45,8 @@ class Fate(Enum):
     REFUSED = "nothing is sent until the user has chosen"
 
 
-def held(status: RowStatus, *, polled: bool) -> bool:
-    """Whether a version has an image or may have been paid for. polled: it is a task that has not ended."""
+def counts_as_held(status: RowStatus, *, polled: bool) -> bool:
+    """Whether an earlier version has an image or may have been paid for. polled: it is a task that has not ended."""
     return polled or status in (RowStatus.SUCCEEDED, RowStatus.PARKED)
 
 
@@ -81,11 +81,11 @@ class KnownIds:
         there = present[self._items]
         lost = ~there & ~np.isin(self._keys, self._keys[there])
         newest = np.append(self._keys[1:] != self._keys[:-1], True) if len(self._keys) else lost
-        return np.sort(self._items[lost & newest])
+        return np.unique(self._items[lost & newest])
 
 
 class Comparison:
-    """A manifest held against a ledger, batch by batch. ids: read when they are first needed. 1 byte an item.
+    """Compares a manifest with a ledger, batch by batch. Reads the ledger's ids when they are first needed. 1 byte an item.
 
     present: which items are rows of the manifest, or the newest version of one, by item number.
     """
@@ -97,9 +97,9 @@ class Comparison:
         done: npt.NDArray[np.bool_] | None = None,
         recent: KnownIds | None = None,
     ) -> None:
-        """items: numbers in the ledger are below this. done: items of rows that are not looked at, by number.
+        """items: one more than the highest item number. done: which items are of rows that the pass leaves out, by number.
 
-        recent: the ids that are enough to find earlier versions among; None: all of them are needed.
+        recent: the only ids that can have an earlier version; None: any id can.
         """
         self.present = np.zeros(items, dtype=np.bool_)
         if done is not None:
@@ -141,7 +141,7 @@ class Comparison:
 
 
 def differences(prompt: str, params: Mapping[str, Any], request: ImageRequest) -> tuple[FieldChange, ...]:
-    """What the request asks for otherwise than this earlier body did, the prompt first; empty: the same request."""
+    """How the request differs from this earlier body, the prompt first; empty: the same request."""
     now = dict(request.params)
     others = sorted(({*params} | {*now}) - {*FIELDS})
     changed = [FieldChange("prompt", prompt, request.prompt)] if prompt != request.prompt else []
@@ -157,7 +157,7 @@ def _text(value: Any) -> str | None:
     return None if value is None else str(value)
 
 
-def warnings(changes: Changes, *, whole: bool) -> Iterator[str]:
+def warnings(changes: ManifestChanges, *, whole: bool) -> Iterator[str]:
     """What looks like a mistake. whole: the whole manifest was looked at, not a part of it."""
     if not whole or changes.unchanged or changes.edited + changes.new < _FEW:
         return
@@ -192,6 +192,6 @@ def _cut(text: str, start: int) -> str:
     return repr(("…" if start else "") + text[start:end] + ("…" if len(text) > end else ""))
 
 
-def listed(shown: list[str], count: int) -> list[str]:
+def with_remainder(shown: list[str], count: int) -> list[str]:
     """Lines for the first of `count` rows, and one for the others."""
     return shown if count <= len(shown) else [*shown, f"… and {count - len(shown):,} more"]

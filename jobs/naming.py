@@ -7,7 +7,8 @@ import unicodedata
 
 _UNSAFE = re.compile(r"[^a-z0-9]+")
 _SLUG_CHARS = 40
-_PER_FOLDER = 1000
+PER_FOLDER = 1000
+"""Attempts whose images share a folder."""
 
 EXTENSIONS = {"png": "png", "jpeg": "jpg", "webp": "webp", "gif": "gif", "svg": "svg"}
 """Format as read from the bytes -> file name ending."""
@@ -20,10 +21,15 @@ def slug(text: str) -> str:
     return _UNSAFE.sub("-", text.lower()).strip("-")[:_SLUG_CHARS].strip("-")
 
 
+def image_folder(attempt: int) -> str:
+    """`images/0012`: where the images of this attempt go, with those of 999 others."""
+    return f"images/{attempt // PER_FOLDER:04d}"
+
+
 def image_name(attempt: int, index: int, row_id: str, image_format: str) -> str:
     """`images/0000/fox-forest-12-0.png`: unique by attempt number and index, readable by the row's id."""
     stem = "-".join(part for part in (slug(row_id), str(attempt), str(index)) if part)
-    return f"images/{attempt // _PER_FOLDER:04d}/{stem}.{EXTENSIONS[image_format]}"
+    return f"{image_folder(attempt)}/{stem}.{EXTENSIONS[image_format]}"
 
 
 def quarantine_name(attempt: int, row_id: str) -> str:

@@ -1,7 +1,7 @@
-"""What `retry` sends instead of what a row says: templates become texts, and texts a request that passes every check.
+"""Overrides of `retry`: templates are filled with a row's values, and the filled row passes the same checks as any other.
 
-In a template `{column}` stands for the row's value, and `{{` for a brace. A name is looked up as it stands, so there is
-no way from it to an attribute, an element or a format.
+In a template `{column}` is replaced by the row's value, and `{{` by a brace. A name is looked up literally, so a template
+cannot reach an attribute, an element or a format.
 """
 
 from __future__ import annotations
@@ -45,7 +45,7 @@ class Template(NamedTuple):
 
 
 def template(text: str) -> Template:
-    """The template that a text says. Raises TemplateError for a brace that stands alone or an empty name."""
+    """Parse a template. Raises TemplateError for a brace without its partner or an empty name."""
     texts, columns = [""], list[str]()
     try:
         for literal, name, spec, conversion in Formatter().parse(text):
@@ -61,8 +61,8 @@ def template(text: str) -> Template:
     return Template(tuple(texts), tuple(columns))
 
 
-def unknown(name: str) -> str:
-    """What is said of a name that is no column."""
+def unknown_column(name: str) -> str:
+    """The message for a name in a template that is no column."""
     beyond = (
         "; a template takes {column} only: no attributes, elements or formats" if _BEYOND.search(name) else ""
     )
@@ -74,7 +74,7 @@ OwnFields = tuple[tuple[str, str], ...]
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class Overrides:
     """fields: `prompt` or a request field -> what it becomes. params: other body fields -> text, filled for each row."""
 
     fields: tuple[tuple[str, Template], ...] = ()
@@ -89,32 +89,38 @@ class Changes:
         every = (name for _, template in (*self.fields, *self.params) for name in template.columns)
         return tuple(dict.fromkeys(every))
 
-    def filled(self, values: Mapping[str, str | None]) -> Texts:
+    def filled(self, values: Mapping[str, str | None]) -> FilledTexts:
         """The texts for one row; see `Template.filled`."""
-        return Texts(
+        return FilledTexts(
             {name: template.filled(values) for name, template in self.fields},
             {name: template.filled(values) for name, template in self.params},
         )
 
 
-class Texts(NamedTuple):
+class FilledTexts(NamedTuple):
     """What is changed in one row: fields (`prompt` among them) and other body fields."""
 
     fields: Mapping[str, str]
     params: Mapping[str, Any]
 
 
-def remade(
-    row: Row, own: OwnFields, place: str, texts: Texts, defaults: RequestDefaults, columns: Mapping[str, str]
+def override_row(
+    row: Row,
+    own: OwnFields,
+    location: str,
+    texts: FilledTexts,
+    defaults: RequestDefaults,
+    columns: Mapping[str, str],
 ) -> Row | RowProblem:
     """The row as it will be sent, or why it cannot be. An empty text means the default, as in a manifest.
 
-    place: what to call the row. defaults: what is sent where row and texts say nothing. columns: role -> manifest column.
+    location: what messages call the row. defaults: sent where neither row nor texts set a field. columns: role -> manifest
+    column.
     """
     prompt = texts.fields.get(PROMPT, row.request.prompt)
-    problem = prompt_problem(prompt, place, columns)
+    problem = prompt_problem(prompt, location, columns)
     if any(_HALF.search(text) for text in (*texts.fields.values(), *map(str, texts.params.values()))):
-        problem = f"{place}: what is set holds half a character, which cannot be sent as UTF-8"
+        problem = f"{location}: what is set holds half a character, which cannot be sent as UTF-8"
     if problem is not None:
         return RowProblem(row.position, row.row_id, prompt, problem, own)
     changed = dict(own) | dict(texts.fields)
@@ -123,7 +129,7 @@ def remade(
         defaults = replace(defaults, extra=tuple(sorted((dict(defaults.extra) | dict(texts.params)).items())))
     params = resolve_params(fields, defaults, columns)
     if params.problem is not None:
-        return RowProblem(row.position, row.row_id, prompt, f"{place}: {params.problem}", own)
+        return RowProblem(row.position, row.row_id, prompt, f"{location}: {params.problem}", own)
     request = ImageRequest(prompt, params.params)
     other = None if prompt == row.request.prompt else row.request.prompt
     return row._replace(request=request, warnings=params.warnings, manifest_prompt=other)

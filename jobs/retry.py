@@ -6,18 +6,26 @@ import math
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from jobs.brake import ACCOUNT_KINDS
 from schemas.failures import Failure, FailureKind, Resend, RowStatus
 
+AMBIGUOUS_IN_A_ROW = 3
+"""So many outcomes in a row that nobody knows slow all senders; a single one is an accident of its row."""
 BACKOFF_BASE_S = 0.5
 BACKOFF_CAP_S = 30.0
 
 
 class RetryPolicy(NamedTuple):
-    """attempts: sends of a row in one run at most, counting safe failures only. give_up_s: longest wait that is accepted."""
+    """How often a row is sent again by itself.
+
+    attempts: sends of a row in one run at most, counting safe failures only. give_up_s: longest wait that is accepted.
+    moderation: how often a refused row is sent again; each time may be paid for.
+    """
 
     attempts: int = 5
     on_ambiguous: str = "park"
     give_up_s: float = 600.0
+    moderation: int = 0
 
 
 class History(NamedTuple):
@@ -25,14 +33,19 @@ class History(NamedTuple):
 
     counted: failed sends that count against `attempts`, this one included. patient: refusals for speed, this one
     included; they never make a row fail: when nothing but refusals comes for `retry.give_up`, the run ends.
-        ambiguous_left: how many ambiguous requests the whole job may still send again.
-    not_found_running: answers "no such model or path" in a row, over the whole run, this one included.
+    ambiguous_left: how many ambiguous requests the whole job may still send again. moderated: refusals by the content
+    filter, this one included. renewals: keys that were replaced while they were refused.
+
+    Of the run, whatever the row: works: it has got an image. refusals: of the account, in a row, this one included.
     """
 
     counted: int = 0
     patient: int = 0
     ambiguous_left: int = 0
-    not_found_running: int = 0
+    moderated: int = 0
+    renewals: int = 0
+    works: bool = False
+    refusals: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,9 +72,15 @@ class Halt:
     row: RowStatus
 
 
-Decision = Retry | GiveUp | Park | Halt
+@dataclass(frozen=True, slots=True)
+class FetchLater:
+    """Its images are made, and fetched again later; nothing is sent."""
 
-NOT_FOUND_LIMIT = 3
+
+Decision = Retry | GiveUp | Park | Halt | FetchLater
+
+NOT_FOUND_ATTEMPTS = 3
+"""Sends of a row whose model or path is not found: its own model may be wrong, and nothing of that costs money."""
 
 
 def decide(failure: Failure, history: History, policy: RetryPolicy, *, now: float, draw: float) -> Decision:
@@ -69,8 +88,8 @@ def decide(failure: Failure, history: History, policy: RetryPolicy, *, now: floa
     rule = failure.rule
     if rule.halts:
         return Halt(rule.rest)
-    if failure.kind is FailureKind.NOT_FOUND and history.not_found_running >= NOT_FOUND_LIMIT:
-        return Halt(RowStatus.FAILED)
+    if failure.kind is FailureKind.MODERATION and 0 < history.moderated <= policy.moderation:
+        return Retry(now + _backoff(1, draw))
     match rule.resend:
         case Resend.NEVER:
             return Park() if rule.rest is RowStatus.PARKED else GiveUp()
@@ -85,7 +104,13 @@ def decide(failure: Failure, history: History, policy: RetryPolicy, *, now: floa
 
 
 def _counted(failure: Failure, history: History, policy: RetryPolicy, now: float, draw: float) -> Decision:
-    if history.counted < policy.attempts:
+    attempts = policy.attempts
+    if failure.kind is FailureKind.NOT_FOUND:
+        # Where others got images the path is right, and the row's own model is wrong.
+        attempts = 1 if history.works else min(attempts, NOT_FOUND_ATTEMPTS)
+    if failure.kind in ACCOUNT_KINDS and history.refusals >= history.counted:
+        return Retry(now + BACKOFF_BASE_S)  # nobody got an image meanwhile: it is not the row's fault yet
+    if history.counted < attempts:
         return Retry(
             now + max(_backoff(history.counted, draw), min(failure.retry_after_s or 0.0, policy.give_up_s))
         )
@@ -125,7 +150,7 @@ QUOTA_START = 10.0
 QUOTA_CAP = 100.0
 PROBE_S = 5.0
 OUTAGE_FAILURES = 10
-"""So many failures in a row, over all rows, are the service's outage, and no longer count against single rows."""
+"""After so many failures in a row, over all rows, the service is down, and failures no longer count against single rows."""
 
 
 @dataclass

@@ -16,13 +16,13 @@ from schemas.job import InputTable, Job
 from schemas.row import Row, RowProblem
 
 
-class Wanted(NamedTuple):
+class RetrySelection(NamedTuple):
     """What `retry` was asked to send. All that is given must hold of a row.
 
     kinds: of its last failure. flags: one of these. since_ms: its last attempt was sent then or later (Unix
-    milliseconds). where: the text of an expression over its results. row_ids: one of these. parked, pending, succeeded:
-    rows in these states and no others; without any of them the failed and pending ones, parked ones where `kinds` or
-    `where` names them, and succeeded ones by a flag.
+    milliseconds). where: the text of an expression over its results. row_ids: one of these. missing: an image of it is gone
+    from the disk. parked, pending, succeeded: rows in these states and no others; without any of them the failed and pending
+    ones, parked ones where `kinds` or `where` names them, and succeeded ones by a flag or because they are missing.
     """
 
     kinds: frozenset[FailureKind] = frozenset()
@@ -33,6 +33,7 @@ class Wanted(NamedTuple):
     parked: bool = False
     pending: bool = False
     succeeded: bool = False
+    missing: bool = False
 
     @property
     def statuses(self) -> frozenset[RowStatus]:
@@ -46,6 +47,8 @@ class Wanted(NamedTuple):
             )
             if is_named
         }
+        if self.missing:
+            return frozenset({RowStatus.SUCCEEDED})
         usual = {RowStatus.FAILED, RowStatus.PENDING, RowStatus.PARKED}
         return frozenset(named or usual | ({RowStatus.SUCCEEDED} if self.flags else set()))
 
@@ -58,16 +61,16 @@ class Wanted(NamedTuple):
     def reads_by_name(self) -> bool:
         """Whether rows are named by what successes have too: flags, columns, ids, times."""
         given = (self.since_ms, self.where, self.row_ids)
-        return bool(self.flags) or any(each is not None for each in given)
+        return bool(self.flags) or self.missing or any(each is not None for each in given)
 
 
 @dataclass
-class FirstOfEach:
+class DistinctFilter:
     """Keeps the first record of each value of a column (`input.distinct`)."""
 
     _seen: SeenKeys = field(default_factory=SeenKeys)
 
-    def kept(self, values: Sequence[str | None]) -> list[int]:
+    def offsets(self, values: Sequence[str | None]) -> list[int]:
         """Offsets of the records to keep, in order. None counts as a value of its own."""
         digests = b"".join(
             blake2b(
@@ -82,7 +85,7 @@ class FirstOfEach:
 def sample(rows: Iterable[Row | RowProblem], size: int, seed: int) -> frozenset[int]:
     """Positions of `size` rows chosen at random (`input.sample`).
 
-    Each row's place in the draw hangs on its id and the seed only, so appending rows changes few of those chosen.
+    Each row's rank in the draw depends on its id and the seed only, so appending rows changes few of those chosen.
     Memory: `size` entries.
     """
     key = seed.to_bytes(16, "little", signed=True)
@@ -95,4 +98,4 @@ def sample(rows: Iterable[Row | RowProblem], size: int, seed: int) -> frozenset[
 
 def reads_all(job: Job) -> bool:
     """Whether every row of the manifest takes part."""
-    return job.input == InputTable(seed=job.input.seed)
+    return job.input == InputTable(seed=job.input.seed, allow_empty=job.input.allow_empty)

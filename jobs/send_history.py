@@ -1,4 +1,4 @@
-"""What was sent lately, for a limit that is heard of only later. Little memory, however many requests there were."""
+"""Requests of the recent past, so that a limit that becomes known during a run can count them. Memory is bounded."""
 
 from __future__ import annotations
 
@@ -10,22 +10,22 @@ from typing import NamedTuple
 _STEPS = 6000
 _LONGEST_STEP_S = 0.05
 _BEYOND = 1.1
-"""Of the span: a request counts for a moment longer than its window."""
+"""Factor on the span: a request counts for a little longer than its window."""
 
 
 class Weight(NamedTuple):
-    """What requests take of each allowance."""
+    """How much of each allowance one or several requests use."""
 
     images: int
     tokens: float
     requests: int = 1
 
-    def of(self, unit: str) -> float:
+    def amount_of(self, unit: str) -> float:
         """Their weight in `requests`, `images` or `tokens`."""
         return {"requests": float(self.requests), "images": float(self.images), "tokens": self.tokens}[unit]
 
-    def beside(self, other: Weight) -> Weight:
-        """What both take."""
+    def plus(self, other: Weight) -> Weight:
+        """The sum of both."""
         return Weight(self.images + other.images, self.tokens + other.tokens, self.requests + other.requests)
 
 
@@ -36,8 +36,9 @@ class _Step:
     weight: Weight
 
 
-class Sends:
-    """Requests of the last `span_s` seconds, and somewhat more. Those of a few milliseconds count as sent with their last.
+class SendHistory:
+    """Requests of the last `span_s` seconds, and somewhat more. Requests within a few milliseconds are one step, timed by
+    its last request.
 
     Times are seconds on one clock, and do not fall.
     """
@@ -54,7 +55,7 @@ class Sends:
         """Remember a request that is sent now."""
         last = self._steps[-1] if self._steps else None
         if last is not None and at - last.began < self._step_s:
-            last.at, last.weight = max(last.at, at), last.weight.beside(weight)
+            last.at, last.weight = max(last.at, at), last.weight.plus(weight)
             return
         self._steps.append(_Step(at, at, weight))
         while self._steps[0].at < at - self._span_s:
@@ -67,6 +68,6 @@ class Sends:
     def amounts(self, unit: str) -> Iterator[tuple[float, float]]:
         """(when, how much of a unit) of each request, oldest first; those of one step share what they took alike."""
         for step in self._steps:
-            share = step.weight.of(unit) / step.weight.requests
+            share = step.weight.amount_of(unit) / step.weight.requests
             for _ in range(step.weight.requests):
                 yield step.at, share

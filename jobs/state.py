@@ -9,8 +9,12 @@ image that was asked for, the newest success if there is one, and otherwise what
     newest outcome `failed`         -> failed     (final: sent again only by `retry`)
     newest outcome `parked`         -> parked     (may have been paid for: sent again only when asked by name)
     newest outcome `pending`        -> pending    (safe: the next run sends it)
+    an image still to be fetched    -> pending    (paid for: the next run fetches it)
+    an index beyond those asked for -> pending    (a larger `n`: the next run asks for it) once the row has a success;
+                                       otherwise what the newest attempt came to
     newest attempt without outcome  -> pending while its run lives (it is in flight); afterwards parked, or, when it is
-                                       a task that is still being made, pending until polling it has taken too long
+                                       a task that is still being made, pending until polling it has taken too long;
+                                       pending also where its answer is in a spool file, from which the next run takes it
 """
 
 from __future__ import annotations
@@ -20,13 +24,17 @@ from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import NOTHING_REPORTED, MissingImage, Reported, SavedImage
+from schemas.outcome import NOTHING_REPORTED, Link, MissingImage, Reported, SavedImage
+
+_BEYOND = 1000
+"""First index of extra images, where the request was for some of a row's images only."""
 
 
 class AttemptRecord(NamedTuple):
     """One attempt as the ledger holds it. `status` None: no outcome. Times in Unix milliseconds.
 
     task: the service promised an answer. waited: why polling it ended before the task did; None when it did not.
+    spooled: the spool file that holds its answer; None for none. links: its images that are still to be fetched.
     prompt: as sent, where it was not the row's own. indexes: which of the row's images it asked for; None: all.
     """
 
@@ -55,15 +63,26 @@ class AttemptRecord(NamedTuple):
     waited: str | None = None
     prompt: str | None = None
     indexes: tuple[int, ...] | None = None
+    spooled: str | None = None
+    links: tuple[Link, ...] = ()
 
     def asked_for(self, index: int) -> bool:
         """Whether it asked for this image of the row."""
-        return self.indexes is None or index in self.indexes
+        return index < self.n if self.indexes is None else index in self.indexes
+
+    @property
+    def reach(self) -> int:
+        """One more than the highest index that it asked for."""
+        return self.n if self.indexes is None else max(self.indexes, default=-1) + 1
+
+    def link(self, index: int) -> Link | None:
+        """The link to this image of the row; None where it is not to be fetched."""
+        return next((link for link in self.links if image_index(link.position, self.indexes) == index), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ImageState:
-    """What became of one image of a row: the attempt that tells it, and its file where there is one.
+    """What became of one image of a row: the attempt that decided it, and its file where there is one.
 
     try_number: which of the row's attempts that is, from 1; None without one.
     """
@@ -75,6 +94,19 @@ class ImageState:
     message: str | None = None
     revised_prompt: str | None = None
     try_number: int | None = None
+
+
+def image_index(position: int, indexes: tuple[int, ...] | None) -> int:
+    """Index among the row's images of the image at this position of the answer; extra images come last.
+
+    indexes: which of the row's images were asked for; None: all.
+    """
+    if indexes is None:
+        return position
+    return indexes[position] if position < len(indexes) else _BEYOND + position
+
+
+_NOT_ASKED_FOR = "not asked for yet: the row was sent for fewer images"
 
 
 class RowState(NamedTuple):
@@ -109,10 +141,16 @@ def fold(attempts: Sequence[AttemptRecord], n: int) -> RowState:
 
 def _lacking(attempts: Sequence[AttemptRecord], index: int) -> ImageState:
     """What the newest attempt that asked for this image came to."""
-    place = next((at for at in reversed(range(len(attempts))) if attempts[at].asked_for(index)), -1)
-    last = attempts[place]
+    offset = next((at for at in reversed(range(len(attempts))) if attempts[at].asked_for(index)), -1)
+    if offset < 0 and any(attempt.images for attempt in attempts):
+        return ImageState(RowStatus.PENDING, None, kind=FailureKind.STOPPED, message=_NOT_ASKED_FOR)
+    last = attempts[offset]
     absent = next((absent for absent in last.missing if absent.index == index), None)
-    return replace(_without_image(last, absent), try_number=place % len(attempts) + 1)
+    spooled = last.status is None and last.spooled is not None  # fetched already
+    if (link := last.link(index)) is not None and not spooled:
+        waiting = ImageState(RowStatus.PENDING, last, None, link.kind, link.message, link.revised_prompt)
+        return replace(waiting, try_number=offset % len(attempts) + 1)
+    return replace(_without_image(last, absent), try_number=offset % len(attempts) + 1)
 
 
 def _without_image(last: AttemptRecord, absent: MissingImage | None) -> ImageState:
@@ -123,6 +161,9 @@ def _without_image(last: AttemptRecord, absent: MissingImage | None) -> ImageSta
     if last.status is None:
         if last.live:
             return ImageState(RowStatus.PENDING, last)
+        if last.spooled is not None:
+            message = f"paid for and kept in {last.spooled}: this machine refused its place; the next run puts it there"
+            return ImageState(RowStatus.PENDING, last, None, FailureKind.LOCAL, message)
         if last.task and last.waited is not None:
             return ImageState(RowStatus.PARKED, last, None, FailureKind.TASK_TIMEOUT, last.waited)
         if last.task:
@@ -132,7 +173,7 @@ def _without_image(last: AttemptRecord, absent: MissingImage | None) -> ImageSta
             RowStatus.PARKED,
             last,
             None,
-            FailureKind.DISCONNECTED,
+            FailureKind.INTERRUPTED,
             "imagemill ended before an answer was kept",
         )
     if last.status is RowStatus.SUCCEEDED:

@@ -5,8 +5,11 @@ from __future__ import annotations
 import shlex
 from collections.abc import Mapping
 
+from jobs.mending import Failing, next_step
 from schemas.errors import ExitCode
 from schemas.failures import FailureKind, RowStatus
+
+_PAID_FOR_NOTHING: Failing = (RowStatus.FAILED.value, FailureKind.BAD_CONTENT.value)
 
 
 def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
@@ -14,8 +17,8 @@ def finished_code(by_status: Mapping[str, int]) -> tuple[ExitCode, str]:
     others = {name: count for name, count in by_status.items() if name != RowStatus.SUCCEEDED.value and count}
     if not others:
         return ExitCode.OK, "every row succeeded"
-    told = ", ".join(f"{count:,} {name}" for name, count in sorted(others.items()))
-    return ExitCode.SOME_FAILED, f"finished: {told}"
+    counts = ", ".join(f"{count:,} {name}" for name, count in sorted(others.items()))
+    return ExitCode.SOME_FAILED, f"finished: {counts}"
 
 
 def next_command(
@@ -24,37 +27,35 @@ def next_command(
     out: str,
     *,
     simulated: bool,
-    by_error: Mapping[str, int] | None = None,
-    cap: str = "--max-cost",
+    by_kind: Mapping[tuple[str, str], int] | None = None,
 ) -> str:
-    """The command that a user most likely wants now. A simulated folder stays so: the real run needs one of its own.
+    """The command that a user most likely wants now, to be typed as it is. A simulated folder stays so: the real run
+    needs one of its own.
 
-    cap: the option of the budget that was reached.
+    by_kind: results rows that are not fine, by status and kind of failure; None where only the statuses are known.
     """
     folder, job = shlex.quote(out), shlex.quote(out + "/job.toml")
-    again = f"imagemill run {job}"
+    failing = failing_groups(by_status, by_kind or {})
     match exit_code:
         case ExitCode.OK if simulated:
             return f"imagemill plan {job} --set simulate=false --out {shlex.quote(out + '-real')}"
-        case ExitCode.OK:
+        case ExitCode.OK | ExitCode.DAMAGED:
             return f"imagemill verify {folder}"
-        case ExitCode.SOME_FAILED:
-            return _after_failures(
-                by_status, folder, job, (by_error or {}).get(FailureKind.TASK_TIMEOUT.value, 0)
-            )
+        case ExitCode.SOME_FAILED if failing:
+            return next_step(failing, out)
+        case ExitCode.SERVICE_DOWN if _PAID_FOR_NOTHING in failing:
+            return f"imagemill failures {folder}"  # another run would pay for more of these
         case ExitCode.BUDGET:
-            return f"{again} {cap} …"
+            return f"imagemill plan {job}"
         case ExitCode.ACCOUNT:
             return f"imagemill doctor {job}"
         case _:
-            return again
+            return f"imagemill run {job}"
 
 
-def _after_failures(by_status: Mapping[str, int], folder: str, job: str, unfinished: int) -> str:
-    if unfinished:
-        return f"imagemill run {job}"
-    if by_status.get(RowStatus.FAILED.value):
-        return f"imagemill retry {folder}"
-    if by_status.get(RowStatus.PARKED.value):
-        return f"imagemill retry {folder} --parked"
-    return f"imagemill plan {job}"
+def failing_groups(by_status: Mapping[str, int], by_kind: Mapping[tuple[str, str], int]) -> set[Failing]:
+    """Statuses and kinds of the results rows that are not fine; kind None where that is not known."""
+    groups: set[Failing] = {group for group, count in by_kind.items() if count}
+    named = {status for status, _ in groups}
+    rest = (status for status, count in by_status.items() if count and status not in named)
+    return groups | {(status, None) for status in rest if status != RowStatus.SUCCEEDED.value}

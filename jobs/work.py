@@ -15,7 +15,8 @@ FIRST = History()
 class Work(NamedTuple):
     """One row to send. item: its number in the ledger, None while it has none. history: its failures in this run.
 
-    indexes: which of the row's images the request is for; None means all. task: sent by an earlier run, to be polled.
+    indexes: which of the row's images the request is for; None means all. task: sent already, to be polled or fetched.
+    rounds: how often its images could not be fetched in this run; waits_since: the first time (the event loop's clock).
     """
 
     row: Row
@@ -23,3 +24,5 @@ class Work(NamedTuple):
     history: History = FIRST
     indexes: tuple[int, ...] | None = None
     task: OpenTask | None = None
+    rounds: int = 0
+    waits_since: float = 0.0

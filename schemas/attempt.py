@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from schemas.outcome import Task
+from schemas.outcome import OpenWork
 from schemas.row import Row
 
 
@@ -44,19 +44,20 @@ class Measured(NamedTuple):
 
 
 class OpenTask(NamedTuple):
-    """A task that had not ended when imagemill stopped polling it.
+    """An attempt that goes on without a request: a task that had not ended, or images that were not fetched.
 
-    row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it.
-    waited: polling it has taken too long once. endpoint: where it is being made; other_endpoint: that was not the
-    folder's own service, but one that a retry named.
+    row: as it was sent. indexes: which of the row's images it makes; None means all. reserved_usd: set aside for it, or
+    counted as spent on it. waited: polling it has taken too long once. endpoint: where it is being made; other_endpoint:
+    that was not the folder's own service, but one that a retry named. resumed: it was sent by an earlier run.
     """
 
     attempt: int
     item: int
     row: Row
-    task: Task
+    task: OpenWork
     indexes: tuple[int, ...] | None
     reserved_usd: float
     waited: bool
     endpoint: str
     other_endpoint: bool
+    resumed: bool = True

@@ -20,6 +20,7 @@ class ExitCode(IntEnum):
     BUDGET = 8
     LOCAL = 9
     MAX_DURATION = 10
+    HUNG_UP = 129
     INTERRUPTED = 130
     TERMINATED = 143
 
@@ -27,14 +28,38 @@ class ExitCode(IntEnum):
 class JobError(Exception):
     """A stop with a message for the user: a bad job file, manifest, key, lock or ledger.
 
-    Shown as one message without a traceback; `fix` says what to do about it.
+    The command line shows it as one message without a traceback. fix: what to do about it, also a note of the exception,
+    so that a traceback ends with it. mistakes: those of a job, each for itself.
     """
 
-    def __init__(self, message: str, *, fix: str = "", exit_code: ExitCode = ExitCode.USAGE) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        fix: str = "",
+        exit_code: ExitCode = ExitCode.USAGE,
+        mistakes: tuple[str, ...] = (),
+    ) -> None:
         super().__init__(message)
         self.message = message
         self.fix = fix
         self.exit_code = exit_code
+        self.mistakes = mistakes
+        if fix:
+            self.add_note(f"fix: {fix}")
+
+    def _render_traceback_(self) -> list[str]:
+        """What IPython shows: the caller's own lines, the message and the fix, none of ours."""
+        from traceback import extract_tb, format_exception_only, format_list
+
+        home = __file__.removesuffix("schemas/errors.py")
+        ours = tuple(f"{home}{name}/" for name in ("schemas", "jobs", "runner"))
+        frames = [each for each in extract_tb(self.__traceback__) if not each.filename.startswith(ours)]
+        return "".join([*format_list(frames[-1:]), *format_exception_only(self)]).splitlines()
+
+
+class JobWarning(UserWarning):
+    """What a Python program should know of a run that has ended: its notes, and that rows have failed."""
 
 
 class Reason(NamedTuple):

@@ -17,6 +17,7 @@ class FailureKind(StrEnum):
     MODERATION = "moderation"
     INVALID_REQUEST = "invalid_request"
     NOT_FOUND = "not_found"
+    NOT_AN_API = "not_an_api"
     AUTH = "auth"
     FORBIDDEN = "forbidden"
     QUOTA = "quota"
@@ -27,6 +28,7 @@ class FailureKind(StrEnum):
     TIMEOUT = "timeout"
     DISCONNECTED = "disconnected"
     GATEWAY = "gateway"
+    INTERRUPTED = "interrupted"
     TRUNCATED = "truncated"
     BAD_CONTENT = "bad_content"
     DOWNLOAD = "download"
@@ -71,79 +73,124 @@ class Resend(Enum):
 class Rule(NamedTuple):
     """What one kind means.
 
-    resend: whether imagemill sends the request again by itself.
+    who: who can mend it.
     billed: whether the attempt may have been paid for.
+    resend: whether imagemill sends the request again by itself.
     rest: the row's status once nothing more is done about it in this run.
     halts: the whole run stops (in-flight requests finish).
     slows: every sender waits: one gate for all.
-    who: who can mend it.
     """
 
-    resend: Resend
-    billed: Billed
-    rest: RowStatus
-    halts: bool
-    slows: bool
     who: str
     meaning: str
+    billed: Billed
+    resend: Resend = Resend.NEVER
+    rest: RowStatus = RowStatus.FAILED
+    halts: bool = False
+    slows: bool = False
 
 
-_NEVER, _COUNTED, _PATIENT, _IF = Resend.NEVER, Resend.COUNTED, Resend.PATIENT, Resend.IF_ALLOWED
 _NO, _MAYBE, _YES = Billed.NO, Billed.MAYBE, Billed.YES
-_F, _K, _P = RowStatus.FAILED, RowStatus.PARKED, RowStatus.PENDING
+_COUNTED, _PATIENT, _IF_ALLOWED = Resend.COUNTED, Resend.PATIENT, Resend.IF_ALLOWED
+_PARKED, _PENDING, _INVALID = RowStatus.PARKED, RowStatus.PENDING, RowStatus.INVALID
 
 RULES: dict[FailureKind, Rule] = {
-    FailureKind.INVALID_ROW: Rule(
-        _NEVER, _NO, RowStatus.INVALID, False, False, "you", "the manifest row cannot be sent"
+    FailureKind.INVALID_ROW: Rule("you", "the manifest row cannot be sent", billed=_NO, rest=_INVALID),
+    FailureKind.MODERATION: Rule("you", "refused by the service's content filter", billed=_MAYBE),
+    FailureKind.INVALID_REQUEST: Rule("you", "the service rejects the request's fields", billed=_NO),
+    FailureKind.NOT_FOUND: Rule("you", "no such model or path", billed=_NO, resend=_COUNTED),
+    FailureKind.NOT_AN_API: Rule(
+        "you",
+        "a web page answers: the base URL leads to no API",
+        billed=_NO,
+        resend=_COUNTED,
+        rest=_PENDING,
+        slows=True,
     ),
-    FailureKind.MODERATION: Rule(
-        _NEVER, _MAYBE, _F, False, False, "you", "refused by the service's content filter"
+    FailureKind.AUTH: Rule(
+        "you", "the key is missing, wrong or revoked", billed=_NO, resend=_COUNTED, slows=True
     ),
-    FailureKind.INVALID_REQUEST: Rule(
-        _NEVER, _NO, _F, False, False, "you", "the service rejects the request's fields"
-    ),
-    FailureKind.NOT_FOUND: Rule(_NEVER, _NO, _F, False, False, "you", "no such model or path"),
-    FailureKind.AUTH: Rule(_NEVER, _NO, _P, True, False, "you", "the key is missing, wrong or revoked"),
     FailureKind.FORBIDDEN: Rule(
-        _NEVER, _NO, _P, True, False, "you", "the account may not use this, or is blocked"
+        "you", "the account may not use this, or is blocked", billed=_NO, resend=_COUNTED, slows=True
     ),
-    FailureKind.QUOTA: Rule(_NEVER, _NO, _P, True, False, "you", "no money or quota left at the service"),
-    FailureKind.RATE_LIMITED: Rule(_PATIENT, _NO, _F, False, True, "service", "too many requests for now"),
-    FailureKind.OVERLOADED: Rule(_PATIENT, _NO, _F, False, True, "service", "the service is overloaded"),
+    FailureKind.QUOTA: Rule(
+        "you", "no money or quota left at the service", billed=_NO, resend=_COUNTED, slows=True
+    ),
+    FailureKind.RATE_LIMITED: Rule(
+        "service", "too many requests for now", billed=_NO, resend=_PATIENT, slows=True
+    ),
+    FailureKind.OVERLOADED: Rule(
+        "service", "the service is overloaded", billed=_NO, resend=_PATIENT, slows=True
+    ),
     FailureKind.SERVER_ERROR: Rule(
-        _COUNTED, _NO, _F, False, False, "service", "the service reports an error of its own"
+        "service", "the service reports an error of its own", billed=_NO, resend=_COUNTED
     ),
-    FailureKind.CONNECT: Rule(_COUNTED, _NO, _F, False, True, "network", "no connection: nothing was sent"),
-    FailureKind.TIMEOUT: Rule(_IF, _MAYBE, _K, False, False, "network", "sent, no complete answer in time"),
+    FailureKind.CONNECT: Rule(
+        "network", "no connection: nothing was sent", billed=_NO, resend=_COUNTED, slows=True
+    ),
+    FailureKind.TIMEOUT: Rule(
+        "network",
+        "sent, no complete answer in time",
+        billed=_MAYBE,
+        resend=_IF_ALLOWED,
+        rest=_PARKED,
+        slows=True,
+    ),
     FailureKind.DISCONNECTED: Rule(
-        _IF, _MAYBE, _K, False, False, "network", "sent, the connection broke before an answer"
+        "network",
+        "sent, the connection broke before an answer",
+        billed=_MAYBE,
+        resend=_IF_ALLOWED,
+        rest=_PARKED,
+        slows=True,
     ),
     FailureKind.GATEWAY: Rule(
-        _IF, _MAYBE, _K, False, False, "network", "a gateway answered instead of the service"
+        "network",
+        "an error that does not tell whether the image was made",
+        billed=_MAYBE,
+        resend=_IF_ALLOWED,
+        rest=_PARKED,
+        slows=True,
+    ),
+    FailureKind.INTERRUPTED: Rule(
+        "you",
+        "sent, and imagemill was stopped or killed before an answer",
+        billed=_MAYBE,
+        resend=_IF_ALLOWED,
+        rest=_PARKED,
     ),
     FailureKind.TRUNCATED: Rule(
-        _IF, _YES, _K, False, False, "network", "the service said 200, the body was cut"
+        "network",
+        "the service said 200, the body was cut",
+        billed=_YES,
+        resend=_IF_ALLOWED,
+        rest=_PARKED,
+        slows=True,
     ),
-    FailureKind.BAD_CONTENT: Rule(
-        _NEVER, _YES, _F, False, False, "service", "paid, but the answer holds no usable image"
-    ),
+    FailureKind.BAD_CONTENT: Rule("service", "paid, but the answer holds no usable image", billed=_YES),
     FailureKind.DOWNLOAD: Rule(
-        _NEVER, _YES, _F, False, False, "network", "paid, but the image could not be fetched from its URL"
+        "network",
+        "paid, and not fetched from its URL yet; the next run does, without paying, until the URL is dead",
+        billed=_YES,
+        rest=_PENDING,
     ),
     FailureKind.DOWNLOAD_REFUSED: Rule(
-        _NEVER, _YES, _F, False, False, "you", "paid, but the image's URL points where imagemill does not go"
+        "you",
+        "paid, and its URL points where imagemill does not go; the next run fetches it once you allow that",
+        billed=_YES,
+        rest=_PENDING,
     ),
-    FailureKind.TASK_FAILED: Rule(_NEVER, _MAYBE, _F, False, False, "service", "the service's task failed"),
+    FailureKind.TASK_FAILED: Rule("service", "the service's task failed", billed=_MAYBE),
     FailureKind.TASK_LOST: Rule(
-        _NEVER, _MAYBE, _K, False, False, "service", "the service no longer knows the task"
+        "service", "the service no longer knows the task", billed=_MAYBE, rest=_PARKED
     ),
     FailureKind.TASK_TIMEOUT: Rule(
-        _NEVER, _MAYBE, _K, False, False, "service", "the task did not end in time; the next run polls it"
+        "service", "the task did not end in time; the next run polls it", billed=_MAYBE, rest=_PARKED
     ),
     FailureKind.LOCAL: Rule(
-        _NEVER, _NO, _P, True, False, "you", "this machine failed: disk full, descriptors"
+        "you", "this machine failed: disk full, descriptors", billed=_NO, rest=_PENDING, halts=True
     ),
-    FailureKind.STOPPED: Rule(_NEVER, _NO, _P, False, False, "you", "the run ended before this row's turn"),
+    FailureKind.STOPPED: Rule("you", "the run ended before this row's turn", billed=_NO, rest=_PENDING),
 }
 
 
@@ -154,6 +201,7 @@ class Failure:
     code: the service's own code; None where it gave none. message: its text, or ours, safe to show.
     retry_after_s: seconds that the service asked to wait; None when it gave no usable hint.
     billed: overrides the rule where the endpoint profile knows better; None means the rule's.
+    lasting: no connection, and there will be none before a setting is changed (a certificate, https at an http port).
     """
 
     kind: FailureKind
@@ -162,6 +210,7 @@ class Failure:
     http_status: int | None = None
     retry_after_s: float | None = None
     billed: Billed | None = None
+    lasting: bool = False
 
     @property
     def rule(self) -> Rule:

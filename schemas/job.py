@@ -6,49 +6,18 @@ redaction ask `secrecy`; nothing else knows which settings are secrets.
 
 from __future__ import annotations
 
-import re
-from datetime import date, datetime, time
 from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
 
+from schemas.artifacts import Check
+from schemas.durations import Duration, Moment, PositiveDuration, parse_list
 from schemas.providers import DEFAULT_PROFILE, PROFILES, alternatives
+from schemas.reach import Reach, reaches_outside
 from schemas.secrecy import Secrecy, secrecy_in
 
-_UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "min": 60.0, "h": 3600.0, "d": 86400.0}
-_DURATION = re.compile(r"(\d+(?:\.\d+)?)\s*(ms|s|min|m|h|d)")
-
-
-def parse_duration(value: Any) -> Any:
-    """Seconds from a number or from text such as `90`, `90s`, `10m`, `6h`, `1h30m`; other values pass through."""
-    if not isinstance(value, str):
-        return value
-    text = value.strip().lower()
-    try:
-        return float(text)
-    except ValueError:
-        pass
-    parts = _DURATION.findall(text)
-    if not parts or _DURATION.sub("", text).strip():
-        raise ValueError("not a duration; write 90s, 10m or 6h")
-    return sum(float(number) * _UNITS[unit] for number, unit in parts)
-
-
-Duration = Annotated[float, BeforeValidator(parse_duration), Field(ge=0, allow_inf_nan=False)]
-PositiveDuration = Annotated[float, BeforeValidator(parse_duration), Field(gt=0, allow_inf_nan=False)]
-
-
-def parse_moment(value: Any) -> Any:
-    """Text from a date, a time or both as TOML writes them without quotes; other values pass through."""
-    return value.isoformat() if isinstance(value, (date, datetime, time)) else value
-
-
-def parse_list(value: Any) -> Any:
-    """A list of one from a text; other values pass through."""
-    return [value] if isinstance(value, str) else value
-
-
-Moment = Annotated[str, BeforeValidator(parse_moment)]
+Outside = Annotated[str | None, Reach.OUTSIDE]
+PrivateOutside = Annotated[str | None, Secrecy.PRIVATE, Reach.OUTSIDE]
 
 
 class _Table(BaseModel):
@@ -69,6 +38,10 @@ class InputTable(_Table):
     sample: int | None = Field(None, ge=1, description="N rows chosen at random (see seed)")
     seed: int = Field(0, description="seed of sample")
     distinct: str | None = Field(None, description="keep the first row of each value of this column")
+    format: Literal["csv", "tsv", "jsonl", "json", "txt", "parquet"] | None = Field(
+        None, description="form of a manifest from stdin (-), where its content does not tell"
+    )
+    allow_empty: bool = Field(False, description="a manifest without a single row is no mistake")
 
 
 class RequestTable(_Table):
@@ -129,8 +102,8 @@ class TaskTable(_Table):
 class EndpointTable(_Table):
     """The service, its key and its deadlines."""
 
-    profile: str = Field(DEFAULT_PROFILE, description=alternatives(PROFILES))
-    base_url: str | None = Field(None, description="any other service, up to its version path (…/v1)")
+    profile: Annotated[str, Reach.OUTSIDE] = Field(DEFAULT_PROFILE, description=alternatives(PROFILES))
+    base_url: Outside = Field(None, description="any other service, up to its version path (…/v1)")
     dialect: str = Field("auto", description="how the service speaks of tasks: auto, sync, or a relay's name")
     task: TaskTable | None = Field(None, description="a way to speak of tasks that imagemill does not know")
     key_header: Annotated[str | None, Secrecy.PRIVATE] = Field(
@@ -140,34 +113,38 @@ class EndpointTable(_Table):
     rename_params: dict[str, str] = Field(
         default_factory=dict, description="request fields that have another name there"
     )
-    api_key_env: Annotated[str | None, Secrecy.PRIVATE] = Field(
-        None, description="environment variable that holds the key"
+    api_key_env: PrivateOutside = Field(None, description="environment variable that holds the key")
+    api_key_file: PrivateOutside = Field(None, description="file whose first line is the key")
+    api_key_command: PrivateOutside = Field(None, description="command that prints the key")
+    ca_file: Outside = Field(None, description="certificates (PEM) that are believed besides the system's")
+    allow_http: Annotated[bool, Reach.OUTSIDE] = Field(
+        False, description="allow plain http to a host that is not this machine"
     )
-    api_key_file: Annotated[str | None, Secrecy.PRIVATE] = Field(
-        None, description="file whose first line is the key"
-    )
-    api_key_command: Annotated[str | None, Secrecy.PRIVATE] = Field(
-        None, description="command that prints the key"
-    )
-    ca_file: str | None = Field(None, description="certificates (PEM) that are believed besides the system's")
-    allow_http: bool = Field(False, description="allow plain http to a host that is not this machine")
-    download_hosts: tuple[str, ...] = Field(
+    download_hosts: Annotated[tuple[str, ...], Reach.OUTSIDE] = Field(
         (), description="hosts (host or host:port) images may come from besides public ones"
+    )
+    download_own: bool = Field(
+        False, description="images come from the endpoint's own host, whatever host their URLs name"
     )
     prices: PricesTable | None = Field(None, description="the service's prices, instead of the profile's")
     timeout: PositiveDuration = Field(600.0, description="one attempt, from send to last byte")
     task_timeout: PositiveDuration = Field(3600.0, description="polling one task, in one run")
+    fetch_timeout: PositiveDuration = Field(
+        180.0, description="trying to fetch an image that was made, in one run; the next run goes on"
+    )
     poll_every: PositiveDuration | None = Field(None, description="pause between polls of one task (4 s)")
 
 
 class LimitsTable(_Table):
-    """What the service allows. No window of `window_s` ever holds more than rpm / ipm / tpm."""
+    """What the service allows a minute. No window of `window_s` ever holds more than its share of rpm / ipm / tpm."""
 
-    rpm: float | None = Field(None, gt=0, description="requests a window")
-    ipm: float | None = Field(None, gt=0, description="images a window")
-    tpm: float | None = Field(None, gt=0, description="tokens a window")
+    rpm: float | None = Field(None, gt=0, description="requests a minute")
+    ipm: float | None = Field(None, gt=0, description="images a minute")
+    tpm: float | None = Field(None, gt=0, description="tokens a minute")
     window_s: PositiveDuration = Field(
-        60.0, description="the window, a minute unless the service says otherwise"
+        60.0,
+        le=60,
+        description="the window that services count in, in seconds: with 10, no 10 s hold more than a sixth of a minute's",
     )
     concurrency: int | None = Field(
         None, ge=1, description="most requests in flight; imagemill adapts below it"
@@ -197,6 +174,9 @@ class RetryTable(_Table):
     give_up: PositiveDuration = Field(
         600.0, description="no success and nothing but refusals for so long: stop"
     )
+    moderation: int = Field(
+        0, ge=0, le=10, description="send a refused row again so often; each time may be paid for"
+    )
 
 
 class RunTable(_Table):
@@ -211,6 +191,9 @@ class RunTable(_Table):
     deadline: Moment | None = Field(
         None, description="end the run at this local time (06:00) or ISO date and time, resumable"
     )
+    new_endpoint: Annotated[bool, Reach.OUTSIDE] = Field(
+        False, description="go on in a folder whose images came from another service; said once, not kept"
+    )
     carry_over: int = Field(
         7,
         ge=0,
@@ -220,8 +203,16 @@ class RunTable(_Table):
     max_error_rate: float | None = Field(
         None, gt=0, le=1, description="stop when more of the last 100 outcomes (20 at least) are failures"
     )
-    metrics_file: str | None = Field(None, description="figures for Prometheus' textfile collector")
-    ping_url: Annotated[str | None, Secrecy.SECRET] = Field(
+    first_contact: PositiveDuration = Field(
+        30.0, description="a service that has never answered for so long: stop"
+    )
+    max_unusable: int = Field(
+        20,
+        ge=0,
+        description="answers in a row, paid for and without an image, that stop the run (3 at its start); 0: never",
+    )
+    metrics_file: Outside = Field(None, description="figures for Prometheus' textfile collector")
+    ping_url: Annotated[str | None, Secrecy.SECRET, Reach.OUTSIDE] = Field(
         None, description="asked at start (…/start), success, and failure (…/exit code); or env:NAME"
     )
 
@@ -229,7 +220,7 @@ class RunTable(_Table):
 class NotifyTable(_Table):
     """Who is told of a run's end."""
 
-    urls: Annotated[tuple[str, ...], BeforeValidator(parse_list), Secrecy.SECRET] = Field(
+    urls: Annotated[tuple[str, ...], BeforeValidator(parse_list), Secrecy.SECRET, Reach.OUTSIDE] = Field(
         (), description="apprise URLs, or env:NAME of a variable that holds one"
     )
     on: Literal["always", "failure", "never"] = Field("failure", description="failure: any exit code but 0")
@@ -239,11 +230,19 @@ class OutputTable(_Table):
     """What is kept and shown."""
 
     max_pixels: int = Field(64_000_000, ge=1, description="an image with more is bad_content")
+    check: Literal["decode", "structure"] = Field(
+        "decode", description="an image's pixels are decoded; structure: of a PNG only checksums and end"
+    )
     max_image_bytes: int = Field(
         256 * 2**20, ge=1024, description="a response or image with more is not kept whole"
     )
     progress: Literal["auto", "rich", "plain", "none"] = "auto"
     log_format: Literal["console", "json"] = "console"
+
+    @property
+    def image_check(self) -> Check:
+        """What is asked of an image."""
+        return Check(self.max_pixels, self.check == "decode")
 
 
 class SimulatorTable(_Table):
@@ -253,14 +252,20 @@ class SimulatorTable(_Table):
     rpm: float | None = Field(None, gt=0)
     ipm: float | None = Field(None, gt=0)
     seed: int | None = None
-    scenario: str | None = Field(None, description="scenario file (TOML)")
+    scenario: Outside = Field(None, description="scenario file (TOML)")
+    realistic: bool = Field(
+        False,
+        description="20 to 60 s an answer, and image files as large as real ones (a PNG: 1.5 to 2.5 MB)",
+    )
 
 
 class Job(_Table):
     """One job: what `imagemill run JOB.toml` reads and what OUT/job.toml records."""
 
-    manifest: str | None = Field(None, description="file, folder, glob or object-store URL; {date}")
-    out: str = Field("runs/{manifest_stem}", description="output folder; {date}, {manifest_stem}, {run_id}")
+    manifest: Outside = Field(None, description="file, folder, glob or object-store URL; {date}")
+    out: Annotated[str, Reach.OUTSIDE] = Field(
+        "runs/{manifest_stem}", description="output folder; {date}, {manifest_stem}, {run_id}"
+    )
     date: Moment | None = Field(
         None,
         description="the day that {date} means: YYYY-MM-DD, yesterday or today (default: today, local time)",
@@ -277,6 +282,11 @@ class Job(_Table):
     notify: NotifyTable = NotifyTable()
     output: OutputTable = OutputTable()
     simulator: SimulatorTable = SimulatorTable()
+
+
+def chooses_outside(key: str) -> bool:
+    """Whether the setting of a dotted key chooses a host, a command or a file; see `reaches_outside`."""
+    return reaches_outside(Job, key)
 
 
 def secrecy(key: str) -> Secrecy:

@@ -77,6 +77,12 @@ _GROUPS: dict[str, tuple[JobOption, ...]] = {
             "--base-url", "endpoint.base_url", "URL", "any other service, up to its version path (…/v1)"
         ),
         JobOption(
+            "--new-endpoint",
+            "run.new_endpoint",
+            "",
+            "go on in a folder whose last run went to another service",
+        ),
+        JobOption(
             "--allow-http", "endpoint.allow_http", "", "allow plain http to a host that is not this machine"
         ),
         JobOption(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 SHOWN = 10
-"""Rows of a kind that are told one by one."""
+"""Rows of a kind that are listed one by one."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,7 +27,7 @@ class EditedRow:
 
 
 @dataclass(frozen=True, slots=True)
-class Changes:
+class ManifestChanges:
     """Manifest rows by what the ledger knows of them; rows that cannot be sent are in none of the first three.
 
     unchanged: sent earlier as they are now. new: never sent. edited: sent earlier as something else; held: of these, how

@@ -55,31 +55,100 @@ class Reported(NamedTuple):
 NOTHING_REPORTED = Reported()
 
 
-class Task(NamedTuple):
-    """An answer that the service has promised. poll_url: where to ask for it, when the service or a poll told."""
+@dataclass(frozen=True, slots=True)
+class Task:
+    """An answer that the service has promised. poll_url: where to poll it, if the service gave a URL."""
 
     task_id: str
     poll_url: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
+class Link:
+    """An image behind a URL, not fetched yet.
+
+    position: among the images of its answer. gone_ms: when its host first said that it is not there (Unix ms); None: never.
+    kind, message: why it was not fetched.
+    """
+
+    position: int
+    url: str
+    revised_prompt: str | None = None
+    gone_ms: int | None = None
+    kind: FailureKind = FailureKind.DOWNLOAD
+    message: str = "the image is made and not fetched yet; the next run fetches it without paying"
+
+
+@dataclass(frozen=True, slots=True)
+class Unfetched:
+    """Images that a paid answer has behind URLs, to be fetched without paying, by this run or a later one.
+
+    count: images that the answer holds; more: others that are not taken. since_ms: when it came (Unix ms).
+    saved: how many of its images are recorded; None while the attempt has no outcome.
+    """
+
+    links: tuple[Link, ...]
+    count: int
+    more: int
+    http_status: int
+    reported: Reported
+    since_ms: int
+    saved: int | None = None
+
+
+OpenWork = Task | Unfetched
+"""What goes on without a request: a task to be polled, or images to be fetched."""
+
+
+@dataclass(frozen=True, slots=True)
+class KeptBody:
+    """A quarantined body, durable. file_name: relative to OUT. sha256: hex, of the bytes as they were kept."""
+
+    file_name: str
+    bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True, slots=True)
 class Success:
-    """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole."""
+    """A whole, paid answer. `missing` lists indexes that have no image; `flags` concern the answer as a whole.
+
+    made: images that the answer held, where they are more than those kept.
+    quarantined: the body, where something in it is no image. unfetched: the images that are still to be fetched.
+    `images` are the new ones: those of an earlier outcome of the same attempt stay.
+    """
 
     images: tuple[SavedImage, ...]
     missing: tuple[MissingImage, ...] = ()
     reported: Reported = NOTHING_REPORTED
     http_status: int = 200
     flags: tuple[str, ...] = ()
+    made: int = 0
+    quarantined: KeptBody | None = None
+    unfetched: Unfetched | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Failed:
-    """An attempt without a usable image. `quarantined`: file below OUT that holds the paid body, if there is one."""
+    """An attempt without a usable image. quarantined: the paid body, if there is one.
+
+    unfetched: images that it has all the same, and that are still to be fetched.
+    """
 
     failure: Failure
     reported: Reported = NOTHING_REPORTED
-    quarantined: str | None = None
+    quarantined: KeptBody | None = None
+    unfetched: Unfetched | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Spooled:
+    """A paid answer that is kept, though not where it belongs: the next run makes its outcome from the spool file.
+
+    file_name: the spool file, relative to OUT.
+    """
+
+    file_name: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,3 +172,11 @@ PRUNED = "pruned"
 
 EDITED = "edited"
 """Flag of a row that shows its earlier version (`run.on_change = keep`)."""
+
+
+BLANK = "blank_image"
+"""Flag of a picture of one colour."""
+
+
+DUPLICATE = "duplicate_image"
+"""Flag of a picture that is there more than once, byte for byte."""

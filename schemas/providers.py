@@ -1,6 +1,6 @@
 """Services as data: where they are, which key they take, what they send and charge.
 
-Facts and their sources stand in one place here; code asks a profile instead of naming a service.
+Facts about services and their sources are here and nowhere else; code asks a profile instead of naming a service.
 """
 
 from __future__ import annotations
@@ -37,13 +37,14 @@ class Profile:
     honours_idempotency_key: whether a second request with the same `Idempotency-Key` is not charged again.
     server_error_billed: whether a 500 with the service's own JSON error may have been charged.
     key_header: where the key goes; `Authorization` carries it as a Bearer token.
-    renamed: request fields that have another name there, as `schemas.task_dialects` tells of them.
+    renamed: request fields that have another name there, as `schemas.task_dialects` has them.
     dialect, task_models: how it speaks of tasks (see `schemas.task_dialects`), and the models it is asked so for.
     address_form: what a base URL looks like, where there is one for each customer (`base_url` is empty then).
+    hosts, path: endings of host names, and a regular expression for the end of a path, by which a base URL is known as its.
     base_url_env: environment variable that moves the base URL; "" for none.
     publishes_prices: whether `prices` are its own; else they are what another service charges for the same models.
     own_document: whether requests and answers are as its own document has them, instead of OpenAI's: it takes
-    `response_format` for every model, neither `user` nor DALL·E's fields, and does not repeat settings in its answers.
+    `response_format` for every model, none of DALL·E's fields, and does not repeat settings in its answers.
     simulated_as: profile whose documented behaviour the simulator takes for this one, whose protocol it speaks under
     this one's name; "" where the behaviour is this one's own.
     """
@@ -62,6 +63,8 @@ class Profile:
     dialect: str = "auto"
     task_models: tuple[str, ...] = ()
     address_form: str = "https://host/v1"
+    hosts: tuple[str, ...] = ()
+    path: str = ""
     base_url_env: str = ""
     publishes_prices: bool = True
     own_document: bool = False
@@ -138,6 +141,8 @@ PROFILES: dict[str, Profile] = {
             dropped=("response_format",),
             key_header="api-key",
             address_form="'https://NAME.openai.azure.com/openai/deployments/DEPLOYMENT?api-version=VERSION'",
+            hosts=(".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com"),
+            path=r"/openai/deployments/[^/]+$",
             simulated_as="openai",
         ),
         Profile(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from schemas.failures import Failure
-from schemas.outcome import NOTHING_REPORTED, Reported, Unfinished
+from schemas.outcome import NOTHING_REPORTED, Link, Reported, Unfetched, Unfinished
 
 Pieces = tuple[bytes, ...]
 """Bytes in the pieces in which they arrived; megabytes are never put together."""
@@ -26,21 +26,34 @@ class PaidBody(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class ReceivedImage:
-    """One item of a paid answer: its bytes, or why there are none. revised_prompt: None where absent."""
+    """One item of a paid answer: its bytes, or why there are none.
+
+    revised_prompt: None where absent. link: the URL that the bytes come from; they are not in the answer's body then.
+    Without bytes and without a failure the link has not been tried.
+    """
 
     data: Pieces | None
     failure: Failure | None = None
     revised_prompt: str | None = None
+    link: Link | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Received:
-    """A whole, paid answer. body: for quarantine, should it hold nothing usable."""
+    """A whole, paid answer.
+
+    body: for quarantine, should it hold nothing usable. more: images that it holds beyond `items`.
+    unfetched: its images behind URLs, as they were made durable; `items` are those alone when it came in an earlier run,
+    or was tried before. flags: of the answer.
+    """
 
     items: tuple[ReceivedImage, ...]
     body: PaidBody
     http_status: int
     reported: Reported = NOTHING_REPORTED
+    more: int = 0
+    unfetched: Unfetched | None = None
+    flags: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

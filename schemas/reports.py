@@ -1,40 +1,62 @@
-"""What a command reports at its end (`Summary`, `Plan`) and while it works (`Progress`). Field names are the JSON keys."""
+"""What a command reports before a run (`Plan`) and while it works (`Progress`). Field names are the JSON keys.
+
+`RunPlan` and `RunEnd` are what listeners of a run hear of its start and its end; `Summary` has a module of its own.
+"""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any
+from typing import TYPE_CHECKING
 
-from schemas.failures import RowStatus
-from schemas.manifest_diff import Changes
+from schemas.manifest_diff import ManifestChanges
+
+if TYPE_CHECKING:
+    from schemas.summary import Summary
 
 
 @dataclass(frozen=True, slots=True)
-class Summary:
-    """`run --json`, `status --json` and OUT/summary.json.
+class RunWarning:
+    """Something that a user should look at. kind: for programs, it never changes. rows: how many rows it is about."""
 
-    by_status, by_error: counts of results rows (one an image asked for). rows: manifest rows. images: images asked for.
-    requests_sent, images_saved, maybe_billed, cost_usd: over the whole life of the folder.
-    duration_s: of this run. next: the command to type next. removed: rows sent earlier that the manifest no longer holds.
+    kind: str
+    message: str
+    rows: int = 0
+
+
+SIMULATED = "simulated"
+"""The endpoint of whatever the simulator answers."""
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """Where a job's requests go.
+
+    profile: the service's name, or the host of a base URL of the user's own. endpoint: the base URL, or `simulated`.
+    model: sent for rows that name none. key_from: where the key was found, as in `.env (IMAGEMILL_API_KEY)`; "" where none
+    is needed; None where there is none yet.
     """
 
-    run_id: str
-    out: str
-    rows: int
-    images: int
-    by_status: dict[str, int]
-    by_error: dict[str, int]
-    requests_sent: int
-    images_saved: int
-    maybe_billed: int
-    cost_usd: float | None
-    duration_s: float
-    exit_code: int
-    exit_reason: str
-    next: str
-    removed: int = 0
+    profile: str
+    endpoint: str
+    model: str
+    key_from: str | None
+
+    def __str__(self) -> str:
+        if self.endpoint == SIMULATED:
+            return f"{SIMULATED} (in place of {self.profile}), model {self.model}, no key needed"
+        key = "no key yet" if self.key_from is None else f"key from {self.key_from}"
+        return f"{self.endpoint}, model {self.model}, {key}"
+
+
+@dataclass(frozen=True, slots=True)
+class FailedImage:
+    """A results row that failed, is parked or invalid, or waits for a reason. row: in the manifest, from 0."""
+
+    row_id: str
+    row: int
+    image_index: int
+    error_kind: str
+    error_message: str | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,11 +69,38 @@ class CostRange:
 
 
 @dataclass(frozen=True, slots=True)
+class InvalidRow:
+    """A row that cannot be sent. line: in its file, from 1 (of Parquet and DataFrames the row, from 0); None: unknown.
+
+    column, value: what is wrong, where it is one column. message: all of it, with the fix.
+    """
+
+    line: int | None
+    row_id: str
+    column: str | None
+    value: str | None
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
+class BudgetCover:
+    """What is left of the budget. max_cost: USD, max_requests: both over the folder's life, as the job says.
+
+    covers_images: of those still to make, in order, at the dearest that each may be; None where no price is known.
+    """
+
+    max_cost: float | None
+    max_requests: int | None
+    covers_images: int | None
+
+
+@dataclass(frozen=True, slots=True)
 class Plan:
     """`plan --json`. rows: manifest rows; images, requests: still to make and to send.
 
     done, invalid, parked: rows. duration_s: None when nothing bounds it. binding_limit: rpm, ipm, concurrency, …
-    changes: against what the folder has sent; None where it has sent nothing.
+    changes: against what the folder has sent; None where it has sent nothing. budget: None where there is none.
+    invalid_rows: the first of them, or all where they were asked for.
     """
 
     rows: int
@@ -63,18 +112,27 @@ class Plan:
     cost_usd: CostRange
     duration_s: float | None
     binding_limit: str
-    warnings: tuple[str, ...] = ()
-    changes: Changes | None = None
+    warnings: tuple[RunWarning, ...] = ()
+    changes: ManifestChanges | None = None
+    service: Service | None = None
+    budget: BudgetCover | None = None
+    invalid_rows: tuple[InvalidRow, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
 class Progress:
     """One look at a running job; `on_progress` and the progress bar receive it a few times a second.
 
-    total_images: images asked for by the rows read so far, plus `total_known` False until the whole manifest is read.
-    done_images: acknowledged images, earlier runs included. waiting: why senders wait now, "" when they do not.
-    cost_usd: spent so far in this folder (None: no price known). cost_per_minute: of this run. projected_usd: when all is
-    done, if what is left costs what this run's images did. Both, and eta_s, are None until they can be told.
+    Rows are counted beside the run. Until that is done (`total_known` False), `total_images` is what was read so far, and
+    eta_s and projected_usd are None. total_images, done_images, failed_images, parked_images: of the manifest, earlier runs
+    included; done_images are acknowledged ones. run_*: of this run alone.
+    phase: `running`, or `draining` once nothing more is sent. stopping: what the user should know then, as a sentence.
+    images_per_minute: lately (the newer half of the run, at most ten minutes of it).
+    cost_usd: of this run, folder_cost_usd: of the folder's whole life, cost_per_minute: of this run. projected_usd: of this
+    run when it is done, if what is left costs, of what it was estimated at, the share that this run's requests did. None:
+    no price known. simulated: no money is real.
+    waiting: why senders wait now, "" when they do not. given_up_images: parked because the user did not wait for them.
+    manifest, out: what is read, and where to.
     """
 
     phase: str
@@ -94,33 +152,49 @@ class Progress:
     cost_per_minute: float | None = None
     projected_usd: float | None = None
     notes: tuple[str, ...] = field(default=())
+    run_done_images: int = 0
+    run_failed_images: int = 0
+    run_parked_images: int = 0
+    requests_sent: int = 0
+    folder_cost_usd: float | None = None
+    simulated: bool = False
+    stopping: str = ""
+    given_up_images: int = 0
+    manifest: str = ""
+    out: str = ""
+
+    @property
+    def settled_images(self) -> int:
+        """Images of which nothing more will come in this run: made, failed, parked, or of a row that cannot be sent."""
+        return self.done_images + self.failed_images + self.parked_images + self.invalid_rows
+
+    @property
+    def percent(self) -> float | None:
+        """How much of `total_images` is settled, from 0 to 100. None while the total is not known, or is 0."""
+        if not (self.total_known and self.total_images):
+            return None
+        return 100 * min(self.settled_images, self.total_images) / self.total_images
 
 
-@dataclass
-class Counts:
-    """What the table holds. by_status, by_error: results rows. rows: manifest rows; images: results rows in all.
+@dataclass(frozen=True, slots=True)
+class RunPlan:
+    """What is known when a command's run starts, before any manifest is read.
 
-    removed: rows that were sent earlier and that the manifest no longer holds.
+    job: its name in metrics and messages. started_s: when the command began (Unix seconds).
     """
 
-    rows: int = 0
-    images: int = 0
-    by_status: Counter[str] = field(default_factory=Counter)
-    by_error: Counter[str] = field(default_factory=Counter)
-    removed: int = 0
+    job: str
+    started_s: float
 
-    def succeeded(self, images: int, rows: int) -> None:
-        """Count rows with nothing but successes."""
-        self.rows += rows
-        self.images += images
-        if images:
-            self.by_status[RowStatus.SUCCEEDED.value] += images
 
-    def add(self, values: Sequence[Mapping[str, Any]]) -> None:
-        """Count one manifest row's results rows."""
-        self.rows += 1
-        self.images += len(values)
-        for value in values:
-            self.by_status[value["status"]] += 1
-            if value.get("error_kind"):
-                self.by_error[value["error_kind"]] += 1
+@dataclass(frozen=True, slots=True)
+class RunEnd:
+    """How a command's run ended. exit_code: of the process.
+
+    summary: None when it ended by an error, or could not start. locked_out: that error was another run's lock.
+    """
+
+    exit_code: int
+    exit_reason: str
+    summary: Summary | None = None
+    locked_out: bool = False

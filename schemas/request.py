@@ -10,6 +10,8 @@ from __future__ import annotations
 import json
 from typing import Any, NamedTuple
 
+from schemas.secret_names import without_secrets
+
 MAX_PROMPT_CHARS = 32_000
 
 
@@ -111,4 +113,17 @@ def canonical_params(params: tuple[tuple[str, Any], ...]) -> str:
     if known is not params:
         text = _CANONICAL.encode(dict(params))
         _last = (params, text)
+    return text
+
+
+_last_recorded: tuple[tuple[tuple[str, Any], ...] | None, str] = (None, "")
+
+
+def recorded_params(params: tuple[tuple[str, Any], ...]) -> str:
+    """The same for the ledger, which keeps no secret."""
+    global _last_recorded
+    known, text = _last_recorded
+    if known is not params:
+        text = _CANONICAL.encode(without_secrets(dict(params)))
+        _last_recorded = (params, text)
     return text

@@ -105,7 +105,7 @@ class Fault(NamedTuple):
 
 
 @dataclass(frozen=True, slots=True)
-class Document:
+class RequestRules:
     """What one service documents of some models. models: their names, or patterns of them with `*`."""
 
     service: str
@@ -219,16 +219,16 @@ _OPENAI_NEEDS = (
 
 _ANY_SIZE = BodyField("size", values=STANDARD_SIZES, sizes=ANY_SIZE)
 
-_GPT_IMAGE_2 = Document(
+_GPT_IMAGE_2 = RequestRules(
     "openai",
     ("gpt-image-2", "gpt-image-2-*"),
     (*_OPENAI, _ANY_SIZE, BodyField("quality", values=_QUALITIES)),
     _OPENAI_NEEDS,
 )
 
-DOCUMENTS: tuple[Document, ...] = (
-    Document("dieyuyun", ("gpt-image-2-official",), _DIEYUYUN),
-    Document("dieyuyun", ("gpt-image-2",), (*_DIEYUYUN, BodyField("async", bool))),
+RULE_SETS: tuple[RequestRules, ...] = (
+    RequestRules("dieyuyun", ("gpt-image-2-official",), _DIEYUYUN),
+    RequestRules("dieyuyun", ("gpt-image-2",), (*_DIEYUYUN, BodyField("async", bool))),
     _GPT_IMAGE_2,
     replace(
         _GPT_IMAGE_2,
@@ -247,9 +247,9 @@ DOCUMENTS: tuple[Document, ...] = (
 )
 
 
-def document_of(service: str, model: object) -> Document | None:
+def rules_of(service: str, model: object) -> RequestRules | None:
     """The document for this model at this service (a profile's name); None where there is none."""
-    for document in DOCUMENTS:
+    for document in RULE_SETS:
         if document.service == service and any(
             fnmatchcase(str(model), pattern) for pattern in document.models
         ):

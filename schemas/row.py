@@ -11,12 +11,12 @@ from schemas.request import ImageRequest
 class Row(NamedTuple):
     """A row that can be sent.
 
-    position: place in the manifest, from 0.
+    position: in the manifest, from 0.
     row_id: the manifest's own id, or one derived from the content; unique in the manifest.
     fingerprint: 16 bytes, a hash of `row_id` and of what the row itself asks for (prompt and row-level fields).
     warnings: unfamiliar but sendable values, as text.
     manifest_prompt: the manifest's prompt where `retry` sends another one; None: the request's.
-    edition: raised when a picture that is there is asked for anew, so that the request is not taken for the old one.
+    edition: raised when an image that exists already is requested again, so that the request gets another idempotency key.
     """
 
     # A NamedTuple although it is in a union: one is made for each of ten million rows. As a frozen dataclass, reading

@@ -56,6 +56,8 @@ DEAD = frozenset(
     }
 )
 """Status words, lower case, `-` and blanks as `_`. Any other word means that the task is still going."""
+DEAD_PARTS = ("moderated", "reject", "violat", "refused", "denied", "nsfw", "flagged", "sensitive", "unsafe")
+"""Parts of longer words that mean the same: `request_moderated` (docs.bfl.ai), `content_policy_violation`."""
 
 STRONG_IDS = ("task_id", "taskId", "data.task_id", "data.taskId", "data[0].task_id", "data[0].taskId")
 """Where an id stands that can only be a task's."""

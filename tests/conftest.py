@@ -7,33 +7,76 @@ from pathlib import Path
 
 import pytest
 
-from tests.commandline import CommandLine
+from tests.support.commandline import CommandLine
 
-pytest_plugins = ("tests.canary",)
+pytest_plugins = ("tests.support.canary",)
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SLOW = (
-    *("tests/docs/test_commands.py", "tests/crash/test_powerloss.py", "tests/bench/test_peers.py"),
-    *("tests/dialects/test_matrix.py", "tests/faults/test_faults.py", "tests/crash/test_campaign.py"),
-    *("tests/dialects/test_kills.py", "tests/runner/test_any_sequence.py", "tests/endtoend/test_samples.py"),
-    *(
-        "tests/dialects/test_new_relay.py",
-        "tests/endtoend/test_ten_nights.py",
-        "tests/runner/test_machine.py",
-    ),
-    *("tests/endtoend/test_litellm.py", "tests/mutants/test_mutants.py", "tests/runner/test_stops.py"),
-    *("tests/runner/test_nights.py", "tests/runner/test_retry.py", "tests/runner/test_verify.py"),
-    *("tests/runner/store/test_save_queue.py", "tests/runner/test_gaps.py", "tests/bench/test_start.py"),
-    *("tests/runner/cli/test_changes.py", "tests/runner/cli/test_runs.py", "tests/endtoend/test_repair.py"),
-    *(
-        "tests/runner/reprocess/test_interrupted.py",
-        "tests/runner/test_budget.py",
-        "tests/endtoend/test_shows.py",
-    ),
-    *("tests/runner/test_telling.py", "tests/test_canary.py", "tests/runner/dialects/test_resumed.py"),
+    "tests/docs/test_commands.py",
+    "tests/attacks/crash/test_powerloss.py",
+    "tests/bench/test_peers.py",
+    "tests/attacks/dialects/test_matrix.py",
+    "tests/attacks/faults/test_faults.py",
+    "tests/attacks/crash/test_campaign.py",
+    "tests/attacks/dialects/test_kills.py",
+    "tests/stories/test_any_sequence.py",
+    "tests/stories/test_samples.py",
+    "tests/stories/test_json_objects.py",
+    "tests/runner/cli/commands/test_status.py",
+    "tests/runner/cli/commands/test_failures.py",
+    "tests/stories/test_python_calls.py",
+    "tests/stories/test_shown_runs.py",
+    "tests/stories/test_failures.py",
+    "tests/stories/test_notebook.py",
+    "tests/attacks/dialects/test_new_relay.py",
+    "tests/stories/test_ten_nights.py",
+    "tests/stories/test_machine.py",
+    "tests/stories/test_litellm.py",
+    "tests/attacks/mutants/test_mutants.py",
+    "tests/stories/test_stops.py",
+    "tests/stories/test_nights.py",
+    "tests/stories/test_retry.py",
+    "tests/runner/maintenance/test_verify.py",
+    "tests/runner/artifacts/test_save_queue.py",
+    "tests/stories/test_gaps.py",
+    "tests/bench/test_start.py",
+    "tests/runner/cli/lines/test_changes.py",
+    "tests/runner/cli/commands/test_runs.py",
+    "tests/stories/test_repair.py",
+    "tests/stories/test_interrupted_retry.py",
+    "tests/stories/test_first_contact.py",
+    "tests/stories/test_stdin.py",
+    "tests/stories/test_budget_of_a_run.py",
+    "tests/stories/test_shows.py",
+    "tests/runner/telemetry/test_notify.py",
+    "tests/stories/test_canary.py",
+    "tests/stories/test_resumed_tasks.py",
+    "tests/stories/test_behind_proxy.py",
+    "tests/stories/test_changing_manifests.py",
+    "tests/stories/test_forgetful_ledgers.py",
+    "tests/stories/test_images_that_take_long.py",
+    "tests/stories/test_odd_pictures.py",
+    "tests/stories/test_output_folder.py",
+    "tests/stories/test_renamed_rows.py",
+    "tests/stories/test_bodies_on_the_wire.py",
+    "tests/stories/test_two_interrupts.py",
+    "tests/stories/test_closed_streams.py",
+    "tests/stories/test_stopped_process.py",
+    "tests/stories/test_hangups.py",
+    "tests/stories/test_interrupted_programs.py",
 )
 """Whole commands by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the
 longest first, so that in the end nobody waits for one of them alone."""
+
+
+def pytest_configure() -> None:
+    """Refuse a session when SLOW names a file that is not there: once moved, it would run with the quick ones."""
+    absent = [name for name in SLOW if not (CHECKOUT / name).is_file()]
+    if absent:
+        raise pytest.UsageError(
+            f"SLOW in tests/conftest.py names files that are not there: {', '.join(absent)}"
+        )
 
 
 @pytest.hookimpl(tryfirst=True)

@@ -1,152 +1,165 @@
-"""What happens beside a run: progress looks, signals, the clocks that end it, and fresh results tables."""
+"""What happens beside a run: progress updates, signals, deadlines, and fresh results tables."""
 
 from __future__ import annotations
 
 import asyncio
-import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
-from runner.engine.deadline import Until
-from runner.engine.engine import Engine
-from runner.engine.shutdown import Ending
-from runner.planning.source import Source
-from runner.process.signals import SIGNALS, in_thread
-from runner.telemetry.observer import Observer
+from runner.app.listeners import Listeners
+from runner.app.looks import Looks
+from runner.engine.deadline import Deadline
+from runner.engine.shutdown import HURRIED_SAVING_S, SAVING_S
+from runner.process.event_loop import in_thread
+from runner.process.signals import SIGNALS, taken
+from runner.text.wording import count_text, duration_text
+from schemas.counts import Counts
 from schemas.failures import RowStatus
-from schemas.reports import Counts, Progress
 
-LOOKS_A_SECOND = 4
+UPDATES_A_SECOND = 4
+FIRST_REQUEST_S = 2.0
+"""After so long without a request the rows are counted all the same: something else holds it back."""
+FAREWELLS = {
+    signal.SIGINT: ("Ctrl-C", "Ctrl-C again"),
+    signal.SIGTERM: ("terminated", "a second signal"),
+    signal.SIGHUP: ("the terminal is gone", "a signal"),
+}
+"""What a signal is called, and the next one."""
 FIRST_TABLE_S = 30.0
-"""So that it is there within a minute, however long the manifest and busy the machine."""
+"""Early enough that a table exists within a minute, however long the manifest and however busy the machine."""
 TABLE_EVERY_S = 300.0
+TABLE_LOOK_S = 5.0
+TABLE_SHARE = 20
+"""A table is written at most for one part in so many of the time."""
 
 
 @dataclass
-class Watch:
-    """One running engine, looked at from outside."""
+class Monitor:
+    """Watches one running engine and stops it."""
 
-    engine: Engine
-    source: Source
-    ending: Ending
-    started: float
+    looks: Looks
     drain_s: float
-    concluding: bool = False
+    _is_news: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def __post_init__(self) -> None:
+        self.engine, self.shutdown = self.looks.engine, self.looks.shutdown
 
     async def drain(self) -> None:
-        """Once the run must end, give answers in flight `drain_s` seconds, then cut."""
-        await self.ending.draining.wait()
+        """Once the run must end, give answers in flight `drain_s` seconds, then force the end."""
+        await self.shutdown.draining.wait()
         await asyncio.sleep(self.drain_s)
-        self.ending.cut()
+        self._force()
 
-    async def limit(self, until: Until) -> None:
-        """Stop the run when its time is up."""
-        while (reason := until.reason) is None and (pause_s := until.pause_s) is not None:  # noqa: ASYNC110
+    def _force(self, saving_s: float = SAVING_S) -> None:
+        """Wait for no answer any more."""
+        if self.looks.parked_before is None:
+            self.looks.parked_before = self.engine.counters.parked
+        self.shutdown.force(saving_s)
+
+    async def count_rows(self) -> None:
+        """Count all rows once the first request has left: until then this machine is the run's alone."""
+        counters, loop = self.engine.counters, asyncio.get_running_loop()
+        give_up = loop.time() + FIRST_REQUEST_S
+        while not counters.sent and loop.time() < give_up:  # noqa: ASYNC110 - nothing tells of it
+            await asyncio.sleep(0.02)
+        stop = threading.Event()
+        counting = asyncio.create_task(in_thread(self.looks.count.count, stop))
+        try:
+            await asyncio.shield(counting)
+            self._is_news.set()
+        finally:
+            stop.set()
+            await asyncio.wait((counting,))
+
+    async def enforce_deadline(self, deadline: Deadline) -> None:
+        """Stop the run when its deadline is reached."""
+        while (reason := deadline.reason) is None and (pause_s := deadline.pause_s) is not None:  # noqa: ASYNC110
             await asyncio.sleep(pause_s)
         if reason is not None:
-            self.ending.stop(reason.exit_code, reason.text)
+            self.shutdown.stop(reason.exit_code, reason.text)
 
     @contextmanager
-    def signals(self) -> Iterator[None]:
-        """Inside the block the first SIGINT or SIGTERM drains and the second one cuts.
+    def handle_signals(self) -> Iterator[None]:
+        """Inside the block the first signal drains, and the second one forces the end."""
 
-        Once the engine has ended nothing is left to drain: the results are still written, unless a second signal comes
-        that finds the run cut already; that one ends the process, and the next command writes them.
-        """
-        loop = asyncio.get_running_loop()
-        seen: list[signal.Signals] = []
+        def react(number: signal.Signals, repeated: bool) -> None:
+            if repeated:
+                self._force(HURRIED_SAVING_S)
+            self.shutdown.stop(*SIGNALS[number])
+            if not repeated:
+                self.looks.stopping = ""
+                self._say_goodbye(*FAREWELLS[number])
+            self._is_news.set()
 
-        def handle(number: signal.Signals) -> None:
-            if self.concluding and seen:
-                loop.remove_signal_handler(number)
-                os.kill(os.getpid(), number)
-            if seen:
-                self.ending.cut()
-            seen.append(number)
-            self.ending.stop(*SIGNALS[number])
-
-        for number in SIGNALS:
-            loop.add_signal_handler(number, handle, number)
-        try:
+        with taken() as inbox, inbox.reacting(react):
             yield
-        finally:
-            for number in SIGNALS:
-                loop.remove_signal_handler(number)
 
-    async def observe(self, observer: Observer) -> None:
-        """Look a few times a second, and once more at the end."""
+    def _say_goodbye(self, name: str, again: str = "") -> None:
+        """Tell of a run that is being stopped, once. name: by what. again: what would end the waiting for answers."""
+        waiting = self.engine.counters.in_flight
+        if self.looks.stopping or not waiting:
+            return
+        limit = f" up to {duration_text(self.drain_s)}" if self.shutdown.draining.is_set() else ""
+        text = f"stopping ({name}): waiting{limit} for {count_text(waiting, 'answer')} in flight"
+        if again:
+            them, they = ("it", "it") if waiting == 1 else ("them", "they")
+            text += f"; {again} gives {them} up ({they} may be paid for)"
+        self.looks.stopping = text
+
+    async def observe(self, listeners: Listeners) -> None:
+        """Report progress a few times a second, and once more at the end."""
         try:
             while True:
-                observer(self.progress())
-                await asyncio.sleep(1 / LOOKS_A_SECOND)
+                self._is_news.clear()
+                if (reason := self.shutdown.reason) is not None:
+                    self._say_goodbye(reason.text)
+                listeners.progress(self.looks.look())
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(1 / UPDATES_A_SECOND):
+                        await self._is_news.wait()
         finally:
-            observer(self.progress())
+            listeners.progress(self.looks.look())
 
-    async def refresh(self, write: Callable[[], object]) -> None:
-        """Write the results table within a minute, then each time a tenth more is done, five minutes apart or more."""
-        pause, last_done = FIRST_TABLE_S, -1
+    async def refresh_table(self, write: Callable[[], object]) -> None:
+        """Write the results table within a minute, then each time a tenth more is done, at most every five minutes.
+
+        A table that takes long is written more rarely, because its thread takes time from those that save images.
+        """
+        clock = asyncio.get_running_loop().time
+        await asyncio.sleep(FIRST_TABLE_S)
         while True:
-            await asyncio.sleep(pause)
-            done, total = self.engine.counters.done, max(1, self.source.tally.images)
-            if last_done < 0 or done - last_done >= total / 10:
-                await _whole(write)
-                last_done = done
-            pause = TABLE_EVERY_S
+            settled, started = self._settled, clock()
+            await _whole(write)
+            await asyncio.sleep(max(TABLE_EVERY_S, TABLE_SHARE * (clock() - started)))
+            while self._settled - settled < self.looks.tally.images / 10:  # noqa: ASYNC110
+                await asyncio.sleep(TABLE_LOOK_S)
+
+    @property
+    def _settled(self) -> int:
+        counters = self.engine.counters
+        return counters.done + counters.failed + counters.parked
 
     def counts(self) -> Counts:
-        """What is known without reading the manifest again, for an end that cannot wait."""
-        seen = self.progress()
-        told = {
+        """Counts from memory, without reading the manifest again, for a run that was cut short."""
+        seen = self.looks.look()
+        counts = {
             RowStatus.SUCCEEDED: seen.done_images,
             RowStatus.FAILED: seen.failed_images,
             RowStatus.PARKED: seen.parked_images,
             RowStatus.INVALID: seen.invalid_rows,
         }
-        told[RowStatus.PENDING] = max(0, seen.total_images - sum(told.values()))
-        by_status = Counter({status.value: count for status, count in told.items() if count})
-        return Counts(self.source.tally.rows, seen.total_images, by_status)
-
-    def progress(self) -> Progress:
-        """What can be seen now."""
-        tally, counters = self.source.tally, self.engine.counters
-        elapsed = asyncio.get_running_loop().time() - self.started
-        rate = counters.done / elapsed * 60 if elapsed > 0 else 0.0
-        settled = tally.done + counters.done + tally.failed + counters.failed + tally.parked + counters.parked
-        left = max(0, tally.images - settled - tally.invalid)
-        own_usd = (
-            None
-            if self.engine.state.cost_usd is None
-            else self.engine.state.cost_usd - (self.engine.state.cost_before_usd or 0.0)
-        )
-        known = own_usd is not None and counters.done > 0
-        image_usd = own_usd / counters.done if own_usd is not None and counters.done else 0.0
-        return Progress(
-            phase="draining" if self.ending.stopping.is_set() else "running",
-            total_images=tally.images,
-            total_known=tally.complete,
-            done_images=tally.done + counters.done,
-            failed_images=tally.failed + counters.failed,
-            parked_images=tally.parked + counters.parked,
-            invalid_rows=tally.invalid,
-            in_flight=counters.in_flight,
-            concurrency=self.engine.state.window.limit,
-            images_per_minute=rate,
-            cost_usd=self.engine.state.cost_usd,
-            elapsed_s=elapsed,
-            eta_s=left / rate * 60 if rate > 0 and tally.complete else None,
-            waiting=self.engine.waiting_reason,
-            cost_per_minute=image_usd * rate if known else None,
-            projected_usd=(self.engine.state.cost_usd or 0.0) + image_usd * left
-            if known and tally.complete
-            else None,
-            notes=tuple(self.source.warnings),
-        )
+        counts[RowStatus.PENDING] = max(0, seen.total_images - sum(counts.values()))
+        by_status = Counter({status.value: count for status, count in counts.items() if count})
+        rows = self.looks.tally.rows
+        pending = min(rows, by_status[RowStatus.PENDING.value])
+        return Counts(rows, seen.total_images, pending, by_status)
 
 
 async def _whole(write: Callable[[], object]) -> None:
-    """Run a write in a thread, to its end. A disk that refuses is the run's business, not its."""
+    """Run a write in a thread, to its end. OSError is ignored: the run itself stops when the disk refuses."""
     with suppress(OSError):
         await in_thread(write)

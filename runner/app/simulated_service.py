@@ -9,17 +9,26 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 
+from runner.process.children import end_child
+from runner.simulator.options import configure
 from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 from schemas.providers import PROFILES
 from schemas.task_dialects import AUTO, SYNC
 
 _START_TIMEOUT_S = 30.0
+_END_TIMEOUT_S = 0.5
+"""It has nothing to lose, and may be frozen."""
 
 
 @asynccontextmanager
 async def simulator(job: Job) -> AsyncIterator[str]:
-    """The base URL of a simulator that runs for as long as the block does. Raises JobError when it does not start."""
+    """The base URL of a simulator that runs for as long as the block does. Raises JobError when it does not start.
+
+    A scenario is read here first, so that what is wrong with it is the error of this command, and not of a child of its.
+    """
+    if (scenario := job.simulator.scenario) is not None:
+        await asyncio.to_thread(configure, scenario=Path(scenario))
     package_root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))
     process = await asyncio.create_subprocess_exec(
@@ -39,11 +48,7 @@ async def simulator(job: Job) -> AsyncIterator[str]:
         yield await _base_url(process)
     finally:
         process.stdin.close()
-        try:
-            await asyncio.wait_for(process.wait(), 5)
-        except TimeoutError:
-            process.kill()
-            await process.wait()
+        await end_child(process, _END_TIMEOUT_S, _END_TIMEOUT_S)
 
 
 def _options(job: Job) -> list[str]:
@@ -60,7 +65,8 @@ def _options(job: Job) -> list[str]:
         "--profile": profile.simulated_as or profile.name,
         "--dialect": None if dialect == AUTO.name else dialect,
     }
-    return [text for name, value in given.items() if value is not None for text in (name, str(value))]
+    flags = ["--realistic"] if table.realistic else []
+    return flags + [text for name, value in given.items() if value is not None for text in (name, str(value))]
 
 
 async def _base_url(process: asyncio.subprocess.Process) -> str:
@@ -71,5 +77,9 @@ async def _base_url(process: asyncio.subprocess.Process) -> str:
         line = b""
     text = line.decode("utf-8", "replace").strip()
     if not text.startswith("base_url="):
-        raise JobError("the simulator did not start", fix="see the message above", exit_code=ExitCode.USAGE)
+        raise JobError(
+            "the simulator did not start",
+            fix="see what it says by itself: imagemill simulate",
+            exit_code=ExitCode.USAGE,
+        )
     return text.removeprefix("base_url=")

@@ -1,262 +1,214 @@
-"""What the commands and the Python calls call: run a job, plan it, look at its folder."""
+"""The use cases behind the commands and the Python API: run a job, plan it, retry rows, verify and report a folder."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-from contextlib import AsyncExitStack, ExitStack
+import time
+from collections.abc import Sequence
+from contextlib import AsyncExitStack, suppress
+from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from runner.app.composition import assembled
-from runner.app.monitor import Watch
+from runner.app.folder_run import FolderRun, RunCommand
+from runner.app.listeners import Listeners
 from runner.app.simulated_service import simulator
 from runner.config.loader import read_out_job
-from runner.engine.deadline import Until
-from runner.engine.deadline import until as run_until
-from runner.engine.shutdown import Ending
-from runner.ledger.attempts import within_reach
+from runner.engine.deadline import Deadline
+from runner.engine.deadline import command_deadline as run_deadline
+from runner.engine.ports import RunListener
+from runner.ledger.attempts import reachable_tasks
 from runner.ledger.reader import LedgerReader
-from runner.ledger.writer import Writer
+from runner.maintenance.adoption import take_in
 from runner.maintenance.verify import Verification, verify
+from runner.manifest.records import ManifestError
+from runner.planning.endpoint_drift import refuse_other_endpoint
 from runner.planning.plan import plan
-from runner.planning.preflight import examine
-from runner.planning.prepare import Prepared, keep_frame, prepare
-from runner.planning.source import Source
+from runner.planning.preflight import run_preflight
+from runner.planning.prepare import prepare, refuse_changed, refuse_defaults, refuse_empty
+from runner.planning.python_rows import keep_file, keep_rows
+from runner.planning.recorded_rows import recorded_rows
+from runner.planning.source import PendingRowSource
 from runner.process.clock import wall_ms
-from runner.process.file_limits import allow_all
-from runner.process.memory import give_back
-from runner.process.signals import ending_early, in_thread
-from runner.process.version import VERSION
-from runner.results.summary import conclude, look
-from runner.results.table import ResultsTable
+from runner.process.event_loop import in_thread
+from runner.process.event_loop import run as run_loop
+from runner.process.signals import cancel_on_signals
+from runner.results.summary import folder_summary
 from runner.retry import prepare as retrying
-from runner.retry.request import Asked
+from runner.retry.request import RetryRequest
 from runner.retry.survey import Survey
-from runner.telemetry.observer import Observer
 from runner.workspace import lock
-from runner.workspace.folder import OpenFolder, opened
+from runner.workspace.folder import open_workspace
 from schemas.errors import JobError
 from schemas.job import Job
-from schemas.reports import Plan, Summary
-
-if TYPE_CHECKING:
-    import pandas as pd
-
+from schemas.reports import Plan, RunPlan
+from schemas.summary import Summary
 
 RUN_COMMAND = '{"command": "run"}'
 """What the ledger keeps of how `run` was called."""
-
-HURRIED_ROWS = 20_000
-"""With more rows read than this, a run that is cut short leaves its results table to the next command."""
 
 
 def run_job(
     job: Job,
     *,
-    manifest: pd.DataFrame | None = None,
-    observer: Observer | None = None,
+    manifest: object | None = None,
     signals: bool = False,
 ) -> Summary:
     """Run a job to its end; see `run_job_async`."""
-    return asyncio.run(run_job_async(job, manifest=manifest, observer=observer, signals=signals))
+    return run_loop(run_job_async(job, manifest=manifest, signals=signals))
 
 
 async def run_job_async(
     job: Job,
     *,
-    manifest: pd.DataFrame | None = None,
-    observer: Observer | None = None,
+    manifest: object | None = None,
+    listeners: Listeners | None = None,
     signals: bool = False,
-    until: Until | None = None,
+    deadline: Deadline | None = None,
 ) -> Summary:
     """Send what is still to send, and leave images, ledger, results table and summary in the job's folder.
 
-    manifest: rows to use instead of `job.manifest`; kept in the folder. observer: called a few times a second.
-    signals: take over SIGINT and SIGTERM (command line only). until: when the command that this run is a part of must end.
+    manifest: rows of a Python program, or a file that will not last, instead of `job.manifest`; kept in the folder.
+    listeners: of the command's run.
+    signals: take over SIGINT, SIGTERM and SIGHUP (command line only). deadline: of the whole command.
     Raises JobError when the run cannot start.
     """
-    until = until or run_until(job.run)
-    async with ending_early(wanted=signals), AsyncExitStack() as stack:
+    deadline = deadline or run_deadline(job.run)
+    listeners = listeners or Listeners()
+    async with cancel_on_signals(enabled=signals), AsyncExitStack() as stack:
         if manifest is not None:
-            job = await asyncio.to_thread(keep_frame, job, manifest)
-        ready = await asyncio.to_thread(prepare, job)
+            keep = keep_file if isinstance(manifest, Path) else keep_rows
+            job = await asyncio.to_thread(keep, job, manifest)  # type: ignore[arg-type]
+        ready = await asyncio.to_thread(partial(prepare, job, holds=True))
+        await asyncio.to_thread(refuse_empty, ready.row_stream)
+        refuse_defaults(ready.row_stream)
         base_url = ready.endpoint.base_url
-        place = await stack.enter_async_context(
-            lock.waited_for(lambda: opened(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock)
+        workspace = await stack.enter_async_context(
+            lock.wait_for_lock(
+                lambda: open_workspace(ready.out, job, keeps_job=False, wait_s=0), job.run.wait_lock
+            )
         )
-        index = await in_thread(place.ledger.item_index, place.completed)
-        examined = await in_thread(examine, ready.intake, place.ledger, index)
-        place.keep_job(job)
-        known = await in_thread(place.ledger.open_tasks)
-        tasks, held = within_reach(known, base_url, elsewhere=False)
-        source = Source(ready.intake, index, tasks, examined.standing, held=held)
-        source.warnings.update(dict.fromkeys(examined.warnings))
-        if job.simulate and await source.anything():
+        index = await in_thread(workspace.ledger.item_index, workspace.completed)
+        await in_thread(refuse_changed, ready.row_stream)
+        await in_thread(refuse_other_endpoint, ready, workspace.ledger)
+        preflight = await in_thread(run_preflight, ready.row_stream, workspace.ledger, index)
+        workspace.keep_job(job)
+        known = await in_thread(workspace.ledger.open_tasks)
+        tasks, unreachable = reachable_tasks(known, base_url, other_endpoint=False)
+        source = PendingRowSource(ready.row_stream, index, tasks, preflight.pins, unreachable=unreachable)
+        source.warnings.update(dict.fromkeys(preflight.warnings))
+        if job.simulate and await source.has_next():
             base_url = await stack.enter_async_context(simulator(job))
-        return await _run(ready, place, source, base_url, observer, signals, until)
+        if source.problem is not None and not source.tally.rows:
+            raise source.problem
+        if await source.has_next():
+            listeners.goes_to(ready.service)
+        command = RunCommand(RUN_COMMAND, deadline, listeners, signals)
+        return await FolderRun(ready, workspace, source, base_url, command).run()
 
 
-async def _run(
-    ready: Prepared,
-    place: OpenFolder,
-    source: Source,
-    base_url: str,
-    observer: Observer | None,
-    signals: bool,
-    until: Until,
-    command: str = RUN_COMMAND,
-) -> Summary:
-    started = asyncio.get_running_loop().time()
-    run = place.ledger.start_run(
-        ready.run_id,
-        started_ms=wall_ms(),
-        version=VERSION,
-        endpoint=base_url,
-        command=place.completed.command(command),
-    )
-    ending = Ending()
-    with ExitStack() as handlers:
-        async with assembled(ready, place, source, base_url, run, ending) as (engine, writer):
-            watch = Watch(engine, source, ending, started, ready.job.run.drain)
-            if signals:
-                _take_the_process()
-                handlers.enter_context(watch.signals())
-            helpers = _helpers(ready, place, watch, observer, run, writer)
-            if (over := until.reason) is None:
-                helpers.append(asyncio.create_task(watch.limit(until)))
-            elif await source.anything():
-                ending.stop(over.exit_code, over.text)
-            try:
-                await engine.run()
-            finally:
-                problem = await _end(helpers)
-        watch.concluding = True
-        give_back()
-        duration = asyncio.get_running_loop().time() - started
-        hurried = ending.hard.is_set() and source.tally.rows > HURRIED_ROWS
-        known = watch.counts() if hurried else None
-        summary = await asyncio.to_thread(conclude, ready, place, run, ending.reason, duration, known)
-    if problem is not None:
-        raise problem
-    return summary
-
-
-def _take_the_process() -> None:
-    """In a process of our own: connections as many as the system allows, and no garbage looked for in what is loaded."""
-    allow_all()
-    gc.collect()
-    gc.freeze()
-    gc.set_threshold(10_000, 20, 20)
-
-
-def _helpers(
-    ready: Prepared,
-    place: OpenFolder,
-    watch: Watch,
-    observer: Observer | None,
-    run: int,
-    writer: Writer,
-) -> list[asyncio.Task[None]]:
-    def table() -> None:
-        try:
-            with LedgerReader.open(place.out) as ledger, ledger.one_view():
-                known = place.still_completed(ready.intake.job)
-                ResultsTable(ready.intake, ledger, run, known).write(place.folder, writer.record_from_thread)
-        finally:
-            give_back()
-
-    beside = [watch.drain(), watch.refresh(table)]
-    if observer is not None:
-        beside.append(watch.observe(observer))
-    return [asyncio.create_task(each) for each in beside]
-
-
-async def _end(tasks: list[asyncio.Task[None]]) -> Exception | None:
-    """End what runs beside the engine; what went wrong there (an observer's error), to raise once the run is recorded."""
-    for task in tasks:
-        task.cancel()
-    results = await asyncio.gather(*tasks, return_exceptions=True)
-    return next((result for result in results if isinstance(result, Exception)), None)
-
-
-def plan_job(job: Job) -> Plan:
-    """What a run would send now, and cost. Raises JobError when the job cannot be read."""
-    return plan(prepare(job, sends=False))
+def plan_job(job: Job, *, every: bool = False) -> Plan:
+    """What a run would send now, and cost. every: list all invalid rows. Raises JobError when the job cannot be read."""
+    ready = prepare(job, sends=False)
+    refuse_empty(ready.row_stream)
+    refuse_defaults(ready.row_stream)
+    return plan(ready, every=every)
 
 
 def retry_folder(
-    out: Path, asked: Asked, *, observer: Observer | None = None, signals: bool = False
+    out: Path, request: RetryRequest, *, listeners: Sequence[RunListener] = (), signals: bool = False
 ) -> Summary:
-    """Send rows of a folder again, as its own job says but for what `asked` overrides.
+    """Send rows of a folder again, by its own job with the overrides of `request`.
 
-    With nothing to send, the summary tells why, and its exit code is 0. Raises JobError, before anything is sent, when
-    it is no such folder, a row cannot be sent like this, or a success would be paid for again without `asked.yes`.
+    With nothing to send, the summary says why, and its exit code is 0. Raises JobError, before anything is sent, when it is
+    no imagemill folder, a row cannot be sent like this, or a success would be paid for again without `request.yes`.
     """
-    return asyncio.run(_retry(out, asked, observer, signals))
+    return run_loop(retry_folder_async(out, request, listeners=listeners, signals=signals))
 
 
-async def _retry(out: Path, asked: Asked, observer: Observer | None, signals: bool) -> Summary:
-    async with ending_early(wanted=signals), AsyncExitStack() as stack:
-        retry = await asyncio.to_thread(retrying.prepared, out, asked)
+async def retry_folder_async(
+    out: Path, request: RetryRequest, *, listeners: Sequence[RunListener] = (), signals: bool = False
+) -> Summary:
+    """The same in a running event loop."""
+    plan = RunPlan(str(out), wall_ms() / 1000)
+    async with Listeners(listeners, signals=signals) as heard:
+        return await heard.follow(plan, _retry(out, request, heard, signals))
+
+
+async def _retry(out: Path, request: RetryRequest, listeners: Listeners, signals: bool) -> Summary:
+    started = time.monotonic()
+    async with cancel_on_signals(enabled=signals), AsyncExitStack() as stack:
+        retry = await asyncio.to_thread(retrying.prepared, out, request)
         retrying.check_kind(retry)
         ready = retry.sends
-        place = await stack.enter_async_context(
-            lock.waited_for(lambda: opened(ready.out, retry.job, wait_s=0), ready.job.run.wait_lock)
+        workspace = await stack.enter_async_context(
+            lock.wait_for_lock(
+                lambda: open_workspace(ready.out, retry.job, wait_s=0), ready.job.run.wait_lock
+            )
         )
-        store = stack.enter_context(retrying.text_store(place, retry.asked))
-        index = await in_thread(place.ledger.item_index, place.completed)
-        examined = await in_thread(examine, retry.own.intake, place.ledger, index)
-        surveyor = retry.surveyor(place.ledger, store=store)
-        found = await in_thread(surveyor.survey, place.completed)
-        retrying.refuse(found, retry.asked)
-        known = await in_thread(place.ledger.open_tasks)
+        store = stack.enter_context(retrying.text_store(workspace, retry.request))
+        index = await in_thread(workspace.ledger.item_index, workspace.completed)
+        preflight = await in_thread(run_preflight, retry.own.row_stream, workspace.ledger, index)
+        surveyor = retry.surveyor(workspace.ledger, store=store)
+        found = await in_thread(surveyor.survey, workspace.completed)
+        retrying.refuse(found, retry.request)
+        known = await in_thread(workspace.ledger.open_tasks)
         going_on = [task for task in known if task.item not in found.picks.abandoned]
         base_url = ready.endpoint.base_url
-        tasks, held = within_reach(going_on, base_url, elsewhere=retry.elsewhere)
+        tasks, unreachable = reachable_tasks(going_on, base_url, other_endpoint=retry.other_endpoint)
         if not len(found.picks) and not tasks:
-            return await in_thread(retrying.idle, retry, place, found)
+            return await in_thread(retrying.idle, retry, workspace, found, started)
         if found.picks.successes and index.completed.rows:
-            index = await in_thread(place.ledger.item_index)
-        source = Source(
-            ready.intake,
+            index = await in_thread(workspace.ledger.item_index)
+        source = PendingRowSource(
+            ready.row_stream,
             index,
             tasks=tasks,
-            standing=examined.standing,
-            again=found.picks,
-            held=held,
+            pins=preflight.pins,
+            chooser=found.picks,
+            unreachable=unreachable,
         )
         if ready.job.simulate:
             base_url = await stack.enter_async_context(simulator(ready.job))
-        until = run_until(ready.job.run)
-        return await _run(ready, place, source, base_url, observer, signals, until, retry.command)
+        command = RunCommand(retry.command, run_deadline(ready.job.run), listeners, signals)
+        return await FolderRun(ready, workspace, source, base_url, command).run()
 
 
-def retry_plan(out: Path, asked: Asked) -> tuple[Plan, Survey]:
-    """What a retry would send and cost. Raises JobError as the retry would, but for successes sent again."""
-    return retrying.forecast(out, asked)
+def retry_plan(out: Path, request: RetryRequest) -> tuple[Plan, Survey]:
+    """What a retry would send and cost. Raises JobError as the retry would, except for successes sent again."""
+    return retrying.forecast(out, request)
 
 
-def verify_folder(out: Path, *, repair: bool = False) -> Verification:
+def verify_folder(out: Path, *, repair: bool = False, decode: bool = False) -> Verification:
     """Compare the folder's images and tables with its ledger, also without its manifest; see `runner.maintenance.verify`."""
     job = read_out_job(out)
-    try:
-        intake = prepare(job, sends=False).intake
-    except JobError:
-        intake = None
+    ready = None
+    with suppress(JobError):
+        ready = prepare(job, sends=False)
+    stream = None if ready is None else ready.row_stream
     if not repair:
-        return verify(out, intake, live=lock.is_held(out))
-    with opened(out, job) as place:
-        return verify(out, intake, repair_in=place.folder)
+        return verify(out, stream, live=lock.is_held(out), decode=decode)
+    with open_workspace(out, job, repairs=ready is not None) as workspace:
+        adopted = [] if ready is None else take_in(workspace, ready.row_stream, ready.prices)
+        found = verify(out, stream, repair_in=workspace.folder, decode=decode)
+        found.problems[:0] = adopted
+        return found
 
 
 def status(out: Path) -> Summary:
-    """The folder as it stands, also while a run is going on. Raises JobError when it is not an imagemill folder."""
+    """The folder as it stands, also while a run is going on, and without its manifest.
+
+    Raises JobError when it is not an imagemill folder.
+    """
     with LedgerReader.open(out) as ledger:
         job = read_out_job(out)
-        ready = prepare(job, sends=False)
-        with ledger.one_view():
-            return look(ready.intake, job, ledger, live=lock.is_held(out))
+        ready = prepare(job, sends=False, recorded=True)
+        row_stream = ready.row_stream
+        with ledger.snapshot():
+            try:
+                return folder_summary(row_stream, job, ledger, ready.service, held=lock.is_held(out))
+            except ManifestError:  # it cannot be read to its end
+                row_stream = recorded_rows(out, job, row_stream.defaults)
+                return folder_summary(row_stream, job, ledger, ready.service, held=lock.is_held(out))
 
 
 def is_simulated(out: Path) -> bool:

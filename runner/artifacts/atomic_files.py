@@ -9,20 +9,18 @@ import errno
 import hashlib
 import os
 import secrets
-import threading
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+from runner.artifacts.open_folders import MAY_BE_LINKS, Handle, OpenFolders, sync_folder
 from schemas.output_folder import TEMPORARY
 
 Buffer = bytes | bytearray | memoryview
 
 
-_KEPT_FOLDERS = 3
 _FILE_FLAGS = os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
-_FOLDER_FLAGS = os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW | os.O_CLOEXEC
 _LARGE_BYTES = 2**18
 """Files of at least this size leave the page cache once they are synced. The next file gets their pages, which are still in
 the processor's cache: without this, an image of 1.5 MB costs 22 % more CPU (6.8 ms instead of 5.5, line `big` of
@@ -30,44 +28,27 @@ the processor's cache: without this, an image of 1.5 MB costs 22 % more CPU (6.8
 
 
 def write_all(descriptor: int, piece: Buffer) -> int:
-    """Write one piece where the file stands; its bytes. Raises OSError."""
+    """Write one piece at the file's position; returns its length. Raises OSError."""
     view = memoryview(piece)
     while view:
         view = view[os.write(descriptor, view) :]
     return len(piece)
 
 
-class Handle:
-    """An open folder, closed with the object."""
-
-    def __init__(self, descriptor: int) -> None:
-        self.descriptor = descriptor
-
-    def stands(self) -> bool:
-        """Whether the folder still has a name; without one nothing in it can be found again."""
-        return os.fstat(self.descriptor).st_nlink > 0
-
-    def __del__(self) -> None:
-        with suppress(OSError):
-            os.close(self.descriptor)
-
-
 class Draft:
-    """A file in the folder for temporary ones, open for writing. leaf: the name that it is meant for.
+    """A file in a folder for temporary ones, open for writing. leaf: what its temporary name begins with.
 
-    Every method raises OSError; after that, or instead of the next, it is to be discarded.
+    Every method raises OSError. A draft that is not published must be discarded.
     """
 
-    def __init__(self, folder: Handle, leaf: str, *, private: bool) -> None:
+    def __init__(self, folder: Handle, leaf: str, mode: int) -> None:
         self._folder = folder
-        self._leaf = leaf
         self._name = f"{leaf[:80]}.{secrets.token_hex(6)}"
-        mode = 0o600 if private else 0o644
         self.descriptor = os.open(self._name, _FILE_FLAGS, mode, dir_fd=folder.descriptor)
         self._open = True
 
     def sync(self) -> None:
-        """Have its bytes on the disk, and close it."""
+        """Flush its bytes to the disk, and close it."""
         try:
             os.fsync(self.descriptor)
             if os.fstat(self.descriptor).st_size >= _LARGE_BYTES:
@@ -75,19 +56,19 @@ class Draft:
         finally:
             self._close()
 
-    def publish(self, target: Handle, *, replace: bool) -> None:
-        """Give it its own name in this folder, which is durable once the folder is synced.
+    def publish(self, target: Handle, leaf: str, *, replace: bool) -> None:
+        """Give it this name in this folder, which is durable once the folder is synced.
 
-        replace: another file may have that name, and ends with this; FileExistsError otherwise.
+        replace: replace a file of that name; otherwise FileExistsError is raised for one.
         """
         if not replace:
             with suppress(FileNotFoundError):
-                os.stat(self._leaf, dir_fd=target.descriptor, follow_symlinks=False)
-                raise FileExistsError(errno.EEXIST, "a file stands in the way", self._leaf)
-        os.rename(self._name, self._leaf, src_dir_fd=self._folder.descriptor, dst_dir_fd=target.descriptor)
+                os.stat(leaf, dir_fd=target.descriptor, follow_symlinks=False)
+                raise FileExistsError(errno.EEXIST, "a file stands in the way", leaf)
+        os.rename(self._name, leaf, src_dir_fd=self._folder.descriptor, dst_dir_fd=target.descriptor)
 
     def discard(self) -> None:
-        """Close and remove it, unless it has its own name, in a folder that could perhaps not be synced."""
+        """Close it, and remove it unless it was published (its folder may not be synced then)."""
         self._close()
         with suppress(FileNotFoundError):
             os.unlink(self._name, dir_fd=self._folder.descriptor)
@@ -99,28 +80,50 @@ class Draft:
 
 
 class Folder:
-    """OUT, as a place to write. Safe to use from several threads."""
+    """OUT, as a place to write. Safe to use from several threads. Permissions are what the umask allows."""
 
     def __init__(self, root: Path) -> None:
         """Creates `root` and its temporary folder, durably. Raises OSError where that is impossible."""
         self.root = root
-        _make_root(root)
-        self._making = threading.Lock()
-        self._opening = threading.Lock()
-        self._made: set[str] = set()
-        self._opened: dict[str, Handle] = {}
-        self.make(TEMPORARY, private=True)
+        self._folders = OpenFolders(root)
+        self.make(TEMPORARY)
+
+    @property
+    def moved(self) -> str:
+        """A folder that was moved away or removed while it was in use; "" while none was."""
+        return self._folders.moved
 
     def make(self, name: str, *, private: bool = False) -> None:
         """Create the folder `name` below OUT, and its parents, durably. Raises OSError if a link stands in the way."""
-        if name in self._made:
-            return
-        with self._making:
-            parent = _open_folder(self.root)
-            for part in PurePosixPath(name).parts:
-                parent = _descend(parent, part, private)
-            os.close(parent)
-            self._made.add(name)
+        self._folders.make(name, private=private)
+
+    def draft(self, name: str, *, private: bool = False) -> Draft:
+        """A temporary file for what is to be `name`, on the same disk, with its folder made. Raises OSError."""
+        parent, _, leaf = name.rpartition("/")
+        if parent:
+            self.make(parent, private=private)
+        temporary = self._folders.directory(self._folders.temporary_for(parent))
+        return Draft(temporary, leaf, self._folders.file_mode(private=private))
+
+    def publish(self, draft: Draft, name: str, *, replace: bool, private: bool = False) -> Handle:
+        """Give a draft its name, which is durable once the folder that is returned has been synced. Raises OSError."""
+        parent, _, leaf = name.rpartition("/")
+        target = self._folders.directory(parent, private=private)
+        try:
+            draft.publish(target, leaf, replace=replace)
+        except OSError as error:
+            if error.errno == errno.EXDEV:  # another disk was put there meanwhile
+                self._folders.forget_disks()
+            raise
+        return target
+
+    def growing(self, name: str) -> int:
+        """A descriptor of a new private file that grows line by line under its own name, as a log does. Raises OSError."""
+        parent, _, leaf = name.rpartition("/")
+        self.make(parent)
+        target = self._folders.directory(parent)
+        mode = self._folders.file_mode(private=True)
+        return os.open(leaf, _FILE_FLAGS | os.O_APPEND, mode, dir_fd=target.descriptor)
 
     def save(
         self, name: str, pieces: Iterable[Buffer], *, private: bool = False, replace: bool = False
@@ -136,53 +139,43 @@ class Folder:
     @contextmanager
     def writing(self, name: str, *, private: bool = False, replace: bool = False) -> Iterator[int]:
         """A descriptor to write to; on leaving the block the file is synced and appears under `name`."""
-        parent, _, leaf = name.rpartition("/")
-        if parent:
-            self.make(parent, private=private)
-        draft = Draft(self.at(TEMPORARY), leaf, private=private)
+        draft = self.draft(name, private=private)
         try:
             yield draft.descriptor
             draft.sync()
-            target = self.at(parent)
-            draft.publish(target, replace=replace)
-            os.fsync(target.descriptor)
+            settle(self.publish(draft, name, replace=replace, private=private))
         except BaseException:
             draft.discard()
             raise
 
-    def at(self, name: str) -> Handle:
-        """The folder `name` below OUT; kept until two others are asked for, open as long as somebody has it."""
-        handle = self._opened.get(name)
-        if handle is not None and handle.stands():
-            return handle
-        with self._opening:
-            self._opened.pop(name, None)
-            while len(self._opened) >= _KEPT_FOLDERS:
-                del self._opened[next(each for each in self._opened if each != TEMPORARY)]
-            handle = self._opened[name] = Handle(self._open_below(PurePosixPath(name)))
-        return handle
-
-    def _open_below(self, path: PurePosixPath) -> int:
-        folder = _open_folder(self.root)
-        for part in path.parts:
-            try:
-                child = os.open(part, _FOLDER_FLAGS, dir_fd=folder)
-            finally:
-                os.close(folder)
-            folder = child
-        return folder
-
     def clear_temporary(self) -> int:
         """Remove what a dead run left unfinished; the number of files. Call only while holding the lock."""
-        folder = self._open_below(PurePosixPath(TEMPORARY))
+        return sum(self._clear(name) for name in (TEMPORARY, *(f"{top}/{TEMPORARY}" for top in MAY_BE_LINKS)))
+
+    def _clear(self, name: str) -> int:
+        try:
+            folder = self._folders.open(name)
+        except FileNotFoundError:
+            return 0
+        except NotADirectoryError:
+            if name == TEMPORARY:
+                raise
+            return 0  # what stands there instead is told of before anything is sent
         try:
             with os.scandir(folder) as entries:
                 left = [entry.name for entry in entries if entry.is_file(follow_symlinks=False)]
-            for name in left:
-                os.unlink(name, dir_fd=folder)
+            for each in left:
+                os.unlink(each, dir_fd=folder)
         finally:
             os.close(folder)
         return len(left)
+
+
+def settle(folder: Handle) -> None:
+    """Make the names in a folder durable. Raises OSError, also where the folder was moved away meanwhile."""
+    os.fsync(folder.descriptor)
+    if not folder.exists():
+        raise FileNotFoundError(errno.ENOENT, "the folder was moved away or removed")
 
 
 def replace_file(
@@ -206,10 +199,12 @@ def replace_file(
         before(digest)
 
 
-def keep(folder: Folder, name: str, pieces: Callable[[], Iterable[Buffer]], *, private: bool = False) -> str:
-    """Save under this name, or under one like it when another file stands there; the name it got.
+def save_unique(
+    folder: Folder, name: str, pieces: Callable[[], Iterable[Buffer]], *, private: bool = False
+) -> str:
+    """Save under this name, or under a similar one when another file has it. Returns the name used.
 
-    Where these very bytes stand there, because a run was killed before it recorded them, they stay as they are.
+    A file with this name and exactly these bytes, left by a run that was killed before it recorded them, is reused.
     """
     try:
         folder.save(name, pieces(), private=private)
@@ -218,7 +213,7 @@ def keep(folder: Folder, name: str, pieces: Callable[[], Iterable[Buffer]], *, p
             sync_above(folder.root, name)
             return name
         stem, _, ending = name.rpartition(".")
-        name = f"{stem}-{secrets.token_hex(3)}.{ending}"
+        name = f"{stem}-x{secrets.token_hex(3)}.{ending}"  # not to be taken for a number: names tell attempts
         folder.save(name, pieces(), private=private)
     return name
 
@@ -231,54 +226,19 @@ def _holds(path: Path, pieces: Iterable[Buffer]) -> bool:
         return all(file.read(len(piece)) == piece for piece in pieces) and not file.read(1)
 
 
-def _open_folder(path: Path) -> int:
-    return os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-
-
-def _make_root(root: Path) -> None:
-    """Make `root` and the folders above it that are missing, and sync the names of them all."""
-    missing = [path for path in root.parents if not path.exists()]
-    root.mkdir(parents=True, exist_ok=True)
-    for path in (root, *missing):
-        with suppress(PermissionError):  # one may write to a folder that one may not read
-            _sync(path.parent)
-
-
 def sync_above(root: Path, name: str) -> None:
-    """Make the names on the way from `root` down to the file `name` durable. Raises OSError."""
+    """Make every name on the path from `root` down to the file `name` durable. Raises OSError."""
     for folder in PurePosixPath(name).parents:
-        _sync(root / folder)
-
-
-def _sync(path: Path) -> None:
-    folder = _open_folder(path)
-    try:
-        os.fsync(folder)
-    finally:
-        os.close(folder)
-
-
-def _descend(parent: int, part: str, private: bool) -> int:
-    """Open the sub-folder `part`, made if absent; `parent` is synced and closed.
-
-    Synced also when `part` is there: a run that was killed before its sync may have made it.
-    """
-    try:
-        with suppress(FileExistsError):
-            os.mkdir(part, 0o700 if private else 0o755, dir_fd=parent)
-        os.fsync(parent)
-        return os.open(part, _FOLDER_FLAGS, dir_fd=parent)
-    finally:
-        os.close(parent)
+        sync_folder(root / folder)
 
 
 def leave_page_cache(descriptor: int) -> None:
-    """Have the disk begin with what is not written yet, and drop what is. Nothing is waited for, or certain."""
+    """Drop the file's pages from the page cache, and start writing those that are dirty. A hint: does not wait."""
     with suppress(AttributeError, OSError):  # a system or a file system without it
         os.posix_fadvise(descriptor, 0, 0, os.POSIX_FADV_DONTNEED)
 
 
 def sha256_of(path: Path) -> str:
-    """Of the file's bytes, in hex."""
+    """sha256 of the file's bytes, in hex."""
     with path.open("rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()

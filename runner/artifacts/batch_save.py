@@ -1,22 +1,21 @@
-"""Several new files saved together: each as whole and durable as if it were saved alone, but the disk is waited for once.
+"""Saves several new files together: each is as whole and durable as if it were saved alone, but the disk syncs once.
 
-All are written before the first is synced, so that one commit of the file system's journal is for all of them; all are
-synced before the first gets its name, and have their names before their folders are synced.
+All are written before the first is synced, so that one commit of the file system's journal covers all of them. All are
+synced before the first gets its final name, and all have their names before their folders are synced.
 """
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable, Sequence
 
-from runner.artifacts.atomic_files import Buffer, Draft, Folder, Handle, leave_page_cache, write_all
-from schemas.output_folder import TEMPORARY
+from runner.artifacts.atomic_files import Buffer, Draft, Folder, leave_page_cache, settle, write_all
+from runner.artifacts.open_folders import Handle
 
 
 def save_all(folder: Folder, files: Sequence[tuple[str, Sequence[Buffer]]]) -> list[OSError | None]:
-    """Durably write new files (name below the folder, content); as `Folder.save` does each.
+    """Durably write new files (name below the folder, content), each as `Folder.save` does.
 
-    What stood in the way of each, in order; None for those that are saved. Nothing is left of the others.
+    Returns the error of each, in order; None for those that were saved. Nothing is left of the others.
     """
     saves = [_Save(folder, name, pieces) for name, pieces in files]
     synced: set[Handle] = set()
@@ -31,11 +30,11 @@ def save_all(folder: Folder, files: Sequence[tuple[str, Sequence[Buffer]]]) -> l
 
 
 class _Save:
-    """One of the files. problem: what stopped it."""
+    """One of the files. problem: the error that stopped it."""
 
     def __init__(self, folder: Folder, name: str, pieces: Sequence[Buffer]) -> None:
         self._folder = folder
-        self._parent, _, self._leaf = name.rpartition("/")
+        self._name = name
         self._pieces = pieces
         self._draft: Draft | None = None
         self._target: Handle | None = None
@@ -52,32 +51,29 @@ class _Save:
 
     def write(self) -> None:
         """Write it under a temporary name, and let the disk begin with it."""
-        if self._parent:
-            self._folder.make(self._parent)
-        self._draft = Draft(self._folder.at(TEMPORARY), self._leaf, private=False)
+        self._draft = self._folder.draft(self._name)
         for piece in self._pieces:
             write_all(self._draft.descriptor, piece)
         leave_page_cache(self._draft.descriptor)
 
     def sync(self) -> None:
-        """Have its bytes on the disk."""
+        """Flush its bytes to the disk."""
         self._made.sync()
 
     def publish(self) -> None:
         """Give it its name."""
-        self._target = self._folder.at(self._parent)
-        self._made.publish(self._target, replace=False)
+        self._target = self._folder.publish(self._made, self._name, replace=False)
 
     def settle(self, synced: set[Handle]) -> None:
-        """Have its name on the disk. synced: folders of which others have seen to that."""
+        """Flush its name to the disk. synced: folders that were synced for other files already."""
         assert self._target is not None
         if self._target not in synced:
-            os.fsync(self._target.descriptor)
+            settle(self._target)
             synced.add(self._target)
         self._settled = True
 
     def end(self) -> None:
-        """Leave nothing behind of what was not saved."""
+        """Remove what was not saved."""
         if self._draft is not None and not self._settled:
             self._draft.discard()
 

@@ -1,37 +1,26 @@
-"""What counts as an image: a whole file of a format that can be checked, told from its bytes alone."""
+"""What counts as an image: a whole file of a format that can be checked, judged by its bytes alone."""
 
 from __future__ import annotations
 
-import io
 import re
-import struct
-import warnings
-import zlib
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from typing import NamedTuple
 
-from PIL import Image, UnidentifiedImageError, WebPImagePlugin
+from runner.artifacts.formats import gif, jpeg, png, svg, webp
+from runner.artifacts.formats.structure import Structure
+from schemas.artifacts import BeyondLimits, Check, NotAnImage, RequestedFormat
+from schemas.outcome import BLANK
 
-from schemas.artifacts import Asked, NotAnImage
-
-_FORMATS = ("PNG", "JPEG", "WEBP", "GIF")
-_SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>\s*)?(?:<!--.*?-->\s*)*(?:<!DOCTYPE[^>]*>\s*)?<svg[\s>]", re.DOTALL)
-_PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
-_PNG_CHUNK = struct.Struct(">I4s")
-"""Bytes of its content, and its kind; the content and the checksum of both follow."""
-_GIF_EXTENSION, _GIF_FRAME, _GIF_TRAILER = b"!,;"
-_UNREADABLE = (
-    *(OSError, SyntaxError, ValueError, IndexError, EOFError, struct.error),
-    Image.DecompressionBombError,
-)
+PATIENCE_NS = 2**28
+"""CPU that a check in a thread may take: threads cannot be ended. 67 MB of PNG, 16 million pixels of JPEG, 8 of WebP."""
+SHORT_PATIENCE_NS = 2**26
+"""The same once the run is cut short, when dozens of checks may be waiting."""
 
 
-# Pillow would import what reads an image at the first one, when there may be no descriptor left for it.
-Image.preinit()
-assert WebPImagePlugin.WebPImageFile.format in _FORMATS
-
-
-class Looked(NamedTuple):
-    """What the bytes say. format: png, jpeg, webp, gif or svg. width, height: pixels, None for svg."""
+@dataclass(frozen=True, slots=True)
+class ImageInfo:
+    """What the bytes show. format: png, jpeg, webp, gif or svg. width, height: pixels, None for svg."""
 
     format: str
     width: int | None
@@ -39,87 +28,89 @@ class Looked(NamedTuple):
     flags: tuple[str, ...] = ()
 
 
-def look(data: bytes, *, asked_format: str | None, max_pixels: int) -> Looked:
-    """Read the image to its end. Raises NotAnImage for anything but a whole image of a format we can check,
-    OSError where this machine has too little of something.
+class SlowCheck(Exception):
+    """Decoding may take longer than the caller can wait. info: what there is to say without."""
 
-    A PNG's checksums tell whether it is whole, at a sixth of what decoding it takes; the others are decoded.
+    def __init__(self, info: ImageInfo) -> None:
+        super().__init__(info)
+        self.info = info
+
+
+class _Format(NamedTuple):
+    name: str
+    begins: Callable[[bytes], bool]
+    read: Callable[[bytes], Structure]
+
+
+_FORMATS = (
+    _Format("png", lambda data: data.startswith(png.SIGNATURE), png.read),
+    _Format("jpeg", lambda data: data.startswith(jpeg.SIGNATURE), jpeg.read),
+    _Format("webp", webp.is_one, webp.read),
+    _Format("gif", lambda data: data.startswith(gif.SIGNATURES), gif.read),
+)
+
+
+def inspect_image(
+    data: bytes, *, asked_format: str | None, check: Check, patience_ns: int | None = None
+) -> ImageInfo:
+    """Read the image to its end.
+
+    Args:
+        data: the whole file.
+        asked_format: a drawing (`svg`) is an image only where it was asked for.
+        check: what is asked of an image.
+        patience_ns: CPU that decoding may take; None: any.
+
+    Raises:
+        NotAnImage: for anything but a whole image of a format that we can check.
+        SlowCheck: it may take longer than `patience_ns`; nothing has been decoded.
+        OSError: this machine has too little of something.
     """
-    if asked_format == "svg" and _SVG.match(data[:4096]) and data.rstrip().endswith(b"</svg>"):
-        return Looked("svg", None, None)
     try:
-        with (
-            warnings.catch_warnings(action="ignore"),
-            Image.open(io.BytesIO(data), formats=_FORMATS) as image,
-        ):
-            width, height = image.size
-            if width * height > max_pixels:
-                raise NotAnImage(f"{width}x{height} pixels are more than output.max_pixels ({max_pixels:,})")
-            kind = str(image.format).lower()
-            if kind == "png":
-                flags = _png_end(data)
-            else:
-                image.load()
-                flags = _gif_end(data) if kind == "gif" else ()
-    except UnidentifiedImageError:
-        raise NotAnImage(
-            f"the bytes are no PNG, JPEG, WebP or GIF image (they start {data[:12]!r})"
-        ) from None
-    except _UNREADABLE as error:
+        return _inspect(data, asked_format, check, patience_ns)
+    except (NotAnImage, SlowCheck):
+        raise
+    except Exception as error:  # decoders raise what they like; what was paid for is kept all the same
         if isinstance(error, OSError) and error.errno is not None:
             raise  # this machine's trouble, not the image's
-        raise NotAnImage(f"the image does not decode: {str(error)[:200]}") from None
-    return Looked(kind, width, height, flags)
+        text = f"{type(error).__name__}: {error}"[:200]
+        raise NotAnImage(f"the image does not decode: {text}") from None
 
 
-def _png_end(data: bytes) -> tuple[str, ...]:
-    """Walk the chunks to the last one and compare their checksums.
-
-    Pillow's `verify` does the same by way of copies, which made an image of 1.5 MB cost half as much again (9.1 ms of CPU
-    instead of 6.2, line `big` of `python -m tests.bench`).
-    """
-    view, at, kind, has_pixels = memoryview(data), len(_PNG_SIGNATURE), b"", False
-    while kind != b"IEND":
-        size, kind = _PNG_CHUNK.unpack_from(data, at)
-        end = at + _PNG_CHUNK.size + size
-        if zlib.crc32(view[at + 4 : end]).to_bytes(4, "big") != view[end : end + 4]:
-            raise NotAnImage(f"the image does not decode: its chunk {kind!r} is cut or altered")
-        has_pixels |= kind == b"IDAT"
-        at = end + 4
-    if not has_pixels:
-        raise NotAnImage("the image does not decode: it has no pixels")
-    return ("trailing_bytes",) if at < len(data) else ()
+def _inspect(data: bytes, asked_format: str | None, check: Check, patience_ns: int | None) -> ImageInfo:
+    kind, structure = _structure(data, asked_format)
+    width, height, flags, effort_ns, decode = structure
+    info = ImageInfo(kind, width, height, flags)
+    if width is not None and height is not None and width * height > check.max_pixels:
+        raise BeyondLimits(f"{width}x{height} pixels are more than output.max_pixels ({check.max_pixels:,})")
+    if kind in _STRUCTURED and not check.decode:
+        return info
+    if patience_ns is not None and effort_ns > patience_ns:
+        raise SlowCheck(info)
+    blank = decode() and check.decode
+    return replace(info, flags=(*flags, BLANK)) if blank else info
 
 
-def _gif_end(data: bytes) -> tuple[str, ...]:
-    """Walk the blocks of all frames to the trailer; decoding ends with the first frame."""
-    try:
-        at = 13 + _gif_colours(data[10])
-        while data[at] != _GIF_TRAILER:
-            if data[at] not in (_GIF_EXTENSION, _GIF_FRAME):
-                at += 1
-                continue
-            at += 2 if data[at] == _GIF_EXTENSION else 11 + _gif_colours(data[at + 9])
-            while data[at]:
-                at += data[at] + 1
-            at += 1
-    except IndexError:
-        raise NotAnImage("the GIF has no end") from None
-    return ("trailing_bytes",) if at + 1 < len(data) else ()
+_STRUCTURED = frozenset({"png", "svg"})
+"""Formats whose parts tell by themselves whether they are whole. The others have no checksums."""
 
 
-def _gif_colours(flags: int) -> int:
-    """Bytes of the colour table that the flags announce."""
-    return 3 << (flags % 8 + 1) if flags & 0x80 else 0
+def _structure(data: bytes, asked_format: str | None) -> tuple[str, Structure]:
+    for each in _FORMATS:
+        if each.begins(data):
+            return each.name, each.read(data)
+    if asked_format == "svg" and (drawing := svg.read(data)) is not None:
+        return "svg", drawing
+    raise NotAnImage(f"the bytes are no PNG, JPEG, WebP or GIF image (they start {data[:12]!r})")
 
 
-def differences(looked: Looked, asked: Asked) -> tuple[str, ...]:
-    """Flags for what is not as asked."""
-    flags = list(looked.flags)
-    kind = asked.output_format
-    if kind is not None and {"jpg": "jpeg"}.get(kind, kind) != looked.format:
+def mismatch_flags(info: ImageInfo, requested: RequestedFormat) -> tuple[str, ...]:
+    """Flags for differences from what was requested."""
+    flags = list(info.flags)
+    kind = requested.output_format
+    if kind is not None and {"jpg": "jpeg"}.get(kind, kind) != info.format:
         flags.append("format_mismatch")
-    size = re.fullmatch(r"(\d+)x(\d+)", asked.size or "")
-    if size and looked.width is not None and (int(size[1]), int(size[2])) != (looked.width, looked.height):
+    size = re.fullmatch(r"(\d+)x(\d+)", requested.size or "")
+    if size and info.width is not None and (int(size[1]), int(size[2])) != (info.width, info.height):
         flags.append("size_mismatch")
     return tuple(flags)

@@ -40,9 +40,11 @@ class Command(click.Command):
 class Commands(click.Group):
     """Commands that are imported when they are called; `summaries` (name -> one line) is enough for the overview."""
 
-    def __init__(self, name: str, *, package: str, summaries: dict[str, str], **attributes: Any) -> None:
+    def __init__(
+        self, name: str, *, packages: dict[str, dict[str, str]], summaries: dict[str, str], **attributes: Any
+    ) -> None:
         super().__init__(name, **attributes)
-        self.package = package
+        self.packages = packages
         self.summaries = summaries
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -55,7 +57,8 @@ class Commands(click.Group):
             return None
         from importlib import import_module
 
-        command: click.Command = import_module(f"{self.package}.{cmd_name}").command
+        package = next(package for package, names in self.packages.items() if cmd_name in names)
+        command: click.Command = import_module(f"{package}.{cmd_name}").command
         return command
 
     def resolve_command(

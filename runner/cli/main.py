@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import errno
 import gc
 import json
 import os
+import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from io import TextIOWrapper
 from pathlib import Path
@@ -20,27 +19,33 @@ import click
 from runner.cli.groups import Commands
 from runner.cli.option import Option
 
-SUMMARIES = {
+FOLDER_COMMANDS = {
     "run": "make the images of a manifest; the same again resumes",
     "plan": "what a run would do: rows, requests, cost and time; sends nothing",
     "status": "where a job stands; works while it runs",
+    "ls": "every imagemill folder below here: state, images, failures, cost, age",
+    "failures": "the rows that are not fine, why, and what mends them",
     "retry": "send again what failed, or what is parked",
     "runs": "past runs of a folder or a job, with their figures",
     "history": "every run of a folder, and every attempt of its rows",
     "prune": "remove image files that a newer try has superseded",
     "verify": "re-read every image and table against the ledger",
+}
+TOOLS = {
     "simulate": "the service, simulated, as a server of its own",
     "schema": "the job file's JSON Schema, the columns of the tables",
     "schedule": "systemd units or a cron line that run a job every night",
     "doctor": "check versions, key, endpoint, disk",
+    "init": "a commented job file, a small manifest and .env.example to begin with",
     "help": "the documentation: how-to pages, reference, explanations",
 }
+SUMMARIES = FOLDER_COMMANDS | TOOLS
 PACKAGES = ("schemas", "jobs", "runner")
 
 _GROWN_BEFORE_ALL = 100
 """Collections of the middle generation before one of all objects. Hardly anything here is in cycles, and what is imported
 (some 80,000 objects) would be gone through in vain for 8 % of the time of a plan."""
-_LOCAL_ERRNO = (errno.ENOSPC, errno.EIO, errno.EDQUOT, errno.EMFILE, errno.ENFILE, errno.EROFS)
+_NO_RANGE = re.compile(r"is not a valid (float|integer|int)( range)?\b")
 _EPILOG = (
     'Completion: eval "$(_IMAGEMILL_COMPLETE=bash_source imagemill)"; zsh_source and fish_source work alike.'
 )
@@ -54,6 +59,7 @@ class Stop:
     message: str
     fix: str = ""
     trace: str = ""
+    mistakes: tuple[str, ...] = ()
 
 
 def shadowed_package() -> str | None:
@@ -76,7 +82,12 @@ def _version(ctx: click.Context, _parameter: click.Parameter, wanted: bool) -> N
     if wanted and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"imagemill {version('imagemill')}")
+        if "--json" in sys.argv:
+            from runner.cli.json_report import print_report
+
+            print_report("version", {})
+        else:
+            click.echo(f"imagemill {version('imagemill')}")
         ctx.exit()
 
 
@@ -84,12 +95,13 @@ def commands() -> Commands:
     """The root of the command line."""
     return Commands(
         "imagemill",
-        package="runner.cli.commands",
+        packages={"runner.cli.commands": FOLDER_COMMANDS, "runner.cli.tools": TOOLS},
         summaries=SUMMARIES,
         params=[
+            Option(["--json"], is_flag=True, expose_value=False, hidden=True, help="for --version"),
             Option(
                 ["--version"], is_flag=True, expose_value=False, callback=_version, help="Show the version."
-            )
+            ),
         ],
         help="Images in bulk from a table of prompts: paced, resumable, paid once.",
         epilog=_EPILOG,
@@ -103,17 +115,20 @@ def _usage(error: click.ClickException) -> Stop:
         if isinstance(error, click.UsageError) and error.ctx is not None
         else "imagemill"
     )
-    return Stop(error.exit_code, error.format_message(), f"`{path} --help` shows what it takes")
+    message = _NO_RANGE.sub("is not a number", " ".join(error.format_message().split()))
+    return Stop(error.exit_code, message, f"`{path} --help` shows what it takes")
 
 
 def _internal(error: Exception) -> Stop:
     import traceback
 
+    from runner.process.disk_errors import explained, is_of_the_machine
     from schemas.errors import ExitCode
 
     trace = "".join(traceback.format_exception(error))
-    if isinstance(error, OSError) and error.errno in _LOCAL_ERRNO:
-        return Stop(ExitCode.LOCAL, f"this machine: {error}", "mend it and run the same command again", trace)
+    if isinstance(error, OSError) and is_of_the_machine(error):
+        told = explained(error, error.filename or "this machine", "refused")
+        return Stop(told.exit_code, told.message, told.fix, trace)
     message = f"internal error: {type(error).__name__}: {error}"
     return Stop(ExitCode.INTERNAL, message, "run it again with -v and report what it prints", trace)
 
@@ -131,14 +146,14 @@ def _run(arguments: Sequence[str]) -> int | Stop:
     except click.ClickException as error:
         return _usage(error)
     except JobError as error:
-        return Stop(error.exit_code, error.message, error.fix)
+        return Stop(error.exit_code, error.message, error.fix, mistakes=error.mistakes)
     except (KeyboardInterrupt, click.Abort):
         return Stop(ExitCode.INTERRUPTED, "interrupted", "the same command goes on from here")
     except Exception as error:  # noqa: BLE001
         return _internal(error)
 
 
-def _tell(stop: Stop, arguments: Sequence[str]) -> None:
+def _print_stop(stop: Stop, arguments: Sequence[str]) -> None:
     from runner.process.redaction import REDACTOR
 
     REDACTOR.register_variables(os.environ)
@@ -149,9 +164,22 @@ def _tell(stop: Stop, arguments: Sequence[str]) -> None:
     if stop.fix:
         click.echo(f"fix: {REDACTOR.text(stop.fix)}", err=True)
     if "--json" in arguments:
-        from runner.cli.console import print_json
+        from runner.cli.json_report import print_failure
 
-        print_json({"exit_code": int(stop.exit_code), "exit_reason": stop.message, "fix": stop.fix})
+        command = next((text for text in arguments if text in SUMMARIES), "")
+        print_failure(command, int(stop.exit_code), stop.message, stop.fix, stop.mistakes)
+
+
+def _checked_output(code: int) -> int | Stop:
+    """The exit code of a command that has ended, or a stop where stdout did not take its results."""
+    from runner.process.streams import lost_output
+    from schemas.errors import ExitCode
+
+    sys.stdout.flush()
+    lost = lost_output()
+    if lost is None or code != ExitCode.OK:
+        return code
+    return Stop(ExitCode.LOCAL, f"stdout cannot be written: {lost.strerror}", "mend it and run it again")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -168,24 +196,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if isinstance(stream, TextIOWrapper):
             stream.reconfigure(errors="backslashreplace")
     outcome = _run(given)
+    if not isinstance(outcome, Stop):
+        outcome = _checked_output(outcome)
     if isinstance(outcome, Stop):
-        _tell(outcome, given)
+        _print_stop(outcome, given)
         return int(outcome.exit_code)
     return int(outcome)
 
 
 class WithoutPandas:
-    """Finds no pandas. No command shows a DataFrame, but pyarrow would import it at the first array made of values, which
-    takes a quarter of a second and 30 MB."""
+    """Hides pandas. No command needs a DataFrame, but pyarrow would import pandas for the first array made from Python
+    values, which takes a quarter of a second and 30 MB."""
 
     def find_spec(self, name: str, path: Sequence[str] | None, target: ModuleType | None = None) -> None:
-        """Where a module is: not told, so that others look. Raises ImportError for pandas."""
+        """None, so that the next finder is asked. Raises ImportError for pandas."""
         if name == "pandas":
             raise ModuleNotFoundError("pandas is not needed here", name=name)
 
 
 def own_process() -> None:
     """Settings of a whole process, for one that is the command's own."""
+    from runner.process.streams import install
+
+    install()
     os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")  # numpy's threads would only wait, and not idly
     sys.meta_path.insert(0, WithoutPandas())
     gc.set_threshold(*gc.get_threshold()[:2], _GROWN_BEFORE_ALL)
@@ -194,11 +227,10 @@ def own_process() -> None:
 def script() -> NoReturn:
     """The console script: as `main`, and ends the process at once with that exit code.
 
-    Libraries' threads that are still about when an interpreter is taken apart can end it by a signal instead.
+    Threads of libraries that still run during interpreter shutdown could crash the process instead.
     """
     own_process()
     code = main()
     for stream in (sys.stdout, sys.stderr):
-        with suppress(OSError, ValueError):  # whoever read it is gone
-            stream.flush()
+        stream.flush()
     os._exit(code)

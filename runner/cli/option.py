@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
@@ -9,6 +10,7 @@ import click
 from click.shell_completion import CompletionItem
 
 GENERAL = "General"
+_RANGE = re.compile(r"\s*\[[-\d.<>=]*x[-\d.<>=]*\]$")
 
 
 class Option(click.Option):
@@ -25,6 +27,11 @@ class Option(click.Option):
         super().__init__(declarations, **attributes)
         self.group = group
         self.choices = choices
+
+    def get_help_record(self, ctx: click.Context) -> tuple[str, str] | None:
+        """As click has it, without the formula of a range of numbers."""
+        record = super().get_help_record(ctx)
+        return record if record is None else (record[0], _RANGE.sub("", record[1]))
 
     def shell_complete(self, ctx: click.Context, incomplete: str) -> list[CompletionItem]:
         """The documented values, else whatever the type offers."""

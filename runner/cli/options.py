@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from datetime import date
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -68,7 +70,7 @@ def common_options() -> list[click.Parameter]:
 
 
 def source_argument(metavar: str = "MANIFEST|JOB.toml") -> click.Argument:
-    """The manifest (file, folder, glob or URL) or the job file."""
+    """The manifest (file, folder, glob, URL, or - for stdin) or the job file."""
     return click.Argument(["source"], required=False, metavar=f"[{metavar}]", type=click.Path())
 
 
@@ -108,6 +110,29 @@ def job_on(values: Mapping[str, Any], day: date) -> Job:
 
     overrides = job_overrides(values) | {"date": day.isoformat()}
     return load_job(values["source"], overrides, environ=os.environ, cwd=Path.cwd())
+
+
+@contextmanager
+def rows_from(job: Job, *, kept: bool) -> Iterator[Path | None]:
+    """The file that holds a manifest from stdin, for as long as the block lasts; None for any other manifest.
+
+    kept: the rows will stay in the job's folder, which then has to be named. Raises JobError.
+    """
+    from runner.manifest.columns import known_names
+    from runner.manifest.stdin import STDIN, manifest_file
+    from schemas.errors import JobError
+
+    if job.manifest != STDIN:
+        yield None
+        return
+    if kept and "out" not in job.model_fields_set:
+        raise JobError("rows from stdin need a folder of their own", fix="name it: --out runs/NAME")
+    if sys.stdin.isatty():
+        click.echo("reading the manifest from stdin; Ctrl-D ends it", err=True)
+    with manifest_file(
+        sys.stdin.buffer, form=job.input.format, known=known_names(job.columns.prompt)
+    ) as file:
+        yield file
 
 
 def job_from(values: Mapping[str, Any]) -> Job:

@@ -6,18 +6,17 @@ import logging
 import re
 import shlex
 import subprocess
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from ipaddress import ip_address
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 from urllib.parse import urlsplit
 
+from runner.config.base_urls import BaseUrlFault, checked_base_url
+from runner.config.job_secrets import refuse_unkept
 from runner.process.redaction import REDACTOR, Redactor
 from schemas.errors import JobError
-from schemas.job import secrecy
 from schemas.providers import CUSTOM_KEY_ENV, PROFILES, Profile
-from schemas.secrecy import BY_NAME, Secrecy
 
 if TYPE_CHECKING:
     from schemas.job import EndpointTable, Job
@@ -27,26 +26,23 @@ __all__ = [
     "ApiKey",
     "Redactor",
     "ResolvedEndpoint",
-    "checked_base_url",
     "dotenv_variables",
     "find_key",
-    "register_secrets",
     "resolve_endpoint",
 ]
 
 COMMAND_TIMEOUT_S = 30.0
+_COMMAND = "endpoint.api_key_command"
 
 _LOG = logging.getLogger(__name__)
 _KEY = re.compile(r"[\x21-\x7e]+")
+_QUOTES = "\"'`“”‘’"
 _VARIABLE = re.compile(r"[A-Z][A-Z0-9_]{0,63}")
-_QUERY = re.compile(r"api-version=[\w.-]+", re.ASCII)
-"""The one query that a base URL may have: it is part of Azure's address, and no secret."""
-_OPERATION = re.compile(r"/(images(/(generations|edits))?|chat/completions)$")
 
 
 @dataclass(frozen=True, slots=True)
 class ApiKey:
-    """A key and where it was found (`environment variable OPENAI_API_KEY`). Printing it never shows the value."""
+    """A key and where it was found (`.env (IMAGEMILL_API_KEY)`). Printing it never shows the value."""
 
     value: str = field(repr=False)
     source: str
@@ -78,10 +74,34 @@ def find_key(endpoint: EndpointTable, *, environ: Mapping[str, str], cwd: Path) 
         path = cwd / Path(endpoint.api_key_file).expanduser()
         key = _key_from_file(path, guarded=environ.get("CREDENTIALS_DIRECTORY"))
     elif endpoint.api_key_env is None and endpoint.api_key_command is not None:
+        refuse_unkept(endpoint.api_key_command)
         key = _key_from_command(endpoint.api_key_command, cwd)
     else:
         key = _key_from_variables(_key_variables(endpoint), environ, dotenv_variables(cwd))
+    return _checked(key)
+
+
+def key_source(endpoint: EndpointTable, *, environ: Mapping[str, str], cwd: Path) -> str | None:
+    """Where `find_key` would find the key; None where it would find none. Opens no key file and runs no command."""
+    if endpoint.api_key_env is None and endpoint.api_key_file is not None:
+        path = cwd / Path(endpoint.api_key_file).expanduser()
+        return str(path) if path.is_file() else None
+    if endpoint.api_key_env is None and endpoint.api_key_command is not None:
+        return _COMMAND
+    try:
+        return _key_from_variables(_key_variables(endpoint), environ, dotenv_variables(cwd)).source
+    except JobError:
+        return None
+
+
+def _checked(key: ApiKey) -> ApiKey:
     REDACTOR.register(key.value)
+    if key.value[0] in _QUOTES or key.value[-1] in _QUOTES:
+        REDACTOR.register(key.value.strip(_QUOTES))
+        raise JobError(
+            f"the key from {key.source} is in quotes (not shown), which would be sent with it",
+            fix="set it again without them: files for docker's --env-file, and systemd's credentials, take no quotes",
+        )
     if _KEY.fullmatch(key.value) is None:
         raise JobError(
             f"the key from {key.source} holds blanks, line breaks or characters outside ASCII (not shown)",
@@ -90,10 +110,22 @@ def find_key(endpoint: EndpointTable, *, environ: Mapping[str, str], cwd: Path) 
     return key
 
 
+def key_may_change(endpoint: EndpointTable) -> bool:
+    """Whether reading the key again may give another one: it comes from a file or a command."""
+    return endpoint.api_key_env is None and (
+        endpoint.api_key_file is not None or endpoint.api_key_command is not None
+    )
+
+
 def _key_variables(endpoint: EndpointTable) -> tuple[str, ...]:
     if endpoint.api_key_env is not None:
         return (endpoint.api_key_env,)
-    return CUSTOM_KEY_ENV if endpoint.base_url is not None else PROFILES[endpoint.profile].key_env
+    profile = PROFILES[endpoint.profile]
+    if endpoint.base_url is None and "profile" not in endpoint.model_fields_set:
+        # Nobody has chosen this service: a key for whichever one would be shown to it when --base-url is forgotten once.
+        return tuple(name for name in profile.key_env if name not in CUSTOM_KEY_ENV)
+    # A profile without an address of its own is always chosen together with a base URL.
+    return CUSTOM_KEY_ENV if endpoint.base_url is not None and profile.base_url else profile.key_env
 
 
 def _shown_variable(name: str) -> str:
@@ -105,13 +137,18 @@ def _key_from_variables(
     names: tuple[str, ...], environ: Mapping[str, str], dotenv: Mapping[str, str]
 ) -> ApiKey:
     for name in names:
-        for values, where in ((environ, "environment variable"), (dotenv, ".env variable")):
+        for values, where in ((environ, "the environment"), (dotenv, ".env")):
             if values.get(name):
-                return ApiKey(values[name], f"{where} {_shown_variable(name)}")
+                return ApiKey(values[name], f"{where} ({_shown_variable(name)})")
     shown = [_shown_variable(name) for name in names]
+    general = next((name for name in CUSTOM_KEY_ENV[:1] if environ.get(name) or dotenv.get(name)), None)
+    other = (
+        "" if general in (None, *names) else f" ({general} is for a service that you name: --base-url URL)"
+    )
+    name = names[0] if _VARIABLE.fullmatch(names[0]) else "NAME"
     raise JobError(
         f"no API key: {' and '.join(shown)} {'is' if len(shown) == 1 else 'are'} not set (environment and .env)",
-        fix=f"export {names[0] if _VARIABLE.fullmatch(names[0]) else 'NAME'}=…, or add --simulate to try without a key",
+        fix=f"export {name}=…, or add --simulate to try without a key{other}",
     )
 
 
@@ -129,7 +166,7 @@ def _key_from_file(path: Path, *, guarded: str | None) -> ApiKey:
         _LOG.warning("key file %s is readable by other users: chmod 600 it", path)
     if not lines or not lines[0].strip():
         raise JobError(f"endpoint.api_key_file {REDACTOR.text(str(path))}: its first line is empty")
-    return ApiKey(lines[0].strip(), f"file {path}")
+    return ApiKey(lines[0].strip(), str(path))
 
 
 def _key_from_command(command: str, cwd: Path) -> ApiKey:
@@ -157,31 +194,7 @@ def _key_from_command(command: str, cwd: Path) -> ApiKey:
     lines = done.stdout.decode("utf-8", "replace").splitlines()
     if not lines or not lines[0].strip():
         raise JobError("endpoint.api_key_command printed no key", fix=fix)
-    return ApiKey(lines[0].strip(), "endpoint.api_key_command")
-
-
-def register_secrets(settings: Mapping[str, Any]) -> None:
-    """Hide secret settings wherever they show, before they are checked: they may be of any form.
-
-    settings: dotted key -> value, as written.
-    """
-    for key, value in settings.items():
-        if secrecy(key) is Secrecy.SECRET:
-            for text in _texts(value):
-                if not text.startswith(BY_NAME):
-                    REDACTOR.register_url(text)
-
-
-def _texts(value: Any) -> Iterator[str]:
-    if isinstance(value, str):
-        yield value
-    elif isinstance(value, Mapping):
-        for name, item in value.items():
-            yield name
-            yield from _texts(item)
-    elif isinstance(value, (list, tuple)):
-        for item in value:
-            yield from _texts(item)
+    return ApiKey(lines[0].strip(), _COMMAND)
 
 
 class ResolvedEndpoint(NamedTuple):
@@ -192,49 +205,8 @@ class ResolvedEndpoint(NamedTuple):
     name: str
 
 
-def checked_base_url(text: str, *, allow_http: bool) -> str:
-    """The base URL with scheme and host in lower case and no trailing slash; it may have `?api-version=…`.
-
-    Raises ValueError with the reason, which never repeats the URL.
-    """
-    url = text.strip()
-    try:
-        parts = urlsplit(url)
-        host, _ = parts.hostname or "", parts.port
-    except ValueError:
-        raise ValueError("is not a URL") from None
-    path = parts.path.rstrip("/")
-    faults = (
-        (re.search(r"[\s\x00-\x1f\x7f\\]", url), "holds blanks, control characters or backslashes"),
-        (parts.scheme not in ("http", "https"), "must begin with https://"),
-        (not host, "has no host"),
-        ("@" in parts.netloc, "must not hold a user name or password"),
-        (
-            "#" in url or ("?" in url and not _QUERY.fullmatch(parts.query)),
-            "must not hold a query or a fragment",
-        ),
-        (_OPERATION.search(path), "must end at the version path (…/v1): leave the operation's path out"),
-        (
-            parts.scheme == "http" and not allow_http and not _is_loopback(host),
-            "is plain http, so the key could be read on the way: use https, or --allow-http if you mean it",
-        ),
-    )
-    for fault, reason in faults:
-        if fault:
-            raise ValueError(reason)
-    query = f"?{parts.query}" if parts.query else ""
-    return f"{parts.scheme}://{parts.netloc.lower()}{path}{query}"
-
-
-def _is_loopback(host: str) -> bool:
-    try:
-        return ip_address(host).is_loopback
-    except ValueError:
-        return host == "localhost"
-
-
 def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> ResolvedEndpoint:
-    """Where this job's requests go. A profile's `base_url_env` (environment or `.env`) moves it.
+    """Where this job's requests go. A profile's `base_url_env` moves it; one of `.env` would, and is refused.
 
     A `base_url` of the user's own carries a profile's facts (prices, refused fields) when the profile was chosen too,
     or when it is that profile's own URL. Raises JobError for an unusable URL.
@@ -243,7 +215,12 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
     named = PROFILES[endpoint.profile]
     url = endpoint.base_url
     if url is None and named.base_url_env:
-        url = environ.get(named.base_url_env) or dotenv_variables(cwd).get(named.base_url_env)
+        url = environ.get(named.base_url_env)
+        if not url and dotenv_variables(cwd).get(named.base_url_env):
+            raise JobError(
+                f"{named.base_url_env} (.env): a file .env gives keys and limits, and chooses no host",
+                fix=f"export {named.base_url_env}, or add --base-url",
+            )
     if not url and not named.base_url:
         raise JobError(
             f"profile {named.name} has no address of its own", fix=f"add --base-url {named.address_form}"
@@ -252,9 +229,10 @@ def resolve_endpoint(job: Job, environ: Mapping[str, str], *, cwd: Path) -> Reso
         return ResolvedEndpoint(named.base_url, named, named.name)
     try:
         base_url = checked_base_url(url, allow_http=endpoint.allow_http)
-    except ValueError as error:
+    except BaseUrlFault as fault:
         setting = "endpoint.base_url" if endpoint.base_url else named.base_url_env
-        raise JobError(f"{setting} {error}", fix="give a base URL such as https://host/v1") from None
+        meant = fault.suggestion or "https://host/v1"
+        raise JobError(f"{setting} {fault}", fix=f"give a base URL such as {meant}") from None
     if endpoint.base_url is None or "profile" in endpoint.model_fields_set:
         profile = replace(named, base_url=base_url)
     else:

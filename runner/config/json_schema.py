@@ -2,22 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cache
 from typing import Any
 
-from pydantic.json_schema import GenerateJsonSchema, JsonSchemaValue
-from pydantic_core import core_schema
-
-from schemas.job import Job, parse_duration, secrecy
+from runner.text.nearest import nearest
+from schemas.durations import DURATION_PATTERN
+from schemas.job import Job, secrecy
 from schemas.providers import PROFILES
 from schemas.request import FIELDS
 from schemas.secrecy import Secrecy
 from schemas.task_dialects import DIALECTS, SYNC
 
-DURATION_PATTERN = r"^\s*\d+(\.\d+)?\s*((ms|s|min|m|h|d)(\s*\d+(\.\d+)?\s*(ms|s|min|m|h|d))*)?\s*$"
-
 _DESCRIPTIONS = {
-    "endpoint.dialect": "how the service is spoken to; auto looks at what comes back",
     "budget.max_requests": "requests sent in this folder, over all runs",
     "retry.on_ambiguous": "a request whose outcome is unknown: park it, or send it again (it may be paid twice)",
     "run.max_duration": "end the run after so long, resumable",
@@ -29,24 +26,13 @@ _DESCRIPTIONS = {
 }
 
 
-class _Generator(GenerateJsonSchema):
-    """Durations are numbers or text such as `10m`; pydantic alone would describe the number only."""
-
-    def function_before_schema(self, schema: core_schema.BeforeValidatorFunctionSchema) -> JsonSchemaValue:
-        number = super().function_before_schema(schema)
-        if schema["function"]["function"] is not parse_duration:
-            return number
-        return {"anyOf": [number, {"type": "string", "pattern": DURATION_PATTERN}]}
-
-
 def _tidied(node: Any) -> Any:
-    """TOML has no null, and pydantic's titles repeat the key: both go. `gt`/`ge` become JSON Schema's own words."""
+    """TOML has no null, and pydantic's titles repeat the key: both go."""
     if isinstance(node, list):
         return [_tidied(item) for item in node]
     if not isinstance(node, dict):
         return node
-    words = {"gt": "exclusiveMinimum", "ge": "minimum"}
-    tidy = {words.get(key, key): _tidied(value) for key, value in node.items() if key != "title"}
+    tidy = {key: _tidied(value) for key, value in node.items() if key != "title"}
     branches = [branch for branch in tidy.get("anyOf", ()) if branch != {"type": "null"}]
     if len(branches) == 1:
         tidy = {**branches[0], **{key: value for key, value in tidy.items() if key != "anyOf"}}
@@ -69,7 +55,7 @@ def _describe(table: dict[str, Any], path: str) -> None:
 
 @cache
 def _schema() -> dict[str, Any]:
-    document: dict[str, Any] = _tidied(Job.model_json_schema(schema_generator=_Generator))
+    document: dict[str, Any] = _tidied(Job.model_json_schema())
     _describe(document, "")
     for name, node in document["properties"].items():
         if "$ref" in node:
@@ -119,6 +105,37 @@ def whole_tables() -> frozenset[str]:
     ) - {"request.param"}
 
 
+def node_at(key: str, path: Sequence[str]) -> dict[str, Any]:
+    """The schema below a key that holds a whole table; the numbers in the path are places in lists. Empty: none."""
+    node = job_keys()[key]
+    for name in path:
+        node = _followed(node)
+        node = node.get("items", {}) if name.isdecimal() else node.get("properties", {}).get(name, {})
+    return _followed(node)
+
+
+def _followed(node: dict[str, Any]) -> dict[str, Any]:
+    reference = node.get("$ref", "")
+    return _schema()["$defs"][reference.rpartition("/")[2]] if reference else node
+
+
+def meant_value(leaf: dict[str, Any], value: object) -> str:
+    """What was probably meant by a value that a key cannot hold: the nearest word, or the nearest number; "": who knows."""
+    text = str(value)
+    if "enum" in leaf:
+        return nearest(text, leaf["enum"]) or ""
+    if leaf.get("type") not in ("integer", "number"):
+        return ""
+    try:
+        number = float(text)
+    except ValueError:
+        return ""
+    low, high = leaf.get("minimum"), leaf.get("maximum")
+    if low is not None and number < low:
+        return f"{low:g}"
+    return f"{high:g}" if high is not None and number > high else ""
+
+
 def is_duration(leaf: dict[str, Any]) -> bool:
     """Whether a key's schema takes a duration."""
     return any(branch.get("pattern") == DURATION_PATTERN for branch in leaf.get("anyOf", ()))
@@ -141,13 +158,15 @@ def allowed(leaf: dict[str, Any]) -> str:
     if "$ref" in leaf:
         return "a table"
     if is_duration(leaf):
-        return f"a duration{_bounds(leaf)}: seconds, or text such as 90s, 10m, 6h"
+        return f"a duration{_bounds(leaf['anyOf'][0])}: seconds, or text such as 90s, 10m, 6h"
     words = {
         "integer": "a whole number" + _bounds(leaf),
         "number": "a number" + _bounds(leaf),
         "string": "text (in quotes)",
         "boolean": "true or false",
-        "array": 'a list of texts, such as ["a", "b"]',
+        "array": 'a list of texts, such as ["a", "b"]'
+        if "$ref" not in leaf.get("items", {})
+        else "a list of tables",
         "object": "a table",
     }
     return words[leaf["type"]]

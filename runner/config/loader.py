@@ -1,15 +1,19 @@
 """Reading a job: options over environment over `.env` over the job file, checked as a whole.
 
+`.env` is the file of whoever made the folder, who may be somebody else. So it gives keys and limits, but it chooses no host,
+command or file.
+
 Relative paths in a job file (`manifest`, `endpoint.api_key_file`, `endpoint.ca_file`, `simulator.scenario`) are taken
 from the job file's folder when they exist there, otherwise from the current folder. `out` is relative to the current
-folder, with one exception: a job.toml that lies in an output folder means that folder, wherever it was moved.
+folder, with two exceptions: where only the job file's folder has such an output folder, the job goes on in that one; and
+a job.toml that lies in an output folder means that folder, wherever it was moved.
 """
 
 from __future__ import annotations
 
 import logging
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date
 from glob import iglob
@@ -22,17 +26,22 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDic
 
 from jobs.addresses import is_glob, is_url, with_date
 from jobs.dates import day_of
-from runner.config.credentials import checked_base_url, dotenv_variables, register_secrets
-from runner.config.json_schema import job_json_schema, job_keys, job_tables, whole_tables
-from runner.config.out_folder import dated, out_folder
+from runner.config.base_urls import checked_base_url, profile_known_by
+from runner.config.credentials import dotenv_variables
+from runner.config.job_secrets import register_secrets
+from runner.config.json_schema import job_json_schema, job_tables, whole_tables
+from runner.config.out_folder import dated, out_folder, out_template
+from runner.config.problem_report import DOTENV, OPTIONS, JobProblem, job_error
 from runner.config.problems import (
-    Problem,
-    job_error,
+    PREFIX,
+    dotenv_problems,
     job_problems,
-    nearest_key,
     problems_of,
     setting_problems,
+    stray_variables,
+    variable_of,
 )
+from runner.config.toml_lines import lines_of, syntax_error
 from runner.config.toml_values import _PARAM, read_setting
 from runner.config.toml_writer import job_toml
 from runner.process.redaction import REDACTOR
@@ -41,13 +50,10 @@ from schemas.job import Job
 
 __all__ = ["job_json_schema", "job_toml", "load_job", "out_folder", "read_out_job", "read_setting"]
 
-PREFIX = "IMAGEMILL_"
 LEDGER = "ledger.sqlite"
-OPTIONS = "option"
 PATH_KEYS = ("manifest", "endpoint.api_key_file", "endpoint.ca_file", "simulator.scenario")
 
 _LOG = logging.getLogger(__name__)
-_KEY_VARIABLES = ("_KEY", "_TOKEN", "_SECRET")
 
 Settings = dict[str, Any]
 """Dotted key -> value, for one layer."""
@@ -71,18 +77,16 @@ def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]
             yield key, value
 
 
-def _nested(settings: Settings) -> dict[str, Any]:
-    """The tree that pydantic checks, from known keys."""
+def _nested(settings: Settings, problems: Iterable[JobProblem]) -> dict[str, Any]:
+    """The tree that pydantic checks, from the keys that are known and have no problem."""
+    wrong = {problem.key for problem in problems}
     tree: dict[str, Any] = {}
-    for key, value in settings.items():
+    for key in (key for key in settings if wrong.isdisjoint((key, key.partition(".")[0]))):
         *tables, leaf = key.split(".", 2)
         node = tree
         for table in tables:
             node = node.setdefault(table, {})
-            if not isinstance(node, dict):
-                break
-        else:
-            node[leaf] = value
+        node[leaf] = settings[key]
     return tree
 
 
@@ -99,10 +103,11 @@ def _file_layer(path: Path, cwd: Path, day: object = None) -> Settings:
     except OSError as error:
         raise JobError(f"{shown} cannot be read: {error.strerror}") from None
     except tomllib.TOMLDecodeError as error:
-        where = str(error).replace("at end of document", f"at line {text.count(chr(10)) + 1}, its end")
+        line, reason, fix = syntax_error(text, error)
         raise JobError(
-            f"{shown} is not valid TOML: {REDACTOR.text(where)}", fix="see https://toml.io"
+            f"{shown}:{line} is not valid TOML: {REDACTOR.text(reason)}", fix=REDACTOR.text(fix)
         ) from None
+    out = out_template(settings)
     _fill_date(settings, day)
     folder = path.parent
     is_output = (cwd / folder / LEDGER).is_file()
@@ -111,7 +116,17 @@ def _file_layer(path: Path, cwd: Path, day: object = None) -> Settings:
             settings[key] = _beside(folder, settings[key], cwd, moved=is_output)
     if is_output:
         settings["out"] = str(folder)
+    elif out is not None and out.is_only_in(cwd / folder, cwd):
+        settings["out"] = str(folder / out.text)
     return settings
+
+
+def _lines(path: Path) -> dict[str, int]:
+    """Dotted key -> its line in a job file; empty where that cannot be read any more."""
+    try:
+        return lines_of(path.read_text("utf-8-sig"))
+    except (OSError, ValueError):
+        return {}
 
 
 def raw_manifest(path: Path) -> str | None:
@@ -158,35 +173,40 @@ def _variable_layer(variables: Mapping[str, str]) -> Settings:
     )
 
 
-def _stray_variables(variables: Mapping[str, str], key_variable: object) -> Iterator[str]:
-    """`IMAGEMILL_…` variables that set nothing, with what was probably meant."""
-    for name in variables:
-        if (
-            not name.upper().startswith(PREFIX)
-            or name == key_variable
-            or name.upper().endswith(_KEY_VARIABLES)
-        ):
-            continue
-        key = name[len(PREFIX) :].lower().replace("__", ".")
-        if key.partition(".")[0] not in (*job_tables(), *job_keys()):
-            near = nearest_key(key)
-            hint = f"; did you mean {PREFIX}{near.upper().replace('.', '__')}?" if near is not None else ""
-            yield f"environment variable {name} sets no key of the job and is ignored{hint}"
+def _resolved(layers: Iterable[tuple[str | None, Settings]], file: Path | None = None) -> Job:
+    """The job of layers of settings, each over the ones before it; None takes a key back to its default.
 
-
-def _validated(settings: Settings) -> tuple[Job, list[Problem]]:
-    """The job, and its mistakes. With mistakes the job stands for what is left when they are taken out."""
-    problems = list(setting_problems(settings))
-    wrong = {problem.key for problem in problems}
-    known = {key: value for key, value in settings.items() if key not in wrong}
+    A layer's origin is shown in messages; None: the variable of each key. file: the job file, whose lines are named.
+    Raises JobError (exit 2) that lists every mistake at once.
+    """
+    settings: Settings = {}
+    origins: dict[str, str] = {}
+    for origin, layer in layers:
+        register_secrets(layer)
+        settings |= layer
+        origins |= {key: origin or variable_of(key) for key in layer}
+    settings = {key: value for key, value in settings.items() if value is not None}
+    problems = [*setting_problems(settings, origins), *dotenv_problems(settings, origins)]
     try:
-        job = Job.model_validate(_nested(known))
+        job = Job.model_validate(_nested(settings, problems))
     except ValidationError as error:
-        found = list(problems_of(error))
-        problems += found
-        left = {key: value for key, value in known.items() if key not in {problem.key for problem in found}}
-        job = Job.model_validate(_nested(left))
-    return job, [*problems, *job_problems(job)]
+        problems += problems_of(error, settings)
+        job = Job.model_validate(_nested(settings, problems))  # what is left of it may hold other mistakes
+    problems += job_problems(job)
+    if problems:
+        raise _listed(problems, settings, origins, file)
+    return job
+
+
+def _listed(
+    problems: list[JobProblem], settings: Settings, origins: dict[str, str], file: Path | None
+) -> JobError:
+    """The error about them. A table that is told as a whole was said where its first key was."""
+    for problem in problems:
+        inner = (key for key in settings if key.startswith(f"{problem.key}."))
+        if problem.key not in origins and (first := next(inner, None)) is not None:
+            origins[problem.key] = origins[first]
+    return job_error(problems, settings, origins, {} if file is None else _lines(file))
 
 
 def load_job(
@@ -204,26 +224,16 @@ def load_job(
     dotenv = dotenv_variables(cwd)
     named = {"manifest": source} if source is not None and not is_job_file else {}
     given = {**named, **{key: value for key, value in overrides.items() if value is not None}}
-    upper = (
-        (".env", _variable_layer(dotenv)),
+    layers: list[tuple[str | None, Settings]] = [
+        (DOTENV, _variable_layer(dotenv)),
         (None, _variable_layer(environ)),
         (OPTIONS, dict(_flat(given))),
-    )
-    day = next((layer["date"] for _, layer in reversed(upper) if "date" in layer), None)
-    layers = (
-        (source, _file_layer(Path(source), cwd, day) if source is not None and is_job_file else {}),
-        *upper,
-    )
-    settings: Settings = {}
-    origins: dict[str, str] = {}
-    for origin, layer in layers:
-        register_secrets(layer)
-        settings |= layer
-        origins |= {key: origin or PREFIX + key.upper().replace(".", "__") for key in layer}
-    job, problems = _validated(settings)
-    if problems:
-        raise job_error(problems, settings, origins)
-    for stray in _stray_variables({**dotenv, **environ}, job.endpoint.api_key_env):
+    ]
+    if source is not None and is_job_file:
+        day = next((layer["date"] for _, layer in reversed(layers) if "date" in layer), None)
+        layers.insert(0, (source, _file_layer(Path(source), cwd, day)))
+    job = _resolved(layers, cwd / source if source is not None and is_job_file else None)
+    for stray in stray_variables({**dotenv, **environ}, job.endpoint.api_key_env):
         _LOG.warning("%s", stray)
     if job.retry.on_ambiguous == "retry" and job.retry.ambiguous_budget == 0:
         _LOG.warning("retry.on_ambiguous = retry sends nothing again while retry.ambiguous_budget is 0")
@@ -231,12 +241,16 @@ def load_job(
 
 
 def _normal(job: Job) -> Job:
-    """The base URL in its one spelling."""
+    """The base URL in its one spelling, with the profile that is known by it."""
     endpoint = job.endpoint
     if endpoint.base_url is None:
         return job
     url = checked_base_url(endpoint.base_url, allow_http=endpoint.allow_http)
-    return job.model_copy(update={"endpoint": endpoint.model_copy(update={"base_url": url})})
+    found = {"base_url": url}
+    known = profile_known_by(url)
+    if known is not None and "profile" not in endpoint.model_fields_set:
+        found["profile"] = known
+    return job.model_copy(update={"endpoint": endpoint.model_copy(update=found)})
 
 
 def read_out_job(out: Path, overrides: Settings | None = None) -> Job:
@@ -253,11 +267,7 @@ def read_out_job(out: Path, overrides: Settings | None = None) -> Job:
             fix="name the folder that `imagemill run` wrote",
         )
     given = dict(_flat(overrides or {}))
-    both = _file_layer(path, Path()) | {"out": str(out)} | given
-    settings = {key: value for key, value in both.items() if value is not None}
-    register_secrets(settings)
-    job, problems = _validated(settings)
-    if problems:
-        origins = dict.fromkeys(settings, REDACTOR.text(str(path))) | dict.fromkeys(given, OPTIONS)
-        raise job_error(problems, settings, origins)
+    job = _resolved(
+        ((REDACTOR.text(str(path)), _file_layer(path, Path()) | {"out": str(out)}), (OPTIONS, given)), path
+    )
     return _normal(job) if given else job

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import json
 import re
+from collections.abc import Mapping
 from datetime import date
 from difflib import get_close_matches
+from glob import iglob
 from pathlib import Path
+from typing import Any, NamedTuple
 from urllib.parse import unquote, urlsplit
 
 from jobs.addresses import has_date, is_glob, is_url, with_date
 from jobs.dates import day_of
-from runner.config.toml_writer import toml_value
 from runner.process.redaction import REDACTOR
 from schemas.errors import JobError
 from schemas.job import Job
+from schemas.output_folder import LEDGER_NAME
 
 PLACEHOLDERS = ("date", "manifest_stem", "run_id")
 _PLACEHOLDER = re.compile(r"\{([^{}:]*)(?::([^{}]*))?\}")
@@ -29,6 +33,8 @@ def manifest_stem(manifest: str | None) -> str:
     """
     if manifest is None:
         return "manifest"
+    if manifest == "-":
+        return "stdin"
     path = Path(unquote(urlsplit(manifest).path) if is_url(manifest) else manifest)
     name = path.name
     if is_glob(manifest):
@@ -40,6 +46,35 @@ def manifest_stem(manifest: str | None) -> str:
     return re.sub(r"[^\w.-]+", "_", name).strip("._")[:_MAX_STEM_CHARS] or "manifest"
 
 
+class OutTemplate(NamedTuple):
+    """The relative `out` of a job file. pattern: for every folder that it can stand for."""
+
+    text: str
+    pattern: str
+
+    def is_only_in(self, folder: Path, cwd: Path) -> bool:
+        """Whether such an output folder is below this folder and none below the current one."""
+        return self._is_in(folder) and not self._is_in(cwd)
+
+    def _is_in(self, folder: Path) -> bool:
+        return any(iglob(f"{self.pattern}/{LEDGER_NAME}", root_dir=folder))  # noqa: PTH207
+
+
+def out_template(settings: Mapping[str, Any]) -> OutTemplate | None:
+    """Of a job file's settings, its `{date}` not filled in; None where `out` is absolute, or no template."""
+    text, manifest = settings.get("out", Job.model_fields["out"].default), settings.get("manifest")
+    if not isinstance(text, str) or template_fault(text) is not None or Path(text).expanduser().is_absolute():
+        return None
+    known = isinstance(manifest, str) and not has_date(manifest)
+
+    def any_of(match: re.Match[str]) -> str:
+        if match[1] == "date":
+            return re.sub(r"%-?[A-Za-z]", "*", match[2] or "*")
+        return manifest_stem(manifest) if match[1] == "manifest_stem" and known else "*"
+
+    return OutTemplate(text, _PLACEHOLDER.sub(any_of, re.sub(r"([*?[])", "[\\1]", text)))
+
+
 def template_fault(template: str) -> str | None:
     """What is wrong with an output template; None when nothing is."""
     if not template.strip():
@@ -47,7 +82,7 @@ def template_fault(template: str) -> str | None:
     for name, form in _PLACEHOLDER.findall(template):
         if name not in PLACEHOLDERS:
             near = get_close_matches(name, PLACEHOLDERS, 1)
-            hint = f"; did you mean {{{near[0]}}}?" if near else ""
+            hint = f"; did you mean {{{near[0]}}}?" if near else "."
             return (
                 f"has an unknown placeholder {{{name}}}{hint} Known: {{date}}, {{manifest_stem}}, {{run_id}}"
             )
@@ -56,6 +91,18 @@ def template_fault(template: str) -> str | None:
     if re.search(r"[{}]", _PLACEHOLDER.sub("", template)):
         return "has a brace without its partner"
     return None
+
+
+def mended_template(template: str) -> str:
+    """The template with the nearest placeholders in place of unknown ones; "" where that does not mend it."""
+
+    def known(match: re.Match[str]) -> str:
+        near = get_close_matches(match[1], PLACEHOLDERS, 1)
+        form = f":{match[2]}" if match[2] and near == ["date"] else ""
+        return f"{{{near[0]}{form}}}" if near else match[0]
+
+    mended = _PLACEHOLDER.sub(known, template)
+    return mended if mended != template and template_fault(mended) is None else ""
 
 
 def dated(job: Job, today: date) -> Job:
@@ -74,7 +121,7 @@ def out_folder(job: Job, *, today: date, run_id: str) -> Path:
     """
     fault = template_fault(job.out)
     if fault is not None:
-        raise JobError(f"out = {toml_value(REDACTOR.text(job.out))} {fault}")
+        raise JobError(f"out = {json.dumps(REDACTOR.text(job.out), ensure_ascii=False)} {fault}")
 
     def filled(match: re.Match[str]) -> str:
         if match[1] == "date":

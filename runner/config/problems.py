@@ -1,42 +1,43 @@
-"""Mistakes in a job, all of them at once: each with its key, value and place, what is allowed, and the nearest name."""
+"""Mistakes in a job, all of them at once: each with its key, value and origin, what is allowed, and the nearest name."""
 
 from __future__ import annotations
 
 import math
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from datetime import date, datetime
-from itertools import takewhile
-from typing import Any, NamedTuple
+from typing import Any
 
 from pydantic import ValidationError
 
 from jobs.dates import day_of, deadline_of
-from runner.config.credentials import checked_base_url
-from runner.config.json_schema import allowed, is_duration, job_keys, job_tables, whole_tables
-from runner.config.out_folder import template_fault
-from runner.config.toml_writer import toml_value
-from runner.process.redaction import REDACTOR
+from runner.config.base_urls import BaseUrlFault, checked_base_url
+from runner.config.endpoint_problems import endpoint_problems
+from runner.config.json_schema import (
+    allowed,
+    is_duration,
+    job_keys,
+    job_tables,
+    meant_value,
+    node_at,
+    whole_tables,
+)
+from runner.config.out_folder import mended_template, template_fault
+from runner.config.problem_report import DOTENV, OPTIONS, JobProblem
 from runner.text.nearest import nearest
 from schemas.errors import JobError
-from schemas.job import Job, secrecy
+from schemas.job import Job, chooses_outside
 from schemas.providers import PROFILES
 from schemas.request import FIELDS
-from schemas.secrecy import BY_NAME, Secrecy
+from schemas.secrecy import BY_NAME
 from schemas.task_dialects import DIALECTS, SYNC
 
-_BARE_NAME = re.compile(r"[A-Za-z0-9_-]+")
 _VARIABLE_NAME = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
-_MAX_VALUE_CHARS = 80
 _SURROGATE = re.compile("[\ud800-\udfff]")
+PREFIX = "IMAGEMILL_"
+"""How the variables of the environment begin that set keys."""
+_KEY_VARIABLES = ("_KEY", "_TOKEN", "_SECRET")
 _NUMERIC = ("integer", "number")
-
-
-class Problem(NamedTuple):
-    """One mistake: the dotted key and what is wrong with it, ready to show behind the key and its value."""
-
-    key: str
-    message: str
 
 
 def nearest_key(key: str) -> str | None:
@@ -65,102 +66,172 @@ def _same_name(leaf: str, table: str) -> str:
     return nearest(f"{table}.{leaf}", same) or same[0]
 
 
-def shown(key: str, value: Any) -> str:
-    """The value of a setting for a message: as TOML, short, on one line, and never one that may be a secret."""
-    if secrecy(key) is not Secrecy.OPEN:
-        return "(value not shown)"
-    if isinstance(value, Mapping):
-        return "(a table)"
-    text = REDACTOR.text(value if isinstance(value, str) else toml_value(value))
-    text = text if len(text) <= _MAX_VALUE_CHARS else f"{text[:_MAX_VALUE_CHARS]}…"
-    return f'"{text}"' if isinstance(value, str) else text
+def did_you_mean(near: str | None) -> str:
+    """The end of a message about an unknown name."""
+    return "" if near is None else f"; did you mean {near}?"
 
 
-def problems_of(error: ValidationError) -> Iterator[Problem]:
-    """pydantic's findings in our words. A place below a key (a list's item) belongs to that key."""
+def problems_of(error: ValidationError, values: Mapping[str, Any] | None = None) -> Iterator[JobProblem]:
+    """pydantic's errors in our words. An error below a key (in a list's item) is reported for that key.
+
+    values: dotted key -> the value given.
+    """
     for item in error.errors(include_url=False, include_context=False, include_input=False):
-        place = [str(part) for part in item["loc"]]
-        key = ".".join(place[:2]) if place[0] in job_tables() else place[0]
-        if key in whole_tables() and len(place) > 2:
-            yield Problem(key, f"{'.'.join(place[2:])}: {item['msg']}")
+        path = [str(part) for part in item["loc"]]
+        key = ".".join(path[:2]) if path[0] in job_tables() else path[0]
+        if key in whole_tables() and len(path) > 2:
+            yield _problem_within(key, path[2:], unknown=item["type"] == "extra_forbidden")
         else:
-            yield Problem(key, f"must be {allowed(job_keys()[key])}")
+            leaf = job_keys()[key]
+            yield JobProblem(key, f"must be {allowed(leaf)}", meant_value(leaf, (values or {}).get(key)))
 
 
-def setting_problems(settings: Mapping[str, Any]) -> Iterator[Problem]:
-    """Unknown keys, and what pydantic would pass: `true` for a number, text that is no Unicode."""
+def _problem_within(key: str, path: list[str], *, unknown: bool) -> JobProblem:
+    """A mistake in a table that is set as a whole: `endpoint.prices`, `endpoint.task`."""
+    *inner, name = path
+    within = ".".join(path)
+    if unknown:
+        near = nearest(name, node_at(key, inner).get("properties", {}))
+        return JobProblem(key, "unknown key" + did_you_mean(near), near or "", within, is_name=True)
+    node = node_at(key, path)
+    if not node:  # an item of a list, which only has a description as a whole
+        return JobProblem(key, f"must be {allowed(node_at(key, inner))}", within=".".join(inner))
+    return JobProblem(key, f"must be {allowed(node)}", within=within)
+
+
+def setting_problems(
+    settings: Mapping[str, Any], origins: Mapping[str, str] | None = None
+) -> Iterator[JobProblem]:
+    """Unknown tables and keys, and what pydantic would pass: `true` for a number, text that is no Unicode.
+
+    origins: dotted key -> where it was said; of a job file an unknown table is told once, whatever is in it.
+    """
+    tables: set[str] = set()
     for key, value in settings.items():
         leaf = job_keys().get(key)
-        if key in job_tables():
-            yield Problem(key, f"must be a table, [{key}]")
+        table = _unknown_table(key, (origins or {}).get(key, OPTIONS))
+        if table is not None:
+            if table not in tables:
+                tables.add(table)
+                near = nearest(table, job_tables())
+                hint = f"; did you mean [{near}]?" if near else did_you_mean(nearest_key(key))
+                yield JobProblem(table, f"unknown table{hint}", f"[{near}]" if near else "", is_name=True)
+        elif key in job_tables() or key == "request.param":
+            yield JobProblem(key, f"must be a table, [{key}]")
         elif leaf is None and not key.startswith("request.param."):
-            near = nearest_key(key)
             kind = "unknown table" if isinstance(value, Mapping) else "unknown key"
-            yield Problem(key, kind + (f"; did you mean {near}?" if near is not None else ""))
+            near = nearest_key(key)
+            yield JobProblem(key, kind + did_you_mean(near), near or "", is_name=True)
         elif (
             leaf is not None
             and isinstance(value, bool)
             and (leaf.get("type") in _NUMERIC or is_duration(leaf))
         ):
-            yield Problem(key, f"must be {allowed(leaf)}")
+            yield JobProblem(key, f"must be {allowed(leaf)}")
         elif isinstance(value, str) and _SURROGATE.search(value):
-            yield Problem(key, "is not Unicode text (a file name in another encoding?)")
+            yield JobProblem(key, "is not Unicode text (a file name in another encoding?)")
 
 
-def job_problems(job: Job) -> Iterator[Problem]:
+def _unknown_table(key: str, origin: str) -> str | None:
+    """The table of a key of a job file that has no such table."""
+    table, mark, _ = key.partition(".")
+    is_of_file = origin not in (OPTIONS, DOTENV) and not origin.startswith(PREFIX)
+    return table if mark and is_of_file and table not in (*job_tables(), *job_keys()) else None
+
+
+def dotenv_problems(settings: Mapping[str, Any], origins: Mapping[str, str]) -> Iterator[JobProblem]:
+    """Settings that `.env` may not make, because a folder of somebody else's may hold one."""
+    for key in settings:
+        if origins[key] == DOTENV and key in job_keys() and chooses_outside(key):
+            yield JobProblem(
+                key,
+                "a file .env gives keys and limits, and chooses no host, command or file; "
+                f"export {variable_of(key)}, or say it by an option or in a job file",
+            )
+
+
+def variable_of(key: str) -> str:
+    """The environment variable that sets a key."""
+    return PREFIX + key.upper().replace(".", "__")
+
+
+def stray_variables(variables: Mapping[str, str], key_variable: object) -> Iterator[str]:
+    """What is said of `IMAGEMILL_…` variables that set nothing. key_variable: the name of the one that holds the key.
+
+    Raises JobError (exit 2) for one that is close to a key of a table: whoever set it relies on it.
+    """
+    for name in variables:
+        own = (
+            name.upper().startswith(PREFIX)
+            and name != key_variable
+            and not name.upper().endswith(_KEY_VARIABLES)
+        )
+        key = name[len(PREFIX) :].lower().replace("__", ".")
+        if not own or key.partition(".")[0] in (*job_tables(), *job_keys()):
+            continue
+        near = nearest_key(key)
+        told = f"environment variable {name} sets no key of the job"
+        if near is not None and "." in key:
+            meant = variable_of(near)
+            raise JobError(told + did_you_mean(meant), fix=f"unset {name}; export {meant}=…")
+        yield f"{told} and is ignored{did_you_mean(near and variable_of(near))}"
+
+
+def job_problems(job: Job) -> Iterator[JobProblem]:
     """Mistakes in values whose types are right."""
     endpoint = job.endpoint
-    if endpoint.profile not in PROFILES:
-        near = nearest(endpoint.profile, PROFILES)
-        hint = f"; did you mean {near}?" if near is not None else ""
-        yield Problem("endpoint.profile", f"unknown profile, known are {', '.join(PROFILES)}{hint}")
-    if endpoint.dialect not in (*DIALECTS, SYNC):
-        near = nearest(endpoint.dialect, (*DIALECTS, SYNC))
-        hint = f"; did you mean {near}?" if near is not None else ""
-        yield Problem("endpoint.dialect", f"unknown dialect, known are {', '.join((*DIALECTS, SYNC))}{hint}")
-    if endpoint.task is not None and "{id}" not in (endpoint.task.poll_path or "{id}"):
-        yield Problem("endpoint.task.poll_path", "must hold {id}, where the task's id goes")
+    for leaf, known in (("profile", tuple(PROFILES)), ("dialect", (*DIALECTS, SYNC))):
+        name = getattr(endpoint, leaf)
+        if name not in known:
+            listed = f"unknown {leaf}, known are {', '.join(known)}"
+            near = nearest(name, known)
+            yield JobProblem(f"endpoint.{leaf}", listed + did_you_mean(near), near or "")
+    for key, fault in endpoint_problems(endpoint):
+        yield JobProblem(key, fault)
     if endpoint.base_url is not None:
         try:
             checked_base_url(endpoint.base_url, allow_http=endpoint.allow_http)
-        except ValueError as reason:
-            yield Problem("endpoint.base_url", str(reason))
+        except BaseUrlFault as fault:
+            yield JobProblem("endpoint.base_url", str(fault), fault.suggestion)
     if endpoint.api_key_env is not None and _VARIABLE_NAME.fullmatch(endpoint.api_key_env) is None:
-        yield Problem("endpoint.api_key_env", "must be the NAME of a variable, not the key itself")
-    fault = template_fault(job.out)
-    if fault is not None:
-        yield Problem("out", fault)
+        yield JobProblem("endpoint.api_key_env", "must be the NAME of a variable, not the key itself")
+    if (wrong := template_fault(job.out)) is not None:
+        yield JobProblem("out", wrong, mended_template(job.out))
     yield from _time_problems(job)
     yield from _param_problems(job.request.param)
 
 
-def _time_problems(job: Job) -> Iterator[Problem]:
+def _time_problems(job: Job) -> Iterator[JobProblem]:
     try:
         day_of(job.date, date.max)
     except ValueError:
-        yield Problem("date", "must be a day such as 2026-11-21, or today or yesterday")
+        yield JobProblem("date", "must be a day such as 2026-11-21, or today or yesterday", "yesterday")
     try:
         deadline_of(job.run.deadline or "00:00", datetime.min)
     except ValueError:
-        yield Problem(
-            "run.deadline", "must be a time such as 06:00, or a date and time such as 2026-11-21T06:00"
+        yield JobProblem(
+            "run.deadline",
+            "must be a time such as 06:00, or a date and time such as 2026-11-21T06:00",
+            "06:00",
         )
     url = job.run.ping_url
     if url is not None and not url.startswith((BY_NAME, "https://", "http://")):
-        yield Problem("run.ping_url", "must begin with https:// or http://, or be env:NAME")
+        yield JobProblem("run.ping_url", "must begin with https:// or http://, or be env:NAME")
 
 
-def _param_problems(params: Mapping[str, Any]) -> Iterator[Problem]:
+def _param_problems(params: Mapping[str, Any]) -> Iterator[JobProblem]:
     for name, value in params.items():
         key = f"request.param.{name}"
         if name == "prompt":
-            yield Problem(key, "the prompt comes from the manifest")
+            yield JobProblem(key, "the prompt comes from the manifest")
         elif name in FIELDS:
-            yield Problem(key, f"has a key of its own: request.{name}")
+            yield JobProblem(key, f"has a key of its own: request.{name}")
         elif name == "stream" and value is True:
-            yield Problem(key, "must be false: an answer that is streamed would be paid for and not be read")
+            yield JobProblem(
+                key, "must be false: an answer that is streamed would be paid for and not be read"
+            )
         elif not _is_json(value):
-            yield Problem(key, "must be text, a finite number, true or false, a list or a table")
+            yield JobProblem(key, "must be text, a finite number, true or false, a list or a table")
 
 
 def _is_json(value: Any) -> bool:
@@ -169,29 +240,3 @@ def _is_json(value: Any) -> bool:
     if isinstance(value, (list, tuple)):
         return all(map(_is_json, value))
     return isinstance(value, (str, int)) or (isinstance(value, float) and math.isfinite(value))
-
-
-def _shown_key(key: str) -> str:
-    """A dotted key for a message, up to a name that TOML would have to quote: that may be a value gone astray."""
-    names = key.split(".")
-    bare = list(takewhile(_BARE_NAME.fullmatch, names))
-    return REDACTOR.text(".".join(bare if bare == names else [*bare, "(name not shown)"]))
-
-
-def job_error(problems: Iterable[Problem], values: Mapping[str, Any], origins: Mapping[str, str]) -> JobError:
-    """One error that lists every mistake.
-
-    values, origins: dotted key -> the value given and where (`job.toml`, `IMAGEMILL_LIMITS__RPM`, …).
-    """
-    lines = []
-    for problem in problems:
-        origin = origins.get(problem.key, "")
-        known = problem.key in job_keys() or secrecy(problem.key) is Secrecy.OPEN
-        value = f" = {shown(problem.key, values[problem.key])}" if known and problem.key in values else ""
-        lines.append(f"{_shown_key(problem.key)}{value}{f' ({origin})' if origin else ''}: {problem.message}")
-    fix = "`imagemill schema job` lists every key"
-    if len(lines) == 1:
-        return JobError(lines[0], fix=fix)
-    return JobError(
-        f"{len(lines)} mistakes in the job:\n" + "\n".join(f"  {line}" for line in lines), fix=fix
-    )

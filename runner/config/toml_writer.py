@@ -1,24 +1,20 @@
-"""How a job is written: TOML values and OUT/job.toml, and the output folder's name from its template."""
+"""OUT/job.toml: how a job is written."""
 
 from __future__ import annotations
 
-import json
-import re
-from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel
+import tomli_w
 
 from jobs.addresses import is_url
+from runner.config.job_secrets import BODY_SETTINGS
 from runner.config.json_schema import job_keys
 from runner.process.redaction import REDACTOR
 from schemas.job import Job, secrecy
+from schemas.output_folder import JOB_HEADER
 from schemas.secrecy import BY_NAME, Secrecy
-
-_HEADER = "# The resolved job of this folder, written by imagemill. It holds no secrets.\n"
-_BARE_KEY = re.compile(r"[A-Za-z0-9_-]+")
-
+from schemas.secret_names import NOT_KEPT, commands_secret, without_secrets
 
 _PATHS = (
     "manifest",
@@ -29,76 +25,73 @@ _PATHS = (
 )
 
 
-def toml_value(value: Any) -> str:
-    """One TOML value, on one line, from text, a number, true/false, a list or a table."""
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str):
-        return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
-    if isinstance(value, (int, float)):
-        return repr(value)
-    if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{_toml_key(key)} = {toml_value(item)}" for key, item in value.items()) + "}"
-    if isinstance(value, (list, tuple)):
-        return "[" + ", ".join(map(toml_value, value)) + "]"
-    return str(value)
-
-
-def _toml_key(key: str) -> str:
-    return key if _BARE_KEY.fullmatch(key) else toml_value(key)
+_OF_ONE_COMMAND = frozenset(
+    {
+        *("output.progress", "output.log_format", "run.wait_lock", "run.deadline", "run.max_duration"),
+        "run.new_endpoint",
+    }
+)
+"""How one command shows itself, how long it may take, and what it is allowed: the next one on the folder may be at a
+terminal, or at night."""
 
 
 def job_toml(job: Job) -> str:
     """OUT/job.toml: manifest, out, simulate and every setting that is not the default, without secrets.
 
+    What is of one command only is left out.
+
     A local manifest, scenario or key file is written as an absolute path, so the folder can be used from anywhere; a
-    URL loses its query; what is secret (`schemas.job.Secrecy`) is left out. The same job gives the same text.
+    URL loses its query; what is secret (`schemas.job.Secrecy`) is left out, and so is what has the name of a secret among
+    the body's fields. The same job gives the same text.
     """
-    lines = [_HEADER]
-    written = dict(_settings(job))
-    for key in ("manifest", "out", "date", "simulate"):
-        if key in written:
-            lines.append(f"{key} = {written.pop(key)}\n")
-    table = ""
-    for key, text in written.items():
-        name, _, leaf = key.partition(".")
-        if name != table:
-            table = name
-            lines.append(f"\n[{table}]\n")
-        lines.append(f"{leaf} = {text}\n")
-    return "".join(lines)
-
-
-def _settings(job: Job) -> Iterator[tuple[str, str]]:
-    """Dotted key and TOML value of everything that job.toml holds."""
-    for key in job_keys():
+    document: dict[str, Any] = {}
+    for key in (each for each in job_keys() if each not in _OF_ONE_COMMAND):
         table, _, leaf = key.rpartition(".")
         owner = getattr(job, table) if table else job
-        value = getattr(owner, leaf)
         always = key in ("manifest", "out", "simulate") or (
             key == "endpoint.profile" and leaf in owner.model_fields_set
         )
-        if value is None or (
-            value == type(owner).model_fields[leaf].get_default(call_default_factory=True) and not always
-        ):
-            continue
-        if key in _PATHS:
-            value = _portable(value)
-        value = _without_secrets(secrecy(key), value)
-        if value is None:
-            continue
-        if isinstance(value, BaseModel):
-            value = value.model_dump(exclude_defaults=True)
-        yield key, toml_value(value)
+        chosen = owner.model_dump(include={leaf}, exclude_defaults=not always)
+        value = _kept(key, chosen.get(leaf))
+        if value is not None:
+            (document.setdefault(table, {}) if table else document)[leaf] = value
+    return JOB_HEADER + tomli_w.dumps(document)
 
 
-def _without_secrets(kind: Secrecy, value: Any) -> Any:
+def settings_in_force(job: Job) -> dict[str, Any]:
+    """Every setting of the job by its dotted key, defaults too, without secrets; those that are not set are left out."""
+    found: dict[str, Any] = {}
+    for key in job_keys():
+        table, _, leaf = key.rpartition(".")
+        owner = getattr(job, table) if table else job
+        value = _kept(key, owner.model_dump(include={leaf}).get(leaf))
+        if value is not None:
+            found[key] = value
+    return found
+
+
+def _kept(key: str, value: Any) -> Any:
     """What of a setting job.toml may hold; None: nothing."""
+    if value is None:
+        return None
+    if key in _PATHS:
+        value = _portable(value)
+    kind = secrecy(key)
     if kind is Secrecy.SECRET:
         named = [text for text in ([value] if isinstance(value, str) else value) if text.startswith(BY_NAME)]
         return (named[0] if isinstance(value, str) else named) if named else None
     hidden = kind is Secrecy.PRIVATE and isinstance(value, str) and REDACTOR.hide(value) != value
-    return None if hidden else value
+    if key == "endpoint.api_key_command":
+        return NOT_KEPT if hidden or commands_secret(value) else value
+    if hidden:
+        return None
+    return without_secrets(value) if key in BODY_SETTINGS else value
+
+
+def may_hold_secrets(job: Job) -> bool:
+    """Whether secrets may stand in OUT/job.toml under names that do not tell."""
+    endpoint = job.endpoint
+    return bool(job.request.param or endpoint.api_key_command or endpoint.task)
 
 
 def _portable(source: str) -> str:

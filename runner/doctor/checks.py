@@ -10,15 +10,15 @@ import shutil
 import uuid
 from collections.abc import Iterator, Mapping
 from datetime import date
-from enum import StrEnum
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import NamedTuple
 
 from yarl import URL
 
 from runner.config.credentials import find_key, resolve_endpoint
 from runner.config.out_folder import out_folder
+from runner.doctor.endpoint import look
+from runner.doctor.findings import Check, Level
 from runner.http.network import Network
 from runner.ledger.schema import SQLITE_VERSION
 from runner.providers.profile import key_header
@@ -26,29 +26,11 @@ from runner.text.wording import count_text
 from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 
-REQUEST_TIMEOUT_S = 10.0
 BYTES_AN_IMAGE = 2_000_000
 """A rough size of one 1024x1024 PNG."""
 
 DISTRIBUTIONS = ("imagemill", "aiohttp", "pyarrow", "pandas")
 LEAST_DESCRIPTORS = 256
-
-
-class Level(StrEnum):
-    """How a check ended. A warning does not stop a run."""
-
-    OK = "ok"
-    WARN = "warn"
-    FAIL = "fail"
-
-
-class Check(NamedTuple):
-    """One finding. exit_code: what `doctor` exits with when this check failed."""
-
-    name: str
-    level: Level
-    detail: str
-    exit_code: ExitCode = ExitCode.OK
 
 
 def checks(job: Job, *, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
@@ -89,58 +71,15 @@ def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
         yield Check("endpoint", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
         return
     try:
-        network = Network.of(job.endpoint, environ, cwd=cwd)
+        network = Network.from_settings(job.endpoint, environ, cwd=cwd)
     except JobError as error:
         yield Check("network", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
         return
-    url = URL(endpoint.base_url)
-    url = url.with_path(f"{url.path.rstrip('/')}/models").with_query(url.query)
-    proxy = network.proxy_of(url)
+    proxy = network.proxy_for(URL(endpoint.base_url))
     if proxy is not None:
         yield Check("proxy", Level.OK, f"{proxy} of {proxy.variable} is between here and the endpoint")
-    yield asyncio.run(reach(url, key_header(job.endpoint, endpoint.profile, key.value), network))
-
-
-async def reach(url: URL, headers: dict[str, str], network: Network) -> Check:
-    """GET the list of models. headers: the key's. Redirects are not followed, so the key stays with the endpoint."""
-    import aiohttp
-
-    from runner.http.exchange_errors import unreached
-
-    timeout = aiohttp.ClientTimeout(total=REQUEST_TIMEOUT_S)
-    try:
-        async with (
-            aiohttp.ClientSession(timeout=timeout) as session,
-            session.get(url, allow_redirects=False, **network.options(url, headers)) as answer,
-        ):
-            return verdict(str(url), answer.status)
-    except TimeoutError:
-        reason = f"no answer in {REQUEST_TIMEOUT_S:.0f} s"
-    except aiohttp.ClientError as error:
-        reason = unreached(error, url, network.proxy_of(url))
-    return Check("endpoint", Level.FAIL, f"{url}: {reason}", ExitCode.SERVICE_DOWN)
-
-
-_VERDICTS: dict[int, tuple[Level, str, ExitCode]] = {
-    401: (Level.FAIL, "the key is wrong or revoked", ExitCode.ACCOUNT),
-    403: (Level.FAIL, "the account may not use this", ExitCode.ACCOUNT),
-    404: (Level.OK, "reachable; it lists no models, so the key is not checked", ExitCode.OK),
-    405: (Level.OK, "reachable; it lists no models, so the key is not checked", ExitCode.OK),
-    429: (Level.WARN, "reachable, refusing for now", ExitCode.OK),
-}
-
-
-def verdict(url: str, status: int) -> Check:
-    """What the status of `GET …/models` says about endpoint and key."""
-    if status in _VERDICTS:
-        level, meaning, code = _VERDICTS[status]
-    elif status < 300:
-        level, meaning, code = Level.OK, "reachable, the key is accepted", ExitCode.OK
-    elif status < 400:
-        level, meaning, code = Level.WARN, "redirects; is this the API's own base URL?", ExitCode.OK
-    else:
-        level, meaning, code = Level.WARN, "reachable, but unwell or unfamiliar", ExitCode.OK
-    return Check("endpoint", level, f"{url}: {meaning} (HTTP {status})", code)
+    header = key_header(job.endpoint, endpoint.profile, key.value)
+    yield asyncio.run(look(endpoint.base_url, header, network, key.source))
 
 
 def _out(job: Job, cwd: Path) -> Path:

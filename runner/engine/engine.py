@@ -6,9 +6,9 @@ into `Waiting` with the time before which it may not be sent; it holds nothing m
 exactly one place: still in the manifest, waiting, in flight, or settled in the ledger.
 
 An attempt task writes its intent, sends, saves what came, decides with `jobs.retry.decide`, and records the outcome
-together with what becomes of the row. It is never cancelled from outside: `Ending.hard` makes it stop waiting, park its
-row and record that. Whatever stops a run goes through `Ending.stop`; the dispatcher then ends, the tasks in flight end by
-themselves, and the first reason stands.
+together with what becomes of the row. It is not cancelled from outside: `Shutdown.forced` makes it stop waiting, park its
+row and record that. Only what hangs even then, in a disk, is left behind (`Shutdown.abandoned`). Whatever stops a run goes
+through `Shutdown.stop`; the dispatcher then ends, the tasks in flight end by themselves, and the first reason stands.
 
 The engine knows the world by its ports (`runner.engine.ports`) only.
 """
@@ -16,8 +16,9 @@ The engine knows the world by its ports (`runner.engine.ports`) only.
 from __future__ import annotations
 
 import asyncio
+import logging
 from collections.abc import Callable, Coroutine
-from typing import Any
+from typing import Any, NamedTuple
 
 from jobs import concurrency_window
 from jobs.cost import Estimate, Prices
@@ -26,54 +27,81 @@ from jobs.work import FIRST, Work
 from runner.engine.dispatcher import Dispatcher
 from runner.engine.durable_io import DurableIO
 from runner.engine.ingest import Ingest
-from runner.engine.policy import Verdicts
+from runner.engine.policy import RunPolicy
 from runner.engine.ports import Checkpoint, Permit, Ports
+from runner.engine.refetcher import Refetcher
 from runner.engine.run_state import Counters, RunState
-from runner.engine.settlement import Settlement
-from runner.engine.shutdown import Ending
+from runner.engine.settlement import Settlement, safe_work
+from runner.engine.shutdown import Shutdown
 from runner.process.clock import wall_ms
 from runner.process.redaction import Redactor
 from schemas.attempt import Intent, NextNumbers, OpenTask
 from schemas.errors import ExitCode, JobError
-from schemas.outcome import Task
+from schemas.outcome import OpenWork
+from schemas.run_events import RunEvent
 
-AT_ONCE = 48
-"""Answers that are saved and recorded at a time; of more, none would be done and its place free before all are."""
+_LOG = logging.getLogger(__name__)
+MAX_SETTLING = 48
+"""Answers that are settled (saved and recorded) at a time. With more, each would take longer, and all would end together."""
+
+
+class RunTerms(NamedTuple):
+    """What holds for one run.
+
+    cost_usd: of the folder's earlier runs, None when it is not known. concurrency: the user's ceiling.
+    fetch_patience_s: how long an image that was made is tried to be fetched. note: hears of rows that fail and of changes of
+    pace; returns at once.
+    """
+
+    prices: Prices
+    cost_usd: float | None = None
+    concurrency: int | None = None
+    fetch_patience_s: float = 180.0
+    note: Callable[[RunEvent], None] = lambda _event: None
 
 
 class Engine:
-    """One run over one source of work.
-
-    cost_usd: what earlier runs of the folder cost, None when nothing is known of it. concurrency: the user's ceiling.
-    """
+    """One run over one source of work."""
 
     def __init__(
         self,
         ports: Ports,
         numbers: NextNumbers,
+        terms: RunTerms,
         *,
-        ending: Ending,
-        verdicts: Verdicts,
-        prices: Prices,
+        shutdown: Shutdown,
+        policy: RunPolicy,
         redactor: Redactor,
-        cost_usd: float | None = None,
-        concurrency: int | None = None,
         wall_ms: Callable[[], int] = wall_ms,
     ) -> None:
+        prices, cost_usd, concurrency, fetch_patience_s, note = terms
         self._ports = ports
         self._numbers = numbers
-        self._ending = ending
-        self._verdicts = verdicts
+        self._shutdown = shutdown
+        self._policy = policy
         self._wall_ms = wall_ms
-        window = concurrency_window.opening(concurrency, ports.limiter.known_rate_per_s)
+        window = concurrency_window.initial_window(concurrency, ports.limiter.known_rate_per_s)
         self.state = RunState(window, cost_usd, cost_usd)
-        self._durable = DurableIO(ports.store, ports.log, ending)
-        ingest = Ingest(self._durable, redactor)
+        self._durable = DurableIO(ports.store, ports.log, shutdown)
+        self._redactor = redactor
+        ingest = Ingest(self._durable, redactor, wall_ms)
         self._settlement = Settlement(
-            ports, self.state, ending, verdicts, prices, redactor, self._durable, ingest, wall_ms
+            ports,
+            self.state,
+            shutdown,
+            policy,
+            prices,
+            redactor,
+            self._durable,
+            ingest,
+            wall_ms,
+            fetch_patience_s,
+            note,
         )
-        self._dispatcher = Dispatcher(ports, self.state, ending, verdicts, prices, self)
-        self._turns = asyncio.Semaphore(AT_ONCE)
+        self._dispatcher = Dispatcher(
+            ports, self.state, shutdown, policy, prices, self, trusts_ceiling=concurrency is not None
+        )
+        self._settling = asyncio.Semaphore(MAX_SETTLING)
         self._tasks: set[asyncio.Task[None]] = set()
 
     @property
@@ -84,31 +112,58 @@ class Engine:
     @property
     def waiting_reason(self) -> str:
         """Why senders wait now, "" when nothing holds them back."""
-        return self._ports.limiter.waiting_reason
+        reason = self._ports.limiter.waiting_reason
+        if not reason and (waiting := len(self.state.fetches)):
+            rows = "1 row is" if waiting == 1 else f"{waiting:,} rows are"
+            return f"images of {rows} made, and cannot be fetched yet; trying again"
+        return reason
 
     async def run(self) -> None:
-        """Send everything that is still to do, or as much as the ending allows; returns when nothing is in flight.
+        """Send everything that is still to do, or until the shutdown begins; returns when nothing is in flight.
 
-        When it is cancelled, rows in flight are parked before the cancellation goes on.
+        When it is cancelled, rows in flight are parked before the cancellation continues.
         """
-        self._verdicts.start(asyncio.get_running_loop().time())
+        self._policy.start(asyncio.get_running_loop().time())
         self._ports.limiter.start()
         dispatcher = asyncio.create_task(self._dispatcher.run())
-        stopping = asyncio.create_task(self._ending.stopping.wait())
+        refetcher = asyncio.create_task(Refetcher(self.state, self).run())
+        stopping = asyncio.create_task(self._shutdown.stopping.wait())
+        senders = (dispatcher, refetcher)
         try:
-            await asyncio.wait((dispatcher, stopping), return_when=asyncio.FIRST_COMPLETED)
+            await asyncio.wait((*senders, stopping), return_when=asyncio.FIRST_COMPLETED)
         except asyncio.CancelledError:
-            self._ending.cut()
+            self._shutdown.force()
             raise
         finally:
-            stopping.cancel()
-            dispatcher.cancel()
-            await asyncio.wait((dispatcher,))
-            while self._tasks:
-                await asyncio.wait(self._tasks)
-            await self._ports.source.close()
-        if not dispatcher.cancelled() and (error := dispatcher.exception()) is not None:
-            self._fault(error)
+            for task in (*senders, stopping):
+                task.cancel()
+            await asyncio.wait(senders)
+            await self._landed()
+        for sender in senders:
+            if not sender.cancelled() and (error := sender.exception()) is not None:
+                self._fault(error)
+
+    async def _landed(self) -> None:
+        """Wait for what is under way. Once the run was cut, what this machine does not finish in time is left behind.
+
+        Such an attempt gets no outcome: the next run takes in the images that it finds, or parks the row.
+        """
+        landing = asyncio.create_task(self._landing())
+        abandoned = asyncio.create_task(self._shutdown.abandoned.wait())
+        await asyncio.wait((landing, abandoned), return_when=asyncio.FIRST_COMPLETED)
+        left = [landing, abandoned, *self._tasks]
+        if self._tasks:
+            _LOG.warning("left behind: this machine has not saved %d answers in time", len(self._tasks))
+        for task in left:
+            task.cancel()
+        await asyncio.wait(left)
+        if not landing.cancelled():
+            landing.result()
+
+    async def _landing(self) -> None:
+        while self._tasks:
+            await asyncio.wait(self._tasks)
+        await self._ports.source.close()
 
     def send(self, work: Work, price: Estimate, permit: Permit) -> None:
         """Start an attempt for a row that holds a permit; called by the dispatcher."""
@@ -117,11 +172,11 @@ class Engine:
         item = self._numbers.item if work.item is None else work.item
         self._numbers = NextNumbers(self._numbers.run, number + 1, self._numbers.item + fresh)
         reserved_usd = self._ports.budget.reserve(price)
-        if self._verdicts.down:
-            self._ports.limiter.close_gate(PROBE_S, "the service is down; one request at a time")
+        if self._policy.service_is_down:
+            self._ports.limiter.close_gate(PROBE_S, self.state.trouble or "the service is down")
         if work.history == FIRST:
-            self._verdicts.quota.first_sent()
-            self._verdicts.breaker.sent()
+            self._policy.quota.first_sent()
+            self._policy.breaker.sent()
         intent = Intent(
             number,
             item,
@@ -135,15 +190,16 @@ class Engine:
         work = Work(work.row, item, work.history, work.indexes, work.task)
         self._start(self._attempt(work, intent, reserved_usd, permit))
 
-    def rejoin(self, work: Work, task: OpenTask) -> None:
-        """Go on with a task of an earlier run: nothing is sent, so it needs no permit and no money."""
-        self._start(self._rejoin(work, task))
+    def rejoin(self, work: Work, task: OpenTask) -> asyncio.Task[None]:
+        """Resume a task, or fetch images again: nothing is sent, so it needs no permit and no money."""
+        return self._start(self._rejoin(work, task))
 
-    def _start(self, attempt: Coroutine[Any, Any, None]) -> None:
+    def _start(self, attempt: Coroutine[Any, Any, None]) -> asyncio.Task[None]:
         self.counters.in_flight += 1
         task = asyncio.create_task(attempt)
         self._tasks.add(task)
         task.add_done_callback(self._ended)
+        return task
 
     def _ended(self, task: asyncio.Task[None]) -> None:
         self._tasks.discard(task)
@@ -153,13 +209,13 @@ class Engine:
             self._fault(task.exception())
 
     def _fault(self, error: BaseException | None) -> None:
-        """An attempt ended in a way that is not an outcome: this machine's trouble, or a bug."""
+        """Stop the run: an attempt ended without an outcome, because of this machine or of a bug."""
         if isinstance(error, JobError):
-            self._ending.stop(error.exit_code, error.message)
+            self._shutdown.stop(error.exit_code, error.message)
         elif isinstance(error, OSError):
-            self._ending.stop(ExitCode.LOCAL, f"this machine refused: {error}")
+            self._shutdown.stop(ExitCode.LOCAL, f"this machine refused: {error}")
         else:
-            self._ending.stop(ExitCode.INTERNAL, f"internal error: {type(error).__name__}: {error}")
+            self._shutdown.stop(ExitCode.INTERNAL, f"internal error: {type(error).__name__}: {error}")
 
     async def _attempt(self, work: Work, intent: Intent, reserved_usd: float, permit: Permit) -> None:
         try:
@@ -170,20 +226,21 @@ class Engine:
         self.counters.sent += 1
         checkpoint = self._checkpoint(intent.attempt)
         async with (
-            self._ports.road.send(work.row, permit, checkpoint, self._ending.hard) as arrival,
-            self._turns,
+            self._ports.road.send(work.row, permit, checkpoint, self._shutdown.forced) as arrival,
+            self._settling,
         ):
             await self._settlement.settle(arrival, work, intent.attempt, reserved_usd)
 
     async def _rejoin(self, work: Work, task: OpenTask) -> None:
         reserved_usd = self._ports.budget.rejoin(task.reserved_usd)
         checkpoint = self._checkpoint(task.attempt)
-        road = self._ports.road.rejoin(work.row, task.task, checkpoint, self._ending.hard)
-        async with road as arrival, self._turns:
+        road = self._ports.road.rejoin(work.row, task.task, checkpoint, self._shutdown.forced)
+        async with road as arrival, self._settling:
             await self._settlement.settle(arrival, work, task.attempt, reserved_usd)
 
     def _checkpoint(self, attempt: int) -> Checkpoint:
-        async def accepted(task: Task) -> None:
-            await self._durable.keep(lambda: self._ports.log.accepted(attempt, task))
+        async def accepted(task: OpenWork) -> None:
+            kept = safe_work(task, self._redactor)
+            await self._durable.persist(lambda: self._ports.log.accepted(attempt, kept))
 
         return accepted

@@ -1,24 +1,27 @@
 """All that the engine knows of the world. `runner.app.composition` fills these ports; tests fill them with fakes.
 
+`RunListener` alone is not the engine's: `runner.app.listeners` calls it.
+
 Imports `jobs` and `schemas` only. Each port has a contract suite in `tests/contracts`, run over every implementation.
 """
 
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AbstractContextManager
+from contextlib import AbstractAsyncContextManager
 from dataclasses import dataclass
 from typing import NamedTuple, Protocol
 
-from jobs.classify import RateTold
 from jobs.cost import Estimate
+from jobs.rate_headers import ReportedRate
 from jobs.send_history import Weight
 from jobs.work import Work
-from schemas.artifacts import Asked, Label
+from schemas.artifacts import Label, RequestedFormat, SpoolNote
 from schemas.attempt import Intent, Measured
 from schemas.failures import RowStatus
-from schemas.outcome import Outcome, SavedImage, Task
+from schemas.outcome import KeptBody, OpenWork, Outcome, SavedImage
 from schemas.received import Pieces, Result
+from schemas.reports import Progress, RunEnd, RunPlan
 from schemas.row import Row
 
 
@@ -31,14 +34,21 @@ class AttemptLog(Protocol):
     async def intend(self, intent: Intent) -> None:
         """An attempt is about to be sent; awaited before its first byte leaves."""
 
-    async def accepted(self, attempt: int, task: Task) -> None:
-        """The service has promised a task for it; awaited before the first poll."""
+    async def accepted(self, attempt: int, task: OpenWork) -> None:
+        """The service has promised a task for it, or made images that are to be fetched; awaited before the first poll
+        or fetch."""
 
     async def still_open(self, attempt: int, why: str) -> None:
         """Polling its task has taken too long; the task stays open."""
 
     async def conclude(self, outcome: Outcome, status: RowStatus, measured: Measured) -> None:
-        """The attempt has ended. Files that the outcome names are durable already."""
+        """The attempt has ended. Files that the outcome names are durable already.
+
+        An outcome with `unfetched` is followed by others of the same attempt, each of which takes the place of the last.
+        """
+
+    async def spooled(self, attempt: int, file_name: str) -> None:
+        """All of its answer is kept, some of it in this spool file; the next run concludes it."""
 
 
 class StoreRefused(OSError):
@@ -51,11 +61,17 @@ class ArtifactStore(Protocol):
     Raises StoreRefused when the store does not take it; nothing is left under the final name then.
     """
 
-    async def save_image(self, data: Pieces, asked: Asked, label: Label) -> SavedImage:
+    async def save_image(self, data: Pieces, requested: RequestedFormat, label: Label) -> SavedImage:
         """Check an image and save it. Raises NotAnImage for bytes that are no whole image."""
 
-    async def quarantine(self, label: Label, data: Iterable[bytes]) -> str:
-        """Keep bytes that were paid for and cannot be used, readable by the user alone; the name they got."""
+    async def quarantine(self, label: Label, data: Iterable[bytes]) -> KeptBody:
+        """Keep bytes that were paid for and cannot be used, readable by the user alone."""
+
+    async def spool(self, label: Label, data: Iterable[bytes], note: SpoolNote) -> str:
+        """Keep bytes that could not be saved where they belong, with what the next run needs to do that; the file's name.
+
+        Raises NotAnImage for bytes that are neither a body nor a whole image.
+        """
 
     def room_for(self, in_flight: int) -> str | None:
         """Why nothing more should be sent while so many requests are in flight; None when there is room."""
@@ -65,12 +81,12 @@ class ArtifactStore(Protocol):
 
 
 class CancelSignal(Protocol):
-    """Says that all waiting ends."""
+    """Ends every wait for an answer."""
 
     def is_set(self) -> bool:
         """Whether it has been given."""
 
-    def cancellable(self) -> AbstractContextManager[None]:
+    def cancellable(self) -> AbstractAsyncContextManager[None]:
         """A block of one task that ends with TimeoutError when the signal is given."""
 
 
@@ -78,11 +94,14 @@ class Permit(Protocol):
     """Leave to send one request."""
 
     def sent(self, now: float) -> None:
-        """The request left at `now` (seconds, the event loop's clock); until then it counts from when it was given."""
+        """The request left at `now` (seconds, the event loop's clock). Until then it counts, however long that takes."""
+
+    def unused(self) -> None:
+        """The request will not leave."""
 
 
-Checkpoint = Callable[[Task], Awaitable[None]]
-"""Makes a task durable. Awaited before the task is polled."""
+Checkpoint = Callable[[OpenWork], Awaitable[None]]
+"""Makes a task, or the URLs of images, durable. Awaited before the first poll or fetch."""
 
 
 class Arrival(NamedTuple):
@@ -113,9 +132,15 @@ class Road(Protocol):
         """
 
     def rejoin(
-        self, row: Row, task: Task, checkpoint: Checkpoint, cancel: CancelSignal
+        self, row: Row, task: OpenWork, checkpoint: Checkpoint, cancel: CancelSignal
     ) -> AbstractAsyncContextManager[Arrival]:
-        """Go on waiting for a task of an earlier run; nothing is sent."""
+        """Resume waiting for a task, or fetch images again; nothing is sent."""
+
+    async def renew_key(self, left_at: float) -> bool:
+        """The key of a request that left at `left_at` (seconds, the event loop's clock) was refused.
+
+        Returns whether requests that leave from now on have another key. It is read again once for all senders.
+        """
 
 
 class RateLimiter(Protocol):
@@ -144,7 +169,7 @@ class RateLimiter(Protocol):
     def admitted(self) -> None:
         """The service took a request."""
 
-    def heard(self, rates: Mapping[str, RateTold]) -> None:
+    def observe_rates(self, rates: Mapping[str, ReportedRate]) -> None:
         """Obey what an answer's headers say of the service's limits: they can only slow the run down."""
 
 
@@ -158,7 +183,7 @@ class Budget(Protocol):
         """Count a request and set its estimate aside; the amount."""
 
     def rejoin(self, reserved_usd: float) -> float:
-        """What an earlier run set aside for a task is set aside again; the amount."""
+        """Set aside again what an earlier run had reserved for a task. Returns the amount."""
 
     def settle(self, reserved_usd: float, *, cost_usd: float | None, maybe_billed: bool) -> None:
         """Replace what was set aside by what the attempt cost; what may have been billed counts as spent."""
@@ -170,11 +195,44 @@ class RowSource(Protocol):
     async def next(self) -> Work | None:
         """The next row to send; None at the end. Safe to cancel and call again."""
 
-    async def anything(self) -> bool:
+    async def has_next(self) -> bool:
         """Whether there is any row left to send."""
 
     async def close(self) -> None:
         """Wait for what is being read, if anything."""
+
+
+class RunListener(Protocol):
+    """Hears of one command's run: a progress bar, a metrics file, a message to somebody.
+
+    In this order: `started` once, `progress` any number of times, `finished` once. A run that could not start has
+    `finished` alone. `runner.app.listeners` calls all three in a thread of this listener's own, so they may block. What
+    they raise is a warning; the run goes on.
+    """
+
+    @property
+    def label(self) -> str:
+        """How a warning about it begins: the option, setting or file."""
+
+    @property
+    def under_lock(self) -> bool:
+        """Whether the job's lock is held until it has heard the end, because the job's next run writes to the same place.
+
+        False for what may hang on a network: it is waited for when the lock is free.
+        """
+
+    def started(self, plan: RunPlan) -> None:
+        """The command may run: it has its job's lock, though not yet that of a folder."""
+
+    def progress(self, progress: Progress) -> None:
+        """A look at the folder that is worked on, a few times a second; after a slow call the next one is the newest.
+
+        Counts of images and rows, money and time never fall within a folder. A job that is run night after night may
+        finish an earlier night's folder first; the figures begin anew with the next folder.
+        """
+
+    def finished(self, end: RunEnd) -> None:
+        """The run is over, also when it failed or was cut."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -6,7 +6,8 @@ import asyncio
 from contextlib import nullcontext, suppress
 from dataclasses import dataclass, field
 
-from jobs.concurrency_window import Window
+from jobs.concurrency_window import ConcurrencyWindow
+from jobs.odd_pictures import OddPictures
 from runner.engine.queue import Waiting
 from schemas.failures import RowStatus
 from schemas.outcome import Outcome, Success
@@ -25,14 +26,28 @@ class Counters:
 
 @dataclass
 class RunState:
-    """cost_usd: of the folder's whole life, None while nothing is known of it; cost_before_usd: of earlier runs."""
+    """cost_usd: of the folder's whole life, None while nothing is known of it; cost_before_usd: of earlier runs.
 
-    window: Window
+    settled_worth_usd: what the requests of this run that are settled were estimated at, at worst.
+    trouble: what last made all senders wait, in words.
+    waiting: rows to be sent again. fetches: those whose images are to be fetched again.
+    """
+
+    window: ConcurrencyWindow
     cost_usd: float | None
     cost_before_usd: float | None
     counters: Counters = field(default_factory=Counters)
     waiting: Waiting = field(default_factory=Waiting)
+    fetches: Waiting = field(default_factory=Waiting)
+    pictures: OddPictures = field(default_factory=OddPictures)
+    settled_worth_usd: float = 0.0
+    trouble: str = ""
     changed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    @property
+    def nothing_goes_on(self) -> bool:
+        """Whether no answer and no image can come any more unless something is sent."""
+        return self.counters.in_flight == 0 and not len(self.fetches)
 
     async def change(self, timeout_s: float | None = None) -> None:
         """Wait until an attempt ends, or so long."""
@@ -41,11 +56,16 @@ class RunState:
             async with nullcontext() if timeout_s is None else asyncio.timeout(timeout_s):
                 await self.changed.wait()
 
-    def count(self, outcome: Outcome, status: RowStatus, cost_usd: float | None, n: int) -> None:
-        """Count an attempt that has ended. n: images that it was asked for."""
+    def count(
+        self, outcome: Outcome, status: RowStatus, cost_usd: float | None, n: int, worth_usd: float = 0.0
+    ) -> None:
+        """Count an attempt that has ended. n: images that it was asked for. worth_usd: its cost by estimate, at worst."""
+        if status is not RowStatus.PENDING:
+            self.settled_worth_usd += worth_usd
         if cost_usd is not None:
             self.cost_usd = (self.cost_usd or 0.0) + cost_usd
         if isinstance(outcome, Success):
+            self.pictures.add(outcome.images)
             self.counters.done += len(outcome.images)
             self.counters.failed += len(outcome.missing)
         elif status is RowStatus.FAILED:

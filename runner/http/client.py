@@ -16,39 +16,52 @@ from typing import Any, NamedTuple
 import aiohttp
 from yarl import URL
 
-from jobs.classify import Broke
-from jobs.keeping import Keeping
-from runner.http.exchange_errors import ProxyRefused, broken
+from jobs.classify import BreakKind
+from jobs.connection_reuse import MAX_IDLE_S, ConnectionReuse
+from runner.http import image_urls
+from runner.http.broken_framing import Arriving, as_it_came, ended_within
+from runner.http.exchange_errors import ProxyRefused, broken_exchange
 from runner.http.fast.receive import DirectBodyReader, can_take_over
-from runner.http.image_body import Gatherer, Lifter
-from runner.http.memory_budget import Room
-from runner.http.messages import Answer, Body, BodyTooLarge, Broken
+from runner.http.image_body import ByteCollector, ImageLifter
+from runner.http.image_urls import as_written
+from runner.http.memory_budget import ResponseBudget
+from runner.http.messages import Answer, Body, BodyTooLarge, BrokenExchange
 from runner.http.network import Network
-from runner.http.sessions import MOST_LEAVING, ConnectionUnusable, Progress, Sessions, Turns
+from runner.http.sessions import (
+    MAX_UNSENT,
+    PROGRESS,
+    ConnectionUnusable,
+    RequestProgress,
+    SendSlots,
+    Sessions,
+)
 from runner.http.ssrf_guard import DownloadRefused, Guard
 from runner.http.stream import BodyReader, StreamBodyReader
+from runner.process.event_loop import woke_within
 
 IDLE_TIMEOUT_S = 60.0
 MAX_REDIRECTS = 3
-POLL_DEADLINE_S = 60.0
-"""From a poll's headers to its last byte."""
+FREE_DEADLINE_S = 60.0
+"""From the headers of what is free to the last byte of a poll, or to the first of an image."""
+
+WOKEN_S = 2 * MAX_IDLE_S
+"""A connection that was young when the process was stopped may be dead by now, and nothing has told so."""
 
 _FROM_A_PROXY = 407
 """Only a proxy answers so, and it has passed nothing on."""
 
 _JSON = json.JSONEncoder(ensure_ascii=False)
-_LEGAL_URL = re.compile(r"[\w.~:/?#\[\]@!$&'()*+,;=%-]+", re.ASCII)
 _LINE_BREAK = re.compile(r"[\r\n\0]")
 
 
-class Deadlines(NamedTuple):
+class Timeouts(NamedTuple):
     """total_s: from send to last byte. idle_s: silence inside a body."""
 
     total_s: float
     idle_s: float = IDLE_TIMEOUT_S
 
 
-Told = tuple[int, Mapping[str, str], Body]
+WholeAnswer = tuple[int, Mapping[str, str], Body]
 """A whole answer: status, headers with lower-case names, body."""
 
 
@@ -59,14 +72,15 @@ class _Request(NamedTuple):
     data: bytes | None = None
 
 
-class Transport:
+class HttpClient:
     """The endpoint's connections, and the guarded ones for image URLs. Use as an async context manager.
 
     Args:
         headers: sent with each request to the endpoint, the key among them; never sent to image URLs elsewhere.
         network: the proxies in between, and the certificates that are believed.
-        keeping: when a connection may be used again for a request that costs money.
+        reuse: decides when a request that costs money may reuse a connection.
         reader: how the bodies of answers to POSTs and polls are read; None: the fastest way that works.
+        own_images: images are fetched from the endpoint's host, whatever host their URLs name.
     """
 
     def __init__(
@@ -74,29 +88,38 @@ class Transport:
         base_url: str,
         headers: Mapping[str, str],
         guard: Guard,
-        deadlines: Deadlines,
+        timeouts: Timeouts,
         *,
         network: Network | None = None,
-        keeping: Keeping | None = None,
+        reuse: ConnectionReuse | None = None,
         reader: BodyReader | None = None,
+        own_images: bool = False,
     ) -> None:
         whole = URL(base_url)
         self._base, self._query = whole.with_query(None), whole.query
         self._headers = dict(headers)
         self._posted = {**headers, "Content-Type": "application/json", "Accept": "application/json"}
         self._guard = guard
-        self._deadlines = deadlines
+        self._timeouts = timeouts
         self._urls: dict[tuple[str, tuple[tuple[str, str], ...]], URL] = {}
         self._network = network or Network()
-        self._keeping = keeping or Keeping()
+        self._reuse = reuse or ConnectionReuse()
         self._given_reader = reader
-        self._sessions = Sessions(guard)
-        self._leaving = Turns(MOST_LEAVING)
+        self._own_images = own_images
+        self._sessions = Sessions(guard, self._reuse.unasked)
+        self._send_slots = SendSlots(MAX_UNSENT)
 
-    async def __aenter__(self) -> Transport:
-        idle_s = self._deadlines.idle_s
+    def use_key(self, header: Mapping[str, str]) -> None:
+        """Send this header with each request to the endpoint from now on, in place of the one of the same name."""
+        self._headers.update(header)
+        self._posted.update(header)
+
+    async def __aenter__(self) -> HttpClient:
+        idle_s = self._timeouts.idle_s
         self._reader = self._given_reader or (
-            DirectBodyReader(idle_s) if await can_take_over() else StreamBodyReader(idle_s)
+            DirectBodyReader(idle_s, unasked=self._reuse.unasked)
+            if await can_take_over()
+            else StreamBodyReader(idle_s)
         )
         if self._base.scheme == "https":
             await asyncio.to_thread(self._network.tls)
@@ -111,44 +134,47 @@ class Transport:
         path: str,
         body: Mapping[str, Any],
         headers: Mapping[str, str],
-        room: Room,
+        budget: ResponseBudget,
         *,
         query: Sequence[tuple[str, str]] = (),
-    ) -> Answer | Broken:
+    ) -> Answer | BrokenExchange:
         """POST JSON to a path below the base URL. Redirects are answers, not followed."""
         data = _JSON.encode(body).encode("utf-8", "surrogatepass")
         request = _Request("POST", self._url(path, query), {**self._posted, **headers}, data)
         if any(map(_LINE_BREAK.search, request.headers.values())):
-            return Broken(Broke.BEFORE_SENDING, "a header holds a line break")
-        clock, keeping = asyncio.get_running_loop().time, self._keeping
-        kept = keeping.allows(clock())
-        async with self._leaving.turn() as turn:
-            progress = Progress(self._deadlines.total_s, room.on_sent, turn)
-            answer = await self._told(self._paid(request, room, progress, kept), request.url, room, progress)
-        if isinstance(answer, Answer):
-            keeping.answered(clock(), answer.latency_s, kept=kept, reused=answer.reused)
+            return BrokenExchange(BreakKind.BEFORE_SENDING, "a header holds a line break")
+        clock, reuse = asyncio.get_running_loop().time, self._reuse
+        reuse_allowed = not woke_within(WOKEN_S) and reuse.allows(clock())
+        async with self._send_slots.slot() as slot:
+            progress = RequestProgress(self._timeouts.total_s, budget.on_sent, slot)
+            answer = await self._within_deadline(
+                self._send_paid(request, budget, progress, reuse_allowed), request.url, budget, progress
+            )
+        if isinstance(answer, Answer) and not answer.unterminated:
+            reuse.answered(clock(), answer.latency_s, reuse_allowed=reuse_allowed, reused=answer.reused)
         else:
-            keeping.broke(kept=kept)
+            reuse.broke(reuse_allowed=reuse_allowed)
         return answer
 
-    async def _paid(self, request: _Request, room: Room, progress: Progress, kept: bool) -> Told:
-        """Over a connection that is kept, if one may be used; over a fresh one where that turns out to be unusable."""
-        if kept:
+    async def _send_paid(
+        self, request: _Request, budget: ResponseBudget, progress: RequestProgress, reuse_allowed: bool
+    ) -> WholeAnswer:
+        """Send over a reused connection if that is allowed; over a fresh one if not, or if that one turns out unusable."""
+        if reuse_allowed:
             try:
-                return await self._over(self._sessions.kept, request, room, progress)
+                return await self._send_over(self._sessions.keepalive, request, budget, progress)
             except ConnectionUnusable:
-                self._keeping.broke(kept=True)
-                progress.reused = False
-        return await self._over(self._sessions.fresh, request, room, progress)
+                self._reuse.broke(reuse_allowed=True)
+        return await self._send_over(self._sessions.fresh, request, budget, progress)
 
     def _url(self, path: str, query: Sequence[tuple[str, str]]) -> URL:
-        """Where requests go; worked out once."""
+        """The URL of a path below the base URL; cached."""
         key = (path, tuple(query))
         if key not in self._urls:
             self._urls[key] = self._below(path).update_query(list(query))
         return self._urls[key]
 
-    async def poll(self, url: str, room: Room) -> Answer | Broken:
+    async def poll(self, url: str, budget: ResponseBudget) -> Answer | BrokenExchange:
         """GET what the service says of a task. url: absolute, below the host (`/…`), or below the base URL.
 
         Redirects are answers. Raises DownloadRefused for a target that the guard does not allow.
@@ -156,23 +182,27 @@ class Transport:
         below = not url.startswith("/") and "://" not in url
         target = self._below(url) if below else self._target(self._base, url)
         headers = {**self._headers, "Accept": "application/json"} if self._guard.same_origin(target) else {}
-        return await self._exchange(self._sessions.polls, _Request("GET", target, headers), room)
+        return await self._exchange(self._sessions.polls, _Request("GET", target, headers), budget)
 
     def _below(self, path: str) -> URL:
         """A path below the base URL (quoted already), with the query that the base URL has."""
         url = URL(f"{str(self._base).rstrip('/')}/{path}", encoded=True)
         return url.update_query(self._query) if self._query else url
 
-    async def fetch(self, url: str, room: Room) -> Answer | Broken:
+    def whole_url(self, url: str) -> str:
+        """The URL of an image that may be relative to the endpoint; as it is where it cannot be read as one."""
+        return image_urls.whole(self._base, url)
+
+    async def fetch(self, url: str, budget: ResponseBudget) -> Answer | BrokenExchange:
         """GET an image URL, absolute or relative to the endpoint, over at most three redirects.
 
         Raises DownloadRefused for a target that the guard does not allow, at whatever hop.
         """
-        target = self._target(self._base, url)
+        target = self._target(self._base, image_urls.at_home(url) if self._own_images else url)
         for _ in range(MAX_REDIRECTS + 1):
             headers = self._headers if self._guard.takes_key(target) else {}
             answer = await self._exchange(
-                self._sessions.files, _Request("GET", target, headers), room, lift=False
+                self._sessions.files, _Request("GET", target, headers), budget, lift=False
             )
             location = answer.headers.get("location") if isinstance(answer, Answer) else None
             if (
@@ -182,32 +212,36 @@ class Transport:
             ):
                 return answer
             target = self._target(target, location)
-        return Broken(Broke.DISCONNECTED, f"the image's URL redirects more than {MAX_REDIRECTS} times")
+        return BrokenExchange(
+            BreakKind.DISCONNECTED, f"the image's URL redirects more than {MAX_REDIRECTS} times"
+        )
 
     def _target(self, base: URL, text: str) -> URL:
         try:
-            target = base.join(_as_written(text))
+            target = base.join(as_written(text))
             self._guard.check(target)
         except (ValueError, TypeError):
             raise DownloadRefused("the image's URL cannot be read as one") from None
         return target
 
     async def _exchange(
-        self, session: aiohttp.ClientSession, request: _Request, room: Room, *, lift: bool = True
-    ) -> Answer | Broken:
-        if self._network.proxy_of(request.url) is not None:
+        self, session: aiohttp.ClientSession, request: _Request, budget: ResponseBudget, *, lift: bool = True
+    ) -> Answer | BrokenExchange:
+        if self._network.proxy_for(request.url) is not None:
             await self._guard.check_before_proxy(request.url)
-        total_s = self._deadlines.total_s
-        total_s = min(total_s, POLL_DEADLINE_S) if session is self._sessions.polls else total_s
-        progress = Progress(total_s, room.on_sent)
-        return await self._told(
-            self._over(session, request, room, progress, lift=lift), request.url, room, progress
+        progress = RequestProgress(min(self._timeouts.total_s, FREE_DEADLINE_S), budget.on_sent)
+        return await self._within_deadline(
+            self._send_over(session, request, budget, progress, lift=lift), request.url, budget, progress
         )
 
-    async def _told(
-        self, exchange: Coroutine[Any, Any, Told], url: URL, room: Room, progress: Progress
-    ) -> Answer | Broken:
-        """What an exchange comes to, within its deadline."""
+    async def _within_deadline(
+        self,
+        exchange: Coroutine[Any, Any, WholeAnswer],
+        url: URL,
+        budget: ResponseBudget,
+        progress: RequestProgress,
+    ) -> Answer | BrokenExchange:
+        """Await an exchange within its deadline; how it broke is a value."""
         clock = asyncio.get_running_loop().time
         started = clock()
         try:
@@ -216,40 +250,47 @@ class Transport:
         except DownloadRefused:
             raise
         except (TimeoutError, BodyTooLarge, aiohttp.ClientError, OSError, ssl.SSLError, ValueError) as error:
-            return broken(error, url, self._network.proxy_of(url), progress, clock() - started)
+            latency_s = clock() - started
+            broken = broken_exchange(error, url, self._network.proxy_for(url), progress, latency_s)
+            came = None if isinstance(error, BodyTooLarge) else progress.arriving
+            return as_it_came(broken, came, latency_s=latency_s, reused=not progress.fresh)
         finally:
-            room.held.arrived()
-            progress.deadline = None  # through its task it knows the whole answer
-        return Answer(status, headers, body, clock() - started, progress.reused)
+            budget.share.received()
+            progress.arriving = None
+            progress.deadline = None  # its timeout references the task, and so the whole answer
+        latency_s = clock() - started
+        if ended_within(status, headers, body):
+            detail = "the answer broke off: the connection ended within the document"
+            return BrokenExchange(BreakKind.BODY_CUT, detail, status, latency_s=latency_s, body=body)
+        return Answer(status, headers, body, latency_s, reused=not progress.fresh)
 
-    async def _over(
+    async def _send_over(
         self,
         session: aiohttp.ClientSession,
         request: _Request,
-        room: Room,
-        progress: Progress,
+        budget: ResponseBudget,
+        progress: RequestProgress,
         *,
         lift: bool = True,
-    ) -> Told:
+    ) -> WholeAnswer:
         deadline, url = progress.deadline, request.url
         assert deadline is not None
+        PROGRESS.set(progress)
         async with session.request(
             request.method,
             url,
             data=request.data,
             allow_redirects=False,
-            trace_request_ctx=progress,
             **self._network.options(url, request.headers),
         ) as response:
-            if response.status == _FROM_A_PROXY and self._network.proxy_of(url) is not None:
+            if response.status == _FROM_A_PROXY and self._network.proxy_for(url) is not None:
                 raise ProxyRefused(response.status, response.reason)
             progress.status = response.status
-            room.held.arrives()
-            sink = Lifter(room.max_bytes) if lift else Gatherer(room.max_bytes)
-            body = await self._reader.read(response, sink, room, deadline)
-        return response.status, {name.lower(): value for name, value in response.headers.items()}, body
-
-
-def _as_written(text: str) -> URL:
-    """The URL without any quoting undone or redone, which would break a signature over it; quoted where it must be."""
-    return URL(text, encoded=_LEGAL_URL.fullmatch(text) is not None)
+            if session is self._sessions.files:
+                deadline.reschedule(asyncio.get_running_loop().time() + self._timeouts.total_s)
+            budget.share.receiving()
+            sink = ImageLifter(budget.max_bytes) if lift else ByteCollector(budget.max_bytes)
+            names = {name.lower(): value for name, value in response.headers.items()}
+            progress.arriving = Arriving(response.status, names, sink)
+            body = await self._reader.read(response, sink, budget, deadline)
+        return response.status, names, body

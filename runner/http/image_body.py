@@ -1,9 +1,9 @@
-"""Reading an answer: base64 images are decoded while they arrive, so no one holds the megabytes twice.
+"""Reads an answer and decodes its base64 images while they arrive, so that the megabytes are never in memory twice.
 
-A body is almost wholly one or more `"b64_json": "…"` strings. `Lifter` takes them out of the stream: the document that
-remains is small JSON in which each image is the string `lifted:0`, `lifted:1`, …, and the images are bytes. What cannot
-be decoded strictly (white space, escapes, a data-URI prefix, rubbish) is kept as text and decoded at the end, or
-left as it came. The body can always be put together again, byte for byte, for `quarantine/`.
+A body is almost wholly one or more `"b64_json": "…"` strings. `ImageLifter` takes them out of the stream: the document that
+remains is small JSON in which each image is the string `lifted:0`, `lifted:1`, …, and the images are bytes. A string that
+cannot be decoded strictly (white space, escapes, a data-URI prefix, rubbish) is kept as text and decoded at the end, or
+left as it is. The body can always be put together again, byte for byte, for `quarantine/`.
 """
 
 from __future__ import annotations
@@ -23,11 +23,11 @@ _KEY_TAIL = 64
 _PREFIX = re.compile(rb"\s*data:[\w.+/-]*(?:;[\w.+=-]+)*;base64,", re.IGNORECASE)
 _UNUSUAL = re.compile(rb"[^A-Za-z0-9+/]")
 WINDOW_MARGIN = 4
-"""Bytes before a window that `Lifter.feed_window` may write over."""
+"""Bytes before a window that `ImageLifter.feed_window` may write over."""
 _SPACE = re.compile(rb"\s+")
 
 
-class Lifter:
+class ImageLifter:
     """Fed with the body's chunks in order; `finish` gives the `Body`. Holds the images and little else."""
 
     def __init__(self, max_bytes: int) -> None:
@@ -50,7 +50,7 @@ class Lifter:
             data = self._in_string(data) if self._string else self._in_document(data)
 
     def feed_window(self, window: bytearray, start: int, end: int) -> None:
-        """The same for `window[start:end]`, without a copy where it is all base64; the margin before it may change."""
+        """As `feed`, for `window[start:end]`: without a copy where it is all base64. The margin before it may change."""
         string = self._string
         if string is None or not string.take(window, start, end):
             self.feed(bytes(memoryview(window)[start:end]))
@@ -100,8 +100,8 @@ class Lifter:
         return Body(b"".join(self._skeleton), tuple(self._images), tuple(self._marks), self.size)
 
 
-class Gatherer:
-    """Fed like a `Lifter`, with a body that is not looked into."""
+class ByteCollector:
+    """Collects a body that is not parsed, with the interface of `ImageLifter`."""
 
     def __init__(self, max_bytes: int) -> None:
         self._max_bytes = max_bytes
@@ -120,7 +120,7 @@ class Gatherer:
         return Body(b"", (), (), self.size, tuple(self._pieces))
 
 
-Sink: TypeAlias = Lifter | Gatherer
+Sink: TypeAlias = ImageLifter | ByteCollector
 """What a body's chunks are fed to."""
 
 
@@ -144,7 +144,7 @@ class _Base64String:
         return self._collect(data)
 
     def take(self, window: bytearray, start: int, end: int) -> bool:
-        """Decode `window[start:end]` where it is; False, and nothing taken, when it is not plain base64 all through.
+        """Decode `window[start:end]` in place; False, and nothing is taken, when not all of it is plain base64.
 
         Up to `WINDOW_MARGIN` bytes before `start` are written over.
         """

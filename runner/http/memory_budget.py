@@ -1,4 +1,4 @@
-"""How much of what is being received may be in memory at once, over all answers in flight."""
+"""A budget of memory for answers that are being received, over all answers in flight."""
 
 from __future__ import annotations
 
@@ -9,139 +9,142 @@ from typing import NamedTuple
 
 BYTES_IN_FLIGHT = 80 * 2**20
 OLDEST = 2
-"""So many answers go on arriving when the budget is used up, so that a slow one does not hold up all the others."""
+"""How many answers may read on over budget: more than one, so that a slow answer does not block all others."""
 
 
-class Held:
-    """What one answer holds. Order of creation is order of precedence. arriving: more may still come; otherwise it lands."""
+class MemoryShare:
+    """The memory of one answer. Shares have precedence in order of creation. arriving: more bytes may still come; False once
+    the whole answer is here and waits for the disk."""
 
     __slots__ = ("_memory", "arriving", "size")
 
-    def __init__(self, memory: Memory) -> None:
+    def __init__(self, memory: MemoryBudget) -> None:
         self._memory = memory
         self.size = 0
         self.arriving = True
 
-    async def take(self, size: int) -> float:
-        """Hold so many bytes more; the seconds this had to wait for other answers to land."""
-        return await self._memory.take(self, size)
+    async def acquire(self, size: int) -> float:
+        """Add so many bytes to the share. Returns the seconds that it waited for memory."""
+        return await self._memory.acquire(self, size)
 
-    def arrives(self) -> None:
-        """More may come, after all."""
+    def receiving(self) -> None:
+        """More bytes may come, as when an attempt fetches its images after its answer."""
         if not self.arriving:
             self.arriving = True
-            self._memory.landing -= self.size
+            self._memory.awaiting_disk -= self.size
 
-    def arrived(self) -> None:
-        """All of it is here; others may go on in its place."""
+    def received(self) -> None:
+        """The whole answer is here; another one may read on."""
         if self.arriving:
             self.arriving = False
-            self._memory.landing += self.size
-        self._memory.freed()
+            self._memory.awaiting_disk += self.size
+        self._memory.wake_waiting()
 
-    def take_now(self, size: int) -> bool:
-        """The same without waiting; False, and nothing held, where that would take a wait."""
-        return self._memory.take_now(self, size)
+    def try_acquire(self, size: int) -> bool:
+        """As `acquire` without waiting; False, and nothing is added, if it would have to wait."""
+        return self._memory.try_acquire(self, size)
 
-    def __enter__(self) -> Held:
+    def __enter__(self) -> MemoryShare:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self._memory.let_go(self)
+        self._memory.give_back(self)
 
 
-class Room(NamedTuple):
-    """What an answer may hold: bytes at most, and its share of the memory for all answers.
+class ResponseBudget(NamedTuple):
+    """The limits of one answer: its maximum size, and its share of the memory for all answers.
 
     on_sent: called when the request's headers are about to leave.
     """
 
     max_bytes: int
-    held: Held
+    share: MemoryShare
     on_sent: Callable[[], None] = lambda: None
 
 
-class Memory:
+class MemoryBudget:
     """A budget of bytes for answers on their way from the socket to the disk.
 
-    Over the budget, only the `oldest` answers that have begun may read on, and none while half of the budget or more
-    waits for the disk, or receiving would outrun saving. First come, first served for whole bodies would not do: a
-    chunked body does not tell its length, and an attempt that holds its answer goes on to fetch its images, so that
-    attempts could wait for each other for ever.
+    Backpressure: over budget, only the `oldest` answers that have begun may read on (this avoids deadlock), and none while
+    half of the budget or more waits for the disk (else receiving would outrun saving). Granting whole bodies first come,
+    first served would deadlock: the length of a chunked body is not known, and an attempt that holds its answer goes on to
+    fetch its images.
     """
 
     def __init__(self, total: int = BYTES_IN_FLIGHT, oldest: int = OLDEST) -> None:
         self._total = total
         self._oldest = oldest
-        self._holders: dict[Held, None] = {}
-        self._waiting: dict[Held, tuple[int, asyncio.Future[None]]] = {}
-        self.used = self.landing = 0
+        self._holders: dict[MemoryShare, None] = {}
+        self._waiting: dict[MemoryShare, tuple[int, asyncio.Future[None]]] = {}
+        self.used = self.awaiting_disk = 0
 
-    def holding(self) -> Held:
-        """One answer's share, given back at the end of its block."""
-        held = Held(self)
-        self._holders[held] = None
-        return held
+    def share(self) -> MemoryShare:
+        """A share for one answer, given back at the end of the block."""
+        share = MemoryShare(self)
+        self._holders[share] = None
+        return share
 
-    def let_go(self, held: Held) -> None:
-        """The end of that block."""
-        del self._holders[held]
-        self.used -= held.size
-        self.landing -= 0 if held.arriving else held.size
-        self.freed()
+    def give_back(self, share: MemoryShare) -> None:
+        """Take the share back; called at the end of its block."""
+        del self._holders[share]
+        self.used -= share.size
+        self.awaiting_disk -= 0 if share.arriving else share.size
+        self.wake_waiting()
 
-    def freed(self) -> None:
-        """Let those go on for whom there is room now, and the oldest in any case."""
+    def wake_waiting(self) -> None:
+        """Wake the waiting answers for which there is memory now, and the oldest ones in any case."""
         if not self._waiting:
             return
-        for held in self._going():
-            self._release(held)
+        for share in self._may_read():
+            self._release(share)
         while self._waiting:
-            held, (size, _) = next(iter(self._waiting.items()))
+            share, (size, _) = next(iter(self._waiting.items()))
             if self.used + size > self._total:
                 return
-            self._release(held)
+            self._release(share)
 
-    def _release(self, held: Held) -> None:
-        size, leave = self._waiting.pop(held, (0, None))
+    def _release(self, share: MemoryShare) -> None:
+        size, leave = self._waiting.pop(share, (0, None))
         if leave is not None and not leave.done():
-            self._add(held, size)
+            self._add(share, size)
             leave.set_result(None)
 
-    async def take(self, held: Held, size: int) -> float:
-        """See `Held.take`."""
-        if self.take_now(held, size):
+    async def acquire(self, share: MemoryShare, size: int) -> float:
+        """See `MemoryShare.acquire`."""
+        if self.try_acquire(share, size):
             return 0.0
         loop = asyncio.get_running_loop()
         started, leave = loop.time(), loop.create_future()
-        self._waiting[held] = (size, leave)
+        self._waiting[share] = (size, leave)
         try:
             await leave
         finally:
-            self._waiting.pop(held, None)
+            self._waiting.pop(share, None)
         return loop.time() - started
 
-    def take_now(self, held: Held, size: int) -> bool:
-        """See `Held.take_now`."""
-        if self.used + size > self._total and held not in self._going(held):
+    def try_acquire(self, share: MemoryShare, size: int) -> bool:
+        """See `MemoryShare.try_acquire`."""
+        if self.used + size > self._total and share not in self._may_read(share):
             return False
-        self._add(held, size)
+        self._add(share, size)
         return True
 
-    def _add(self, held: Held, size: int) -> None:
-        held.size += size
+    def _add(self, share: MemoryShare, size: int) -> None:
+        share.size += size
         self.used += size
-        self.landing += 0 if held.arriving else size
+        self.awaiting_disk += 0 if share.arriving else size
 
-    def _going(self, asking: Held | None = None) -> list[Held]:
-        """The oldest answers that have begun to arrive; too few of them, then also the oldest of those that ask to."""
-        if self.landing * 2 >= self._total:
+    def _may_read(self, asking: MemoryShare | None = None) -> list[MemoryShare]:
+        """The oldest answers that have begun to arrive; if these are too few, also the oldest that ask to begin."""
+        if self.awaiting_disk * 2 >= self._total:
             return []
-        begun = (held for held in self._holders if held.arriving and held.size)
+        begun = (share for share in self._holders if share.arriving and share.size)
         going = list(itertools.islice(begun, self._oldest))
         if len(going) < self._oldest:
             new = (
-                held for held in self._holders if not held.size and (held is asking or held in self._waiting)
+                share
+                for share in self._holders
+                if not share.size and (share is asking or share in self._waiting)
             )
             going += itertools.islice(new, self._oldest - len(going))
         return going

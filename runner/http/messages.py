@@ -9,11 +9,11 @@ from typing import Any, NamedTuple
 
 import pybase64
 
-from jobs.classify import Broke
+from jobs.classify import BreakKind
 from schemas.received import Pieces
 
 LIFTED = "lifted:"
-"""What stands in a document for an image that was taken out of it, before its number."""
+"""Prefix of the string that replaces an image in the document; the image's number follows."""
 MAX_VALUES = 200_000
 """Values of a document that is parsed; each takes some hundred bytes of memory, however short it is written."""
 _SEPARATORS = (b"{", b"[", b",", b":")
@@ -39,7 +39,7 @@ class LiftedImage(NamedTuple):
 class Body(NamedTuple):
     """A whole body. skeleton: the document around the images; it says `lifted:i` at offset `marks[i]` for `images[i]`.
 
-    raw: the bytes of a body that was not looked into.
+    raw: the bytes of a body that was not parsed.
     """
 
     skeleton: bytes
@@ -79,7 +79,8 @@ class Body(NamedTuple):
 class Answer:
     """A whole answer.
 
-    headers: lower-case names. latency_s: from send to last byte. reused: over a connection that another answer came on.
+    headers: lower-case names. latency_s: from send to last byte. reused: it came over a reused connection. unterminated: its
+    document is whole, and its framing was not.
     """
 
     status: int
@@ -87,14 +88,19 @@ class Answer:
     body: Body
     latency_s: float
     reused: bool = False
+    unterminated: bool = False
 
 
 @dataclass(frozen=True, slots=True)
-class Broken:
-    """No whole answer. status: the answer's, when its headers were seen. local: this machine's fault, not the line's."""
+class BrokenExchange:
+    """No whole answer. status: if the answer's headers were seen. local: the fault is this machine's, not the network's.
 
-    how: Broke
+    body: what came of an answer that was a good one so far.
+    """
+
+    how: BreakKind
     detail: str
     status: int | None = None
     local: bool = False
     latency_s: float | None = None
+    body: Body | None = None

@@ -1,4 +1,4 @@
-"""The way to other machines: the proxies in between, and the certificates that are believed."""
+"""Network settings of every request: proxies, and trusted certificates."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from schemas.job import EndpointTable
 
 
 class Network:
-    """What every request to another machine goes by.
+    """The network settings of one command.
 
     Args:
         proxies: the proxies of the environment; by default none.
-        ca_file: certificates (PEM) that are believed besides the system's, or those of SSL_CERT_FILE.
+        ca_file: certificates (PEM) to trust in addition to the system's, or to those of SSL_CERT_FILE.
     """
 
     def __init__(self, proxies: Proxies | None = None, ca_file: Path | None = None) -> None:
@@ -31,23 +31,23 @@ class Network:
         self._making = threading.Lock()
 
     @classmethod
-    def of(cls, endpoint: EndpointTable, environ: Mapping[str, str], *, cwd: Path) -> Network:
-        """As the environment and the job say. Raises JobError (exit 2) for a proxy or a file that is of no use."""
+    def from_settings(cls, endpoint: EndpointTable, environ: Mapping[str, str], *, cwd: Path) -> Network:
+        """The settings of the environment and the job. Raises JobError (exit 2) for an unusable proxy or file."""
         if path := environ.get("SSL_CERT_FILE"):
             _checked("SSL_CERT_FILE", Path(path))
         own = None if endpoint.ca_file is None else cwd / Path(endpoint.ca_file).expanduser()
         if own is not None:
             _checked("endpoint.ca_file", own)
-        return cls(Proxies.of(environ), own)
+        return cls(Proxies.from_environ(environ), own)
 
-    def proxy_of(self, url: URL) -> Proxy | None:
+    def proxy_for(self, url: URL) -> Proxy | None:
         """The proxy that a request for this URL goes through."""
         if not self.proxies.by_scheme:
             return None
-        return self.proxies.of_url(url.scheme, url.raw_host or "", url.port)
+        return self.proxies.proxy_for(url.scheme, url.raw_host or "", url.port)
 
     def tls(self) -> ssl.SSLContext:
-        """Whom TLS believes. Making it takes some 20 ms, once; SSL_CERT_FILE is read by OpenSSL itself."""
+        """The TLS context, made once (some 20 ms). OpenSSL itself reads SSL_CERT_FILE."""
         with self._making:
             if self._tls is None:
                 made = ssl.create_default_context()
@@ -62,7 +62,7 @@ class Network:
 
         A user name and a password go to the proxy alone: within TLS that is the request for the tunnel.
         """
-        proxy = self.proxy_of(url)
+        proxy = self.proxy_for(url)
         options: dict[str, Any] = {"headers": headers}
         if url.scheme == "https" or (proxy is not None and proxy.scheme == "https"):
             options["ssl"] = self.tls()

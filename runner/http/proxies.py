@@ -35,10 +35,10 @@ class Proxy:
 
 
 @dataclass(frozen=True, slots=True)
-class Exceptions:
-    """NO_PROXY: what is asked for directly. Names stand for what ends with them, too; networks are in CIDR notation.
+class NoProxy:
+    """NO_PROXY: hosts that are reached directly. A name also covers its subdomains; networks are in CIDR notation.
 
-    everything: `*`. names, addresses, networks: each with the port that it is meant for, None for all.
+    everything: `*`. names, networks: each with its port, None for all ports.
     """
 
     everything: bool = False
@@ -46,7 +46,7 @@ class Exceptions:
     networks: tuple[tuple[IPv4Network | IPv6Network, int | None], ...] = ()
 
     @classmethod
-    def parse(cls, text: str) -> Exceptions:
+    def parse(cls, text: str) -> NoProxy:
         """The value of NO_PROXY. What cannot be read in it matches nothing."""
         names: list[tuple[str, int | None]] = []
         networks: list[tuple[IPv4Network | IPv6Network, int | None]] = []
@@ -67,8 +67,8 @@ class Exceptions:
                 names.append((name, port))
         return cls("*" in entries, tuple(names), tuple(networks))
 
-    def hold(self, host: str, port: int | None) -> bool:
-        """Whether a URL with this host and port is asked for directly."""
+    def covers(self, host: str, port: int | None) -> bool:
+        """Whether this host and port are reached without a proxy."""
         if self.everything:
             return True
         host = host.lower().strip("[]").rstrip(".")
@@ -85,11 +85,11 @@ class Proxies:
     """The proxies of an environment, by the scheme of what is asked for. Without any, every request goes directly."""
 
     by_scheme: Mapping[str, Proxy] = field(default_factory=dict)
-    exceptions: Exceptions = Exceptions()
+    exceptions: NoProxy = NoProxy()
 
     @classmethod
-    def of(cls, environ: Mapping[str, str]) -> Proxies:
-        """What these variables say; user names and passwords in them are hidden from now on wherever they show.
+    def from_environ(cls, environ: Mapping[str, str]) -> Proxies:
+        """The proxies that these variables set. User names and passwords in them are redacted from now on.
 
         Raises:
             JobError: exit 2, for one that is no URL, or names a proxy of another kind than http and https.
@@ -99,12 +99,12 @@ class Proxies:
             variable, value = _variable(environ, f"{scheme}_proxy")
             if value:
                 by_scheme[scheme] = _parsed(variable, value)
-        return cls(by_scheme, Exceptions.parse(_variable(environ, "no_proxy")[1]))
+        return cls(by_scheme, NoProxy.parse(_variable(environ, "no_proxy")[1]))
 
-    def of_url(self, scheme: str, host: str, port: int | None) -> Proxy | None:
-        """The proxy for a URL of this scheme, host and port; None: it is asked for directly."""
+    def proxy_for(self, scheme: str, host: str, port: int | None) -> Proxy | None:
+        """The proxy for a URL of this scheme, host and port; None: it is reached directly."""
         proxy = self.by_scheme.get(scheme)
-        return None if proxy is None or self.exceptions.hold(host, port) else proxy
+        return None if proxy is None or self.exceptions.covers(host, port) else proxy
 
     @property
     def addresses(self) -> frozenset[tuple[str, int | None]]:

@@ -76,7 +76,7 @@ class Guard:
         self._listed = {entry.lower() for entry in listed}
         self._proxies = frozenset(proxies)
         self._names: dict[str, float] = {}
-        """Those that may be asked for through a proxy, and until when."""
+        """Names that a proxy may be asked for -> until when (event loop's clock)."""
 
     def allowed(self, host: str, port: int | None) -> bool:
         """Whether this host and port need no public address."""
@@ -135,7 +135,7 @@ class Guard:
 
 
 def _literal(host: str) -> str | None:
-    """The address a literal host stands for, in any spelling that a C library accepts (`127.1`, `0x7f000001`)."""
+    """The address that a literal host means, in any spelling that a C library accepts (`127.1`, `0x7f000001`)."""
     try:
         return str(ip_address(host.strip("[]").partition("%")[0]))
     except ValueError:
@@ -157,10 +157,14 @@ def _is_local(host: str) -> bool:
     return "." not in name or name.endswith(_LOCAL_NAMES)
 
 
+OWN_HOST = "if it is the service's own name for itself: --set endpoint.download_own=true"
+"""How images are fetched whose URLs name a container or a machine that nobody else knows by that name."""
+
+
 def _message(host: str, port: int | None) -> str:
     return (
         f"the image's URL points to {host}, which is not a public address; "
-        f'if that is right, list it: --set endpoint.download_hosts=["{host}:{port}"]'
+        f'if that is right, list it: --set endpoint.download_hosts=["{host}:{port}"]; {OWN_HOST}'
     )
 
 

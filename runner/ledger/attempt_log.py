@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from dataclasses import astuple
 
+from runner.ledger.schema import text_digest
 from runner.ledger.writer import Statement, Writer
 from runner.process.clock import wall_ms
 from schemas.attempt import Intent, Measured
 from schemas.failures import RowStatus
-from schemas.outcome import Failed, Outcome, Success, Task
-from schemas.request import canonical_params
+from schemas.outcome import Failed, KeptBody, OpenWork, Outcome, Success, Unfetched
+from schemas.request import recorded_params
 
 
 class LedgerLog:
@@ -24,13 +26,17 @@ class LedgerLog:
         """See `AttemptLog`."""
         await self._writer.record(intent_records(intent))
 
-    async def accepted(self, attempt: int, task: Task) -> None:
+    async def accepted(self, attempt: int, task: OpenWork) -> None:
         """See `AttemptLog`."""
         await self._writer.record(accepted_task(attempt, task, self._wall_ms()))
 
     async def still_open(self, attempt: int, why: str) -> None:
         """See `AttemptLog`."""
         await self._writer.record(waited(attempt, why, self._wall_ms()))
+
+    async def spooled(self, attempt: int, file_name: str) -> None:
+        """See `AttemptLog`."""
+        await self._writer.record([("INSERT OR REPLACE INTO spooled VALUES (?,?)", (attempt, file_name))])
 
     async def conclude(self, outcome: Outcome, status: RowStatus, measured: Measured) -> None:
         """See `AttemptLog`."""
@@ -40,21 +46,32 @@ class LedgerLog:
             await self._writer.record(failure(outcome, status, measured))
 
 
-_OUTCOME = f"INSERT INTO outcomes VALUES ({','.join('?' * 18)})"
+_ERASE_QUERY = (
+    "UPDATE tasks SET poll_url = substr(poll_url, 1, instr(poll_url, '?') - 1) "
+    "WHERE attempt = ? AND instr(poll_url, '?') > 0"
+)
+_UNFETCHED = "INSERT OR REPLACE INTO unfetched VALUES (?,?,?,?,?,?,?,?)"
+_NOTHING_LEFT = "DELETE FROM unfetched WHERE attempt = ?"
+_OUTCOME = (
+    f"INSERT OR REPLACE INTO outcomes VALUES ({','.join('?' * 17)}, "
+    "coalesce(?, (SELECT quarantined FROM outcomes WHERE attempt = ?1)))"
+)
+"""A body that is kept stays so when the rest of its answer is fetched later."""
 
 
 def intent_records(record: Intent) -> list[Statement]:
     """The records that must be durable before the request leaves."""
-    body = canonical_params(record.row.request.params)
+    body = recorded_params(record.row.request.params)
     statements: list[Statement] = []
     if record.fresh:
+        texts = (record.row.row_id, record.row.own_prompt)
         statements.append(
             (
-                "INSERT INTO items VALUES (?,?,?,?)",
-                (record.item, record.row.fingerprint, record.row.row_id, record.row.own_prompt),
+                "INSERT INTO items VALUES (?,?,?,?,?)",
+                (record.item, record.row.fingerprint, *texts, text_digest(*texts)),
             )
         )
-    statements.append(("INSERT OR IGNORE INTO params (body) VALUES (?)", (body,)))
+    statements.append(("INSERT OR IGNORE INTO params (body, digest) VALUES (?,?)", (body, text_digest(body))))
     statements.append(
         (
             "INSERT INTO attempts SELECT ?,?,?,params,?,?,?,?,? FROM params WHERE body=?",
@@ -75,13 +92,49 @@ def intent_records(record: Intent) -> list[Statement]:
 
 
 def success(outcome: Success, measured: Measured) -> list[Statement]:
-    """A whole answer: its images, which must be durable already, and the indexes that it lacked."""
+    """Records of a whole answer: its images, whose files must be durable already, and the missing indexes."""
     statements = [_outcome_row(RowStatus.SUCCEEDED, outcome, measured)]
-    statements += [
+    statements += _images(outcome, measured.attempt)
+    return statements + _body(outcome.quarantined) + _left(outcome, measured)
+
+
+def reread(
+    attempt: int, body: str, outcome: Success, cost_usd: float | None, *, estimated: bool
+) -> list[Statement]:
+    """Images that were found in a kept body take the place of what the attempt had come to.
+
+    cost_usd: where none is recorded. outcome: without `quarantined` the body is needed no more.
+    """
+    kept = None if outcome.quarantined is None else body
+    found = json.dumps([image.index for image in outcome.images])
+    statements: list[Statement] = [
+        (_REREAD, (int(estimated), cost_usd, json.dumps(outcome.flags), kept, attempt)),
+        (
+            "DELETE FROM missing WHERE attempt = ? AND idx IN (SELECT value FROM json_each(?))",
+            (attempt, found),
+        ),
+        *_images(outcome, attempt),
+    ]
+    if kept is None:  # so that it is removed later, should a kill come before
+        statements.append(("INSERT OR IGNORE INTO bodies VALUES (?, 0, x'')", (body,)))
+    return statements
+
+
+_REREAD = (
+    "UPDATE outcomes SET status = 'succeeded', kind = NULL, code = NULL, message = NULL, maybe_billed = 0, "
+    "cost_estimated = CASE WHEN cost_usd IS NULL THEN ? ELSE cost_estimated END, cost_usd = coalesce(cost_usd, ?), "
+    "flags = (SELECT json_group_array(value) FROM (SELECT value FROM json_each(coalesce(flags, '[]')) "
+    "UNION SELECT value FROM json_each(?))), quarantined = ? WHERE attempt = ?"
+)
+
+
+def _images(outcome: Success, attempt: int) -> list[Statement]:
+    """The images of an answer, whose files must be durable already, and the missing indexes."""
+    statements: list[Statement] = [
         (
             "INSERT INTO images VALUES (?,?,?,?,?,?,?,?,?,?)",
             (
-                measured.attempt,
+                attempt,
                 image.index,
                 image.file_name,
                 image.format,
@@ -97,9 +150,9 @@ def success(outcome: Success, measured: Measured) -> list[Statement]:
     ]
     statements += [
         (
-            "INSERT INTO missing VALUES (?,?,?,?,?)",
+            "INSERT OR REPLACE INTO missing VALUES (?,?,?,?,?)",
             (
-                measured.attempt,
+                attempt,
                 absent.index,
                 absent.kind.value,
                 storable(absent.message),
@@ -113,7 +166,43 @@ def success(outcome: Success, measured: Measured) -> list[Statement]:
 
 def failure(outcome: Failed, status: RowStatus, measured: Measured) -> list[Statement]:
     """An attempt without an image, and what becomes of its row."""
-    return [_outcome_row(status, outcome, measured)]
+    return [
+        _outcome_row(status, outcome, measured),
+        *_body(outcome.quarantined),
+        *_left(outcome, measured),
+    ]
+
+
+def _unfetched(attempt: int, unfetched: Unfetched) -> Statement:
+    """An attempt's images that are to be fetched; takes the place of an earlier record."""
+    values = (
+        attempt,
+        unfetched.since_ms,
+        json.dumps([astuple(link) for link in unfetched.links]),
+        json.dumps(unfetched.reported),
+        unfetched.count,
+        unfetched.more,
+        unfetched.http_status,
+        unfetched.saved,
+    )
+    return _UNFETCHED, values
+
+
+def _left(outcome: Outcome, measured: Measured) -> list[Statement]:
+    """The images that are to be fetched. A task that has ended is polled no more, and its URL's query may be a signature."""
+    attempt = measured.attempt
+    waits = outcome.unfetched
+    left: Statement = (_NOTHING_LEFT, (attempt,))
+    if waits is not None:
+        left = _unfetched(attempt, waits)
+    return [left] if outcome.reported.task_id is None else [left, (_ERASE_QUERY, (attempt,))]
+
+
+def _body(kept: KeptBody | None) -> list[Statement]:
+    if kept is None:
+        return []
+    values = (kept.file_name, kept.bytes, bytes.fromhex(kept.sha256))
+    return [("INSERT OR REPLACE INTO bodies VALUES (?,?,?)", values)]
 
 
 def table(sha256: str, written_ms: int) -> list[Statement]:
@@ -142,13 +231,18 @@ def _outcome_row(status: RowStatus, outcome: Success | Failed, measured: Measure
         reported.output_tokens,
         measured.latency_s,
         _joined(outcome.flags) if isinstance(outcome, Success) else None,
-        outcome.quarantined if isinstance(outcome, Failed) else None,
+        None if outcome.quarantined is None else outcome.quarantined.file_name,
     )
     return _OUTCOME, values
 
 
 def _joined(flags: tuple[str, ...]) -> str | None:
     return json.dumps(flags) if flags else None
+
+
+def alias(fingerprint: bytes, item: int, row_id: str) -> Statement:
+    """A row of this fingerprint and id that the item stands for."""
+    return ("INSERT OR REPLACE INTO aliases VALUES (?,?,?)", (fingerprint, item, row_id))
 
 
 def storable(text: str | None) -> str | None:
@@ -158,8 +252,10 @@ def storable(text: str | None) -> str | None:
     return text.encode("utf-8", "backslashreplace").decode("utf-8")
 
 
-def accepted_task(attempt: int, task: Task, now_ms: int) -> list[Statement]:
-    """A task that the service has accepted; durable before it is polled."""
+def accepted_task(attempt: int, task: OpenWork, now_ms: int) -> list[Statement]:
+    """A task that the service has accepted, or images behind URLs; durable before they are polled or fetched."""
+    if isinstance(task, Unfetched):
+        return [_unfetched(attempt, task)]
     values = (attempt, storable(task.task_id), storable(task.poll_url), now_ms)
     return [("INSERT OR REPLACE INTO tasks VALUES (?,?,?,?)", values)]
 

@@ -1,4 +1,4 @@
-"""The ledger's whole story of runs, rows and attempts, as `history` prints it."""
+"""The ledger's history of runs, rows and attempts, as `history` prints it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 
 class RunHistory(NamedTuple):
-    """One run with its figures; the times are Unix milliseconds. finished_ms and what ends it: None for one without an end.
+    """One run with its figures; times are Unix milliseconds. finished_ms, exit_code, reason: None for a run without an end.
 
     command: what was called; None in ledgers from before version 3.
     """
@@ -62,7 +62,8 @@ class MissingHistory(NamedTuple):
 class AttemptHistory(NamedTuple):
     """One request for a row. status, finished_ms and what comes with an outcome: None while there is none.
 
-    prompt: as sent, where it was not the row's. indexes: which images it asked for; None: all.
+    prompt: as sent, where it was not the row's. indexes: which images it asked for; None: all. to_fetch: how many of its
+    images are still behind URLs.
     """
 
     attempt: int
@@ -89,6 +90,7 @@ class AttemptHistory(NamedTuple):
     latency_s: float | None
     flags: list[str]
     quarantined: str | None
+    to_fetch: int
     images: list[ImageHistory]
     missing: list[MissingHistory]
 
@@ -104,9 +106,10 @@ _RUNS = (
 _ATTEMPTS = (
     "SELECT a.attempt, a.run, r.run_id, r.endpoint, a.sent_ms, a.prompt, p.body, a.indexes, o.finished_ms, o.status, "
     "o.kind, o.code, o.message, o.http_status, o.maybe_billed, o.cost_usd, o.cost_estimated, o.request_id, "
-    "coalesce(o.task_id, t.task_id), o.input_tokens, o.output_tokens, o.latency_s, o.flags, o.quarantined "
+    "coalesce(o.task_id, t.task_id), o.input_tokens, o.output_tokens, o.latency_s, o.flags, o.quarantined, "
+    "coalesce(json_array_length(u.links), 0) "
     "FROM attempts a JOIN runs r USING (run) JOIN params p USING (params) LEFT JOIN outcomes o USING (attempt) "
-    "LEFT JOIN tasks t USING (attempt) WHERE a.item = ? ORDER BY a.attempt"
+    "LEFT JOIN tasks t USING (attempt) LEFT JOIN unfetched u USING (attempt) WHERE a.item = ? ORDER BY a.attempt"
 )
 _IMAGES = (
     "SELECT idx, file_name, format, width, height, bytes, sha256, revised_prompt, flags, pruned_ms "
@@ -123,7 +126,7 @@ def runs(connection: sqlite3.Connection) -> list[RunHistory]:
 
 
 def rows_with_id(connection: sqlite3.Connection, row_id: str) -> list[RowHistory]:
-    """The rows of this id, each version of an edited one by itself."""
+    """The rows with this id; each version of an edited row is one of them."""
     query = "SELECT item, row_id, prompt FROM items WHERE row_id = ? ORDER BY item"
     return [RowHistory(*row) for row in connection.execute(query, (row_id,))]
 

@@ -15,7 +15,7 @@ import numpy.typing as npt
 from jobs.state import fold
 from runner.ledger.attempts import AttemptReader, waiting_items
 from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows
-from runner.ledger.queries import next_number
+from runner.ledger.queries import REACH, next_number
 from schemas.failures import RowStatus
 from schemas.outcome import ABSENT
 from schemas.row import Row, RowProblem
@@ -26,8 +26,8 @@ _FETCH = 20_000
 
 
 @contextmanager
-def one_view(connection: sqlite3.Connection) -> Iterator[None]:
-    """All that is read in the block is of one moment, though a run may be adding to the ledger."""
+def snapshot(connection: sqlite3.Connection) -> Iterator[None]:
+    """A read transaction: everything in the block is read as of one moment, even while a run adds to the ledger."""
     if connection.in_transaction:
         yield
         return
@@ -49,13 +49,14 @@ class ItemIndex:
     """Every row that the ledger knows: fingerprint -> item number, and the row's status.
 
     16 bytes of fingerprint, 8 of number and 1 of status a row, however long prompts and ids are.
-    gaps: item number -> what a partly successful row lacks. polled: items whose newest request is a task not yet ended.
-    completed: rows that nobody needs to look at. They were not read, and their fingerprints are not found here.
+    gaps: item number -> what a partly successful row lacks. 2 bytes more a row say how many images were asked for.
+    polled: items that wait for a task, or for images to be fetched.
+    completed: completed rows of the cache. They are not read, and their fingerprints are not found here.
     """
 
     def __init__(self, connection: sqlite3.Connection, completed: CompletedRows = NOTHING_COMPLETED) -> None:
         self.completed = completed
-        with one_view(connection):
+        with snapshot(connection):
             self._read(connection)
 
     def _read(self, connection: sqlite3.Connection) -> None:
@@ -65,9 +66,20 @@ class ItemIndex:
         self.polled = waiting_items(connection)
         self._status[list(self.polled)] = _CODES[RowStatus.PENDING]
         self.gaps = _gaps(connection)
-        halves = _halves(_rows(connection, _PRINTS, left))
-        order: npt.NDArray[np.int64] = np.argsort(halves[:, 0], kind="stable")
-        self._items = order if left is None else left[order]
+        self._asked = _asked(connection, count)
+        self._sort(_halves(_rows(connection, _PRINTS, left)), np.arange(count) if left is None else left)
+        self.alias(connection.execute("SELECT fingerprint, item FROM aliases").fetchall())
+
+    def alias(self, found: Sequence[tuple[bytes, int]]) -> None:
+        """Let items stand for other rows too. found: the fingerprint of each such row, and the item."""
+        if found:
+            halves = np.stack((self._first, self._second), axis=1)
+            items = np.array([item for _, item in found], dtype=np.int64)
+            self._sort(np.concatenate((halves, _halves(iter(found)))), np.concatenate((self._items, items)))
+
+    def _sort(self, halves: npt.NDArray[np.uint64], items: npt.NDArray[np.int64]) -> None:
+        order = np.argsort(halves[:, 0], kind="stable")
+        self._items = items[order]
         self._first = halves[order, 0]
         self._second = halves[order, 1]
 
@@ -97,6 +109,19 @@ class ItemIndex:
         """The rows' statuses; `PENDING` for a row that the ledger does not know."""
         return [_STATUSES[int(self._status[item])] if item != ABSENT else RowStatus.PENDING for item in items]
 
+    def to_send(self, row: Row, item: int, status: RowStatus) -> tuple[int, ...] | None:
+        """Which of the row's images a run asks for; None: all of them. status: as `statuses` has it.
+
+        Of a row that succeeded these are the images that are pending, and those that no request was for: `n` is larger now.
+        """
+        gap = self.gaps.get(item)
+        if item == ABSENT or (gap is None and status is RowStatus.PENDING):
+            return None
+        n = row.request.n
+        pending = () if gap is None or gap.status is not RowStatus.PENDING else gap.indexes
+        new = range(int(self._asked[item]), n) if status is RowStatus.SUCCEEDED else ()
+        return (*(index for index in pending if index < n), *new)
+
 
 _PRINTS = "SELECT fingerprint FROM items {} ORDER BY item"
 _STORIES = "SELECT item, status FROM attempts LEFT JOIN outcomes USING (attempt) {} ORDER BY attempt"
@@ -109,7 +134,7 @@ def _without(done: npt.NDArray[np.bool_], count: int) -> npt.NDArray[np.int64]:
 
 
 def _rows(connection: sqlite3.Connection, sql: str, items: npt.NDArray[np.int64] | None) -> Iterator[Any]:
-    """What the query finds, of all items or of these, some at a time."""
+    """Rows of the query, for all items or for these, a chunk at a time."""
     if items is None:
         yield from connection.execute(sql.format(""))
         return
@@ -144,19 +169,30 @@ def _states(
 
 
 def _gaps(connection: sqlite3.Connection) -> dict[int, Gap]:
-    """What partly successful rows lack."""
+    """Item number -> the images that a partly successful row lacks."""
     items = [
         row[0]
         for row in connection.execute(
-            "SELECT DISTINCT item FROM (SELECT DISTINCT attempt FROM missing) JOIN attempts USING (attempt) "
-            "JOIN outcomes USING (attempt) WHERE status = 'succeeded'"
+            "SELECT DISTINCT item FROM (SELECT attempt FROM missing UNION SELECT attempt FROM unfetched) "
+            "JOIN attempts USING (attempt) "
+            "JOIN outcomes USING (attempt) WHERE status = 'succeeded' "
+            "UNION SELECT item FROM attempts WHERE indexes IS NOT NULL"
         )
     ]
     reader, gaps = AttemptReader(connection), {}
     for start in range(0, len(items), _FETCH):
-        for item, attempts in reader.of(items[start : start + _FETCH]).items():
-            states = fold(attempts, max(attempt.n for attempt in attempts)).images
+        for item, attempts in reader.attempts_of(items[start : start + _FETCH]).items():
+            states = fold(attempts, max(attempt.reach for attempt in attempts)).images
             absent = [i for i, state in enumerate(states) if state.status is not RowStatus.SUCCEEDED]
             if absent:
                 gaps[item] = Gap(states[absent[0]].status, tuple(absent))
     return gaps
+
+
+def _asked(connection: sqlite3.Connection, count: int) -> npt.NDArray[np.int16]:
+    """By item, how many images were asked for: one more than the highest index of a request."""
+    asked = np.ones(count, dtype=np.int16)
+    found = connection.execute(f"SELECT item, {REACH} FROM attempts WHERE n <> 1 OR indexes IS NOT NULL")
+    for item, reach in found:
+        asked[item] = max(asked[item], reach)
+    return asked

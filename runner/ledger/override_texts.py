@@ -1,4 +1,4 @@
-"""What the templates of a retry became, row by row, in a SQLite file: what was checked is what is sent."""
+"""The filled templates of a retry, row by row, in a SQLite file, so that what was checked is what is sent."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import sqlite3
 from contextlib import suppress
 from pathlib import Path
 
-from jobs.overrides import Texts
+from jobs.overrides import FilledTexts
 
 
 class TextStore:
     """Texts by manifest position, whatever their number: none is held in memory."""
 
     def __init__(self, path: Path) -> None:
-        """path: a file below OUT's temporary folder, which whoever opens OUT next clears."""
+        """path: a file in OUT's temporary folder, which is cleared when OUT is opened next."""
         self._path = path
         path.unlink(missing_ok=True)
         self._connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
@@ -23,15 +23,15 @@ class TextStore:
         self._connection.execute("CREATE TABLE texts (position INTEGER PRIMARY KEY, texts TEXT NOT NULL)")
         self._connection.execute("BEGIN")
 
-    def put(self, position: int, texts: Texts) -> None:
+    def put(self, position: int, texts: FilledTexts) -> None:
         """Keep the texts of the row at this manifest position."""
         kept = json.dumps([dict(texts.fields), dict(texts.params)])
         self._connection.execute("INSERT INTO texts VALUES (?,?)", (position, kept))
 
-    def get(self, position: int) -> Texts:
-        """What was kept of it."""
+    def get(self, position: int) -> FilledTexts:
+        """The texts of the row at this manifest position."""
         found = self._connection.execute("SELECT texts FROM texts WHERE position=?", (position,)).fetchone()
-        return Texts(*json.loads(found[0]))
+        return FilledTexts(*json.loads(found[0]))
 
     def close(self) -> None:
         """Remove the file."""

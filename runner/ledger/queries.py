@@ -1,4 +1,4 @@
-"""What the commands ask of the ledger beside statuses and sums: rows, runs, files and tables, as typed values."""
+"""Queries for commands, other than statuses and sums: rows, runs, files and tables, as typed values."""
 
 from __future__ import annotations
 
@@ -24,19 +24,34 @@ def next_number(connection: sqlite3.Connection, table: str, column: str) -> int:
     return int(connection.execute(f"SELECT coalesce(max({column}) + 1, 0) FROM {table}").fetchone()[0])
 
 
+REACH = "CASE WHEN indexes IS NULL THEN n ELSE (SELECT max(value) + 1 FROM json_each(indexes)) END"
+"""One more than the highest index of a row's images that an attempt asked for."""
+
+
 class RowVersion(NamedTuple):
-    """A row as it was first sent. params: of its first request. n: the most images that a request asked for."""
+    """A row as it was first sent. params: of its first request. n: how many of its images were asked for.
+
+    other_ids: of the rows that it stands for besides.
+    """
 
     item: int
     row_id: str
     prompt: str
     params: Mapping[str, Any]
     n: int
+    fingerprint: bytes
+    other_ids: tuple[str, ...] = ()
+
+    def is_called(self, row_id: str) -> bool:
+        """Whether this id is its own, or that of a row that it stands for."""
+        return row_id == self.row_id or row_id in self.other_ids
 
 
 _VERSIONS = (
     "SELECT item, row_id, prompt, (SELECT body FROM params WHERE params.params = (SELECT a.params FROM attempts a "
-    "WHERE a.item = items.item ORDER BY attempt LIMIT 1)), (SELECT max(n) FROM attempts a WHERE a.item = items.item) "
+    "WHERE a.item = items.item ORDER BY attempt LIMIT 1)), "
+    f"(SELECT max({REACH}) FROM attempts a WHERE a.item = items.item), "
+    "fingerprint "
     f"FROM items WHERE item {_AMONG}"
 )
 
@@ -44,15 +59,25 @@ _VERSIONS = (
 def versions(connection: sqlite3.Connection, items: Sequence[int]) -> dict[int, RowVersion]:
     """Item number -> the row."""
     wanted = json.dumps([item for item in items if item != ABSENT])
+    others: dict[int, tuple[str, ...]] = {}
+    for item, row_id in connection.execute(
+        f"SELECT item, row_id FROM aliases WHERE item {_AMONG}", (wanted,)
+    ):
+        others[item] = (*others.get(item, ()), row_id)
     return {
-        item: RowVersion(item, row_id, prompt, json.loads(body), n)
-        for item, row_id, prompt, body, n in connection.execute(_VERSIONS, (wanted,))
+        item: RowVersion(item, row_id, prompt, json.loads(body), n, fingerprint, others.get(item, ()))
+        for item, row_id, prompt, body, n, fingerprint in connection.execute(_VERSIONS, (wanted,))
     }
 
 
 def row_ids(connection: sqlite3.Connection, since: int) -> Iterator[tuple[npt.NDArray[np.int64], list[str]]]:
-    """Item numbers and row ids, some at a time. since: only items that an attempt from this number on was for; 0: all."""
-    query = "SELECT item, row_id FROM items"
+    """Item numbers and row ids, those of aliases too, some at a time.
+
+    since: only items that an attempt from this number on was for; 0: all.
+    """
+    query = (
+        "SELECT item, row_id FROM (SELECT item, row_id FROM items UNION ALL SELECT item, row_id FROM aliases)"
+    )
     if since:
         query += " WHERE item IN (SELECT item FROM attempts WHERE attempt >= ?)"
     found = connection.execute(query, (since,) * bool(since))
@@ -95,10 +120,11 @@ class RunRecord(NamedTuple):
     finished_ms: int | None
     exit_code: int | None
     reason: str | None
+    endpoint: str = ""
 
 
 _NEWEST_RUNS = (
-    "SELECT run, run_id, started_ms, finished_ms, exit_code, reason FROM runs LEFT JOIN run_ends USING (run) "
+    "SELECT run, run_id, started_ms, finished_ms, exit_code, reason, endpoint FROM runs LEFT JOIN run_ends USING (run) "
     "ORDER BY run DESC LIMIT ?"
 )
 
@@ -138,11 +164,15 @@ def run_sums(connection: sqlite3.Connection, first: int) -> dict[int, RunSums]:
 
 
 class RecordedFile(NamedTuple):
-    """A file that the ledger names. path: relative to OUT. size, sha256 (hex): None for quarantined bodies."""
+    """A file that the ledger names. path: relative to OUT. size, sha256 (hex): None for bodies of which neither is known.
+
+    private: other users may not be allowed to read it.
+    """
 
     path: str
     size: int | None
     sha256: str | None
+    private: bool = False
 
 
 def recorded_files(connection: sqlite3.Connection) -> Iterator[RecordedFile]:
@@ -152,8 +182,20 @@ def recorded_files(connection: sqlite3.Connection) -> Iterator[RecordedFile]:
         "WHERE pruned_ms IS NULL ORDER BY attempt, idx"
     ):
         yield RecordedFile(name, size, digest.hex())
-    for (name,) in connection.execute("SELECT quarantined FROM outcomes WHERE quarantined IS NOT NULL"):
-        yield RecordedFile(name, None, None)
+    for name, size, digest in connection.execute(
+        "SELECT quarantined, bytes, sha256 FROM outcomes LEFT JOIN bodies ON file_name = quarantined "
+        "WHERE quarantined IS NOT NULL"
+    ):
+        yield RecordedFile(name, size, None if digest is None else digest.hex(), private=True)
+
+
+def image_files(connection: sqlite3.Connection, first: int, end: int) -> list[str]:
+    """Paths of the images of the attempts from `first` on and before `end` that were not pruned."""
+    query = (
+        "SELECT file_name FROM images LEFT JOIN pruned USING (attempt, idx) "
+        "WHERE images.attempt >= ? AND images.attempt < ? AND pruned_ms IS NULL"
+    )
+    return [path for (path,) in connection.execute(query, (first, end))]
 
 
 def pruned_files(connection: sqlite3.Connection) -> dict[str, str]:
@@ -172,9 +214,18 @@ def row_of_attempt(connection: sqlite3.Connection, attempt: int) -> tuple[str, R
     return None if found is None else (found[0], None if found[1] is None else RowStatus(found[1]))
 
 
+def rows_of_images(connection: sqlite3.Connection, paths: Sequence[str]) -> dict[str, str]:
+    """Path -> row id, of those among these that are recorded images."""
+    query = (
+        "SELECT file_name, row_id FROM images JOIN attempts USING (attempt) JOIN items USING (item) "
+        f"WHERE file_name {_AMONG}"
+    )
+    return dict(connection.execute(query, (json.dumps(paths),)).fetchall())
+
+
 @dataclass(frozen=True, slots=True)
 class Superseded:
-    """An image file that may go. path: relative to OUT. newer: the file and digest that stand in its place, if any."""
+    """An image file that may be removed. path: relative to OUT. newer: file and digest of the image that replaces it."""
 
     attempt: int
     index: int
@@ -206,7 +257,7 @@ def superseded(connection: sqlite3.Connection) -> list[Superseded]:
 
 
 def images_of(connection: sqlite3.Connection, items: Sequence[int]) -> list[Superseded]:
-    """All images of these items that were not pruned, with nothing in their place, in order of attempts."""
+    """All images of these items that were not pruned, with `newer` None, in order of attempts."""
     return [_superseded(row) for row in connection.execute(_OF_ITEMS, (json.dumps(list(items)),))]
 
 
@@ -220,6 +271,20 @@ def _superseded(row: tuple[Any, ...]) -> Superseded:
 def table_digests(connection: sqlite3.Connection) -> set[str]:
     """sha256 (hex) of every results table that was about to be published."""
     return {digest.hex() for (digest,) in connection.execute("SELECT sha256 FROM tables")}
+
+
+def table_written_ms(connection: sqlite3.Connection, digest: str) -> int | None:
+    """When the results table with this sha256 (hex) was written; None for one that is not ours."""
+    query = "SELECT max(written_ms) FROM tables WHERE sha256 = ?"
+    return connection.execute(query, (bytes.fromhex(digest),)).fetchone()[0]  # type: ignore[no-any-return]
+
+
+def items_sent_since(connection: sqlite3.Connection, since_ms: int) -> npt.NDArray[np.int64]:
+    """Items with a request sent then or later, in order."""
+    found = connection.execute(
+        "SELECT DISTINCT item FROM attempts WHERE sent_ms >= ? ORDER BY item", (since_ms,)
+    )
+    return np.fromiter((item for (item,) in found), np.int64)
 
 
 def newest_table(connection: sqlite3.Connection) -> tuple[str, int] | None:

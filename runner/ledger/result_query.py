@@ -1,4 +1,4 @@
-"""What the results ask of the ledger: rows with one request and one image, by blocks, and facts about the whole folder."""
+"""Queries for the results table: rows with one request and one image, by blocks, and facts about the whole folder."""
 
 from __future__ import annotations
 
@@ -11,9 +11,12 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from schemas.counts import Repeated
+from schemas.outcome import BLANK
+
 _STEP = 16_384
 _DENSE = 4
-"""A range of items is read whole when it holds at most so many for each one that is wanted."""
+"""A range of items is read whole when it holds at most so many items for each wanted one."""
 
 SHARED = (
     *("params", "run", "outcome_flags", "cost_estimated", "image_flags"),
@@ -51,9 +54,24 @@ _SINGLE = (
     "ORDER BY a.item"
 )
 
+_NEWEST = (
+    "NOT EXISTS (SELECT 1 FROM attempts b JOIN images j ON j.attempt = b.attempt AND j.idx = i.idx "
+    "WHERE b.item = a.item AND b.attempt > a.attempt) "
+    "AND NOT EXISTS (SELECT 1 FROM pruned p WHERE p.attempt = i.attempt AND p.idx = i.idx)"
+)
+_REPEATED = (
+    "SELECT count(DISTINCT a.item) AS number, min(i.file_name) FROM images i JOIN attempts a USING (attempt) "
+    f"WHERE lower(hex(i.sha256)) IN (SELECT value FROM json_each(?)) AND {_NEWEST} "
+    "GROUP BY i.sha256 HAVING number > 1 ORDER BY number DESC, min(i.file_name)"
+)
+_BLANK = (
+    "SELECT count(DISTINCT a.item) FROM images i JOIN attempts a USING (attempt) "
+    f"WHERE i.flags LIKE '%\"{BLANK}\"%' AND {_NEWEST}"
+)
+
 
 class ResultQuery:
-    """Asks one ledger. All that is read within one transaction of the connection is of one moment."""
+    """Reads one ledger, within a transaction of the connection if everything is to be as of one moment."""
 
     def __init__(self, connection: sqlite3.Connection) -> None:
         self._connection = connection
@@ -127,6 +145,17 @@ class ResultQuery:
                 )
                 seen.update(digest for (digest,) in found)
         return frozenset(digest.hex() for digest, times in seen.items() if times > 1)
+
+    def repeated(self, duplicates: frozenset[str]) -> list[Repeated]:
+        """Those of these images (sha256 in hex) that more than one row has now, those of the most rows first."""
+        if not duplicates:
+            return []
+        found = self._connection.execute(_REPEATED, (json.dumps(sorted(duplicates)),)).fetchall()
+        return [Repeated(*row) for row in found]
+
+    def blank_rows(self) -> int:
+        """Rows that have a picture of one colour now."""
+        return int(self._connection.execute(_BLANK).fetchone()[0])
 
     def _digest_starts(self) -> Iterator[tuple[int, npt.NDArray[np.uint64]]]:
         """The first eight bytes of every image's sha256, by steps of attempts, each with its first attempt; put together

@@ -1,24 +1,28 @@
-"""How a ledger is laid out: making its tables, bringing those of an older imagemill up to date, and checking all of it."""
+"""The schema of the ledger: creates its tables, migrates those of an older imagemill, and checks a whole ledger."""
 
 from __future__ import annotations
 
 import sqlite3
 from collections.abc import Iterable, Iterator
+from hashlib import blake2b
 from importlib.resources import files
 from pathlib import Path
 
 from schemas.errors import ExitCode, JobError
 from schemas.failures import FailureKind, RowStatus
-from schemas.output_folder import LEDGER_NAME
+from schemas.output_folder import IMAGES, JOB_HEADER, JOB_NAME, LEDGER_NAME, QUARANTINE, RESULTS_NAME
 
-SCHEMA_VERSION = 3
+SCHEMA_VERSION = 5
+OLDEST_READ = 3
+"""Ledgers of 0.1.0 can be looked at as they are; a run brings them up to date."""
 SQLITE_VERSION = sqlite3.sqlite_version
 
 DAMAGE = (sqlite3.DatabaseError, UnicodeDecodeError)
-"""What Python raises over a damaged file; the latter when SQLite's message quotes bytes that are no text."""
+"""What Python raises for a damaged file; UnicodeDecodeError when SQLite's message quotes bytes that are no text."""
 
 _TABLES = (
-    "SELECT m.name, c.name, c.type, c.pk FROM sqlite_master m, pragma_table_info(m.name) c WHERE m.type = 'table' "
+    "SELECT m.name, c.name, c.type, c.pk FROM main.sqlite_master m, pragma_table_info(m.name, 'main') c "
+    "WHERE m.type = 'table' "
     "ORDER BY m.name, c.cid"
 )
 _MACHINE_REFUSES = frozenset(
@@ -31,15 +35,17 @@ _MACHINE_REFUSES = frozenset(
 _ADDED = {
     2: (("attempts ADD COLUMN indexes TEXT",), ("tasks", "task_waits")),
     3: (("attempts ADD COLUMN prompt TEXT", "runs ADD COLUMN command TEXT"), ("pruned",)),
+    4: (("items ADD COLUMN digest BLOB", "params ADD COLUMN digest BLOB"), ("aliases", "spooled", "bodies")),
+    5: ((), ("unfetched",)),
 }
-"""What each version of the schema brought: columns, and tables."""
+"""Schema version -> the columns and tables that it added."""
 
 
 def _statements() -> list[str]:
     return files("runner.ledger").joinpath("schema.sql").read_text(encoding="utf-8").split(";\n")
 
 
-def lay_out(connection: sqlite3.Connection, *, simulated: bool) -> None:
+def create_tables(connection: sqlite3.Connection, *, simulated: bool) -> None:
     """Make the tables of a new ledger, all or none."""
     connection.execute("BEGIN IMMEDIATE")
     for statement in _statements():
@@ -49,19 +55,47 @@ def lay_out(connection: sqlite3.Connection, *, simulated: bool) -> None:
     connection.execute("COMMIT")
 
 
-def bring_up_to_date(connection: sqlite3.Connection) -> None:
-    """Add what this imagemill keeps and an older one did not. Nothing that stands there is changed."""
+def migrate(connection: sqlite3.Connection) -> None:
+    """Add columns and tables that an older imagemill did not have. Existing records are not changed."""
     version = version_of(connection)
     if not 0 < version < SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
-    for since, (columns, tables) in _ADDED.items():
-        if since > version:
-            made = (text for text in _statements() for name in tables if f"CREATE TABLE {name} " in text)
-            for statement in (*(f"ALTER TABLE {column}" for column in columns), *made):
-                connection.execute(statement)
+    columns, tables = _added_since(version)
+    for statement in (*(f"ALTER TABLE {column}" for column in columns), *map(_made, tables)):
+        connection.execute(statement)
     connection.execute(f"PRAGMA user_version={SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def complete_for_reading(connection: sqlite3.Connection) -> None:
+    """Let a ledger of an older imagemill seem up to date to this connection, which cannot write to it.
+
+    What it lacks is empty: tables and views of the connection's own stand in front of the file's.
+    """
+    columns, tables = _added_since(version_of(connection))
+    lacking: dict[str, list[str]] = {}
+    for table, _, _, column, *_ in map(str.split, columns):
+        lacking.setdefault(table, []).append(column)
+    connection.execute("PRAGMA temp_store=MEMORY")
+    for table, names in lacking.items():
+        empty = ", ".join(f"NULL AS {name}" for name in names)
+        connection.execute(f"CREATE TEMP VIEW {table} AS SELECT *, {empty} FROM main.{table}")
+    for table in tables:
+        connection.execute(_made(table).replace("CREATE TABLE", "CREATE TEMP TABLE"))
+
+
+def _added_since(version: int) -> tuple[list[str], list[str]]:
+    """Columns and tables that a ledger of this version lacks."""
+    added = [brought for since, brought in _ADDED.items() if since > version]
+    return [column for columns, _ in added for column in columns], [
+        table for _, tables in added for table in tables
+    ]
+
+
+def _made(table: str) -> str:
+    """The statement that makes this table."""
+    return next(text for text in _statements() if f"CREATE TABLE {table} " in text)
 
 
 def version_of(connection: sqlite3.Connection) -> int:
@@ -69,20 +103,25 @@ def version_of(connection: sqlite3.Connection) -> int:
     return int(connection.execute("PRAGMA user_version").fetchone()[0])
 
 
-def has_its_columns(connection: sqlite3.Connection) -> bool:
-    """Whether the tables are those of `schema.sql`, column by column. Raises one of `DAMAGE` when that cannot be read."""
+def has_expected_columns(connection: sqlite3.Connection) -> bool:
+    """Whether the tables are those of its version, column by column. Raises one of `DAMAGE` when that cannot be read."""
     model = sqlite3.connect(":memory:", isolation_level=None)
     try:
-        lay_out(model, simulated=False)
+        create_tables(model, simulated=False)
+        columns, tables = _added_since(version_of(connection))
+        for table, _, _, column, *_ in map(str.split, columns):
+            model.execute(f"ALTER TABLE {table} DROP COLUMN {column}")
+        for table in tables:
+            model.execute(f"DROP TABLE {table}")
         return connection.execute(_TABLES).fetchall() == model.execute(_TABLES).fetchall()
     finally:
         model.close()
 
 
-def check_version(connection: sqlite3.Connection, out: Path) -> None:
-    """Raises JobError (exit 2) for the ledger of another version of imagemill."""
+def check_version(connection: sqlite3.Connection, out: Path, *, oldest: int = SCHEMA_VERSION) -> None:
+    """Raises JobError (exit 2) for the ledger of another version of imagemill. oldest: the first that will do."""
     version = version_of(connection)
-    if version == SCHEMA_VERSION:
+    if oldest <= version <= SCHEMA_VERSION:
         return
     fix = "use the imagemill that made this folder, or choose another --out"
     if 0 < version < SCHEMA_VERSION:
@@ -103,8 +142,8 @@ def check_kind(connection: sqlite3.Connection, out: Path, *, simulated: bool) ->
         )
 
 
-def unusable(out: Path, error: Exception) -> JobError:
-    """What a user is told when SQLite gives up: exit 9 when this machine refuses, exit 7 when the file is damaged."""
+def ledger_error(out: Path, error: Exception) -> JobError:
+    """The error for the user when SQLite fails: exit 9 when this machine refuses, exit 7 when the file is damaged."""
     if getattr(error, "sqlite_errorcode", 0) & 0xFF in _MACHINE_REFUSES:
         return JobError(
             f"{out / LEDGER_NAME} cannot be used: {error}",
@@ -118,14 +157,36 @@ def unusable(out: Path, error: Exception) -> JobError:
     )
 
 
-def refuse_to_forget(out: Path) -> None:
+_LEFT_BY_RUNS = {
+    "images": f"{IMAGES}/*/*",
+    "paid bodies": f"{QUARANTINE}/*",
+    "spooled answers": "spool-*.tar",
+    "a results table": RESULTS_NAME,
+}
+"""What only a run that knew its ledger leaves, and where."""
+
+
+def refuse_new_ledger(out: Path) -> None:
     """Raises JobError (exit 7) before a new ledger takes the place of one that knew what was paid for."""
-    if any((out / "images").glob("*/*")):
-        raise JobError(
-            f"{out} holds images but no {LEDGER_NAME}, or an empty one: what was paid for cannot be told",
-            fix="put the ledger back (with its -wal file, if it has one), or choose another --out",
-            exit_code=ExitCode.DAMAGED,
-        )
+    left = [what for what, pattern in _LEFT_BY_RUNS.items() if any(out.glob(pattern))]
+    if not left and not _is_ours(out / JOB_NAME):
+        return
+    holds = ", ".join(left or [f"the {JOB_NAME} of a run"])
+    raise JobError(
+        f"{out} holds {holds} but no {LEDGER_NAME}, or an empty one: what was paid for cannot be told",
+        fix="put the ledger back (with its -wal file, if it has one), or take in what is there: "
+        f"imagemill verify {out} --repair; to begin anew, choose another --out",
+        exit_code=ExitCode.DAMAGED,
+    )
+
+
+def _is_ours(job_file: Path) -> bool:
+    """Whether a job file was written by a run, and is not a user's own."""
+    try:
+        with job_file.open(encoding="utf-8", errors="replace") as file:
+            return file.readline() == JOB_HEADER
+    except OSError:
+        return False
 
 
 def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
@@ -137,10 +198,10 @@ def read_meta(connection: sqlite3.Connection, key: str) -> str | None:
 def was_simulated(connection: sqlite3.Connection) -> bool:
     """Whether the folder's runs were simulated ones. Raises sqlite3.DatabaseError when the ledger does not say."""
     known = {"0": False, "1": True}
-    told = read_meta(connection, "simulated")
-    if told not in known:
+    value = read_meta(connection, "simulated")
+    if value not in known:
         raise sqlite3.DatabaseError("it does not say whether its runs were simulated")
-    return known[told]
+    return known[value]
 
 
 def _quoted(names: Iterable[str]) -> str:
@@ -162,10 +223,14 @@ _INCONSISTENT = {
     "attempt {} has a task and no intent": (
         "SELECT attempt FROM tasks WHERE attempt NOT IN (SELECT attempt FROM attempts)"
     ),
+    "attempt {} has images to fetch and no intent": (
+        "SELECT attempt FROM unfetched WHERE attempt NOT IN (SELECT attempt FROM attempts)"
+    ),
     "attempt {} has a pruned image that it never had": (
         "SELECT attempt FROM pruned WHERE NOT EXISTS "
         "(SELECT 1 FROM images i WHERE i.attempt = pruned.attempt AND i.idx = pruned.idx)"
     ),
+    "row {} stands for another and is not there": "SELECT item FROM aliases WHERE item NOT IN (SELECT item FROM items)",
     "attempt {} has no row": "SELECT attempt FROM attempts WHERE item NOT IN (SELECT item FROM items)",
     "attempt {} has no parameters": "SELECT attempt FROM attempts WHERE params NOT IN (SELECT params FROM params)",
     "attempt {} has no run": "SELECT attempt FROM attempts WHERE run NOT IN (SELECT run FROM runs)",
@@ -183,17 +248,27 @@ _INCONSISTENT = {
     "attempt {} has no whole digest": (
         "SELECT attempt FROM images WHERE typeof(sha256) <> 'blob' OR length(sha256) <> 32"
     ),
+    "{} has no whole digest": "SELECT file_name FROM bodies WHERE typeof(sha256) <> 'blob' OR length(sha256) <> 32",
+    "row {} was changed": "SELECT item FROM items WHERE digest IS NOT NULL AND digest IS NOT text_digest(row_id, prompt)",
+    "parameters {} were changed": "SELECT params FROM params WHERE digest IS NOT NULL AND digest IS NOT text_digest(body)",
 }
-"""What cannot be in a whole ledger, and a query for the first number of it."""
+"""Inconsistency -> a query for the number of the first record that has it."""
+
+
+def text_digest(*texts: str) -> bytes:
+    """What tells these texts from any others."""
+    whole = "\0".join(map(str, texts)).encode("utf-8", "surrogatepass")
+    return blake2b(whole, digest_size=8).digest()
 
 
 def problems(connection: sqlite3.Connection) -> Iterator[str]:
     """What cannot be in a whole ledger, a line each; every page and every record is read."""
+    connection.create_function("text_digest", -1, text_digest, deterministic=True)
     try:
         for (line,) in connection.execute("PRAGMA integrity_check(20)"):
             if line != "ok":
                 yield f"SQLite says: {line}"
-        if not has_its_columns(connection):
+        if not has_expected_columns(connection):
             yield "its tables are not laid out as they were made"
             return
         for text, query in _INCONSISTENT.items():

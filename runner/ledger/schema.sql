@@ -1,4 +1,4 @@
--- The ledger of one imagemill folder. Rows are only ever added. Times are Unix milliseconds, money is USD.
+-- The ledger of one imagemill folder. Rows are only ever added, but for images that are fetched later: see `unfetched`. Times are Unix milliseconds, money is USD.
 
 CREATE TABLE meta (key TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
@@ -13,12 +13,16 @@ CREATE TABLE run_ends (
 );
 
 -- One manifest row as first sent. `fingerprint` (16 bytes) hashes its id, prompt and own fields: an edited row is a new item.
+-- `digest`: what `verify` holds id and prompt against; NULL before version 4.
 CREATE TABLE items (
-  item INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, row_id TEXT NOT NULL, prompt TEXT NOT NULL
+  item INTEGER PRIMARY KEY, fingerprint BLOB NOT NULL, row_id TEXT NOT NULL, prompt TEXT NOT NULL, digest BLOB
 );
 
--- Distinct sets of body fields other than the prompt, as canonical JSON.
-CREATE TABLE params (params INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE);
+-- Another row that an item stands for: the same request under another id, as `--on-change keep` said. `fingerprint`: that row's.
+CREATE TABLE aliases (fingerprint BLOB PRIMARY KEY, item INTEGER NOT NULL, row_id TEXT NOT NULL) WITHOUT ROWID;
+
+-- Distinct sets of body fields other than the prompt, as canonical JSON. `digest`: as in `items`.
+CREATE TABLE params (params INTEGER PRIMARY KEY, body TEXT NOT NULL UNIQUE, digest BLOB);
 
 -- The intent: durable before the request's first byte leaves. `indexes` (JSON): which of the row's images it asks for; NULL: all.
 -- `prompt`: as sent, where `retry` sent another than the item's; NULL: the item's.
@@ -60,6 +64,21 @@ CREATE TABLE tasks (
 
 -- Each time that imagemill stopped polling a task before it ended; the next run goes on.
 CREATE TABLE task_waits (attempt INTEGER NOT NULL, stopped_ms INTEGER NOT NULL, message TEXT NOT NULL);
+
+-- Paid answers with images behind URLs, durable before the first is fetched; gone once each image is fetched or dead. Until then
+-- the attempt's outcome, if it has one, is replaced by the next.
+-- `links` (JSON): position, url, revised prompt, when its host first said it was not there, kind and message of the last failure.
+-- `reported` (JSON): what the service said beside them. `saved`: images recorded so far; NULL: no outcome yet.
+CREATE TABLE unfetched (
+  attempt INTEGER PRIMARY KEY, since_ms INTEGER NOT NULL, links TEXT NOT NULL, reported TEXT NOT NULL,
+  images INTEGER NOT NULL, more INTEGER NOT NULL, http_status INTEGER NOT NULL, saved INTEGER
+);
+
+-- Answers that are kept, though not where they belong: some of what came is in this spool file, from which the next run concludes them.
+CREATE TABLE spooled (attempt INTEGER PRIMARY KEY, file_name TEXT NOT NULL);
+
+-- Quarantined bodies, as they were kept. `sha256` is the raw digest. Bodies from before version 4 are not here.
+CREATE TABLE bodies (file_name TEXT PRIMARY KEY, bytes INTEGER NOT NULL, sha256 BLOB NOT NULL) WITHOUT ROWID;
 
 -- Image files that `prune` removes: recorded before the file is unlinked.
 CREATE TABLE pruned (

@@ -11,9 +11,11 @@ from schemas.failures import FailureKind
 
 NEVER_SENT = f"'{FailureKind.CONNECT}', '{FailureKind.LOCAL}'"
 """Kinds of attempts that ended before their request's first byte left."""
+LATER = f"'{FailureKind.DOWNLOAD}', '{FailureKind.DOWNLOAD_REFUSED}'"
+"""Kinds of pending attempts that are not sent again: their images are fetched."""
 _EVER = 2**62
 _RECENT = 1_000_000
-"""More requests than this do not go out in one window."""
+"""No window holds more requests than this."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +34,7 @@ class Totals:
     resent: int = 0
 
     def plus(self, other: Totals) -> Totals:
-        """Both together."""
+        """The sum of both."""
         costs = [cost for cost in (self.cost_usd, other.cost_usd) if cost is not None]
         return Totals(
             self.requests + other.requests,
@@ -45,11 +47,12 @@ class Totals:
         )
 
 
-def undecided(connection: sqlite3.Connection, since: int = 0) -> int:
+def undecided_attempts(connection: sqlite3.Connection, since: int = 0) -> int:
     """Requests from `since` on that a dead run left without an outcome, tasks apart: each may have been paid for."""
     row = connection.execute(
         "SELECT count(*) FROM attempts LEFT JOIN outcomes USING (attempt) LEFT JOIN tasks USING (attempt) "
-        "WHERE attempt >= ? AND outcomes.attempt IS NULL AND tasks.attempt IS NULL",
+        "LEFT JOIN unfetched USING (attempt) WHERE attempt >= ? AND outcomes.attempt IS NULL "
+        "AND (tasks.attempt IS NULL OR unfetched.attempt IS NOT NULL)",
         (since,),
     ).fetchone()
     return int(row[0])
@@ -60,7 +63,7 @@ def totals(connection: sqlite3.Connection, since: int = 0, until: int = _EVER) -
     requests, unsent, maybe, cost, spent, resent = connection.execute(
         f"SELECT count(*), coalesce(sum(kind IN ({NEVER_SENT})), 0), coalesce(sum(maybe_billed), 0), sum(cost_usd), "
         "coalesce(sum(CASE WHEN maybe_billed OR status IS NULL THEN max(coalesce(cost_usd, 0), coalesce(reserved_usd, 0)) "
-        "ELSE cost_usd END), 0), coalesce(sum(maybe_billed AND status = 'pending'), 0) "
+        f"ELSE cost_usd END), 0), coalesce(sum(maybe_billed AND status = 'pending' AND kind NOT IN ({LATER})), 0) "
         "FROM attempts LEFT JOIN outcomes USING (attempt) WHERE attempt >= ? AND attempt < ?",
         (since, until),
     ).fetchone()
@@ -70,10 +73,40 @@ def totals(connection: sqlite3.Connection, since: int = 0, until: int = _EVER) -
     return Totals(requests, requests - unsent, images, maybe, cost, spent, resent)
 
 
+_RUN_ROWS = (
+    "SELECT count(DISTINCT item), count(DISTINCT CASE WHEN coalesce(status, 'pending') = 'pending' AND NOT EXISTS "
+    "(SELECT 1 FROM attempts b WHERE b.item = a.item AND b.attempt > a.attempt) THEN item END) "
+    "FROM attempts a LEFT JOIN outcomes USING (attempt) WHERE attempt >= ?"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class RunFigures:
+    """What the newest run did alone. rows: sent; rows_waiting: of these, those that still wait for an image.
+
+    undecided: requests without an outcome, tasks apart; once the run is over each of them may have been paid for.
+    """
+
+    totals: Totals
+    rows: int
+    rows_waiting: int
+    undecided: int
+
+
+def run_figures(connection: sqlite3.Connection, run: int) -> RunFigures:
+    """Of the newest run. Reads its attempts only, which are the last ones."""
+    last = connection.execute(
+        "SELECT attempt FROM attempts WHERE run < ? ORDER BY attempt DESC LIMIT 1", (run,)
+    ).fetchone()
+    since = 0 if last is None else last[0] + 1
+    rows, waiting = connection.execute(_RUN_ROWS, (since,)).fetchone()
+    return RunFigures(totals(connection, since), rows, waiting, undecided_attempts(connection, since))
+
+
 def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) -> list[tuple[float, int]]:
     """(age in seconds, images) of the requests sent within the last window, oldest first. now: Unix seconds.
 
-    A clock that was set back makes them look newer than they are, never older than the window.
+    After the clock was set back they look newer than they are, never older than the window.
     """
     sent = connection.execute(
         "SELECT sent_ms, n FROM attempts WHERE attempt > (SELECT max(attempt) FROM attempts) - ? AND sent_ms > ? "
@@ -84,7 +117,7 @@ def recent_sends(connection: sqlite3.Connection, window_s: float, now: float) ->
 
 
 @dataclass(frozen=True, slots=True)
-class Past:
+class PastSuccesses:
     """What the folder's successes were like. latency_s: mean seconds. image_usd, spread_usd: mean and deviation."""
 
     count: int
@@ -93,7 +126,7 @@ class Past:
     spread_usd: float
 
 
-def past(connection: sqlite3.Connection) -> Past | None:
+def past_successes(connection: sqlite3.Connection) -> PastSuccesses | None:
     """Measured on the newest thousand successes; None without any."""
     rows = connection.execute(
         "SELECT latency_s, cost_usd / n FROM outcomes JOIN attempts USING (attempt) "
@@ -104,5 +137,5 @@ def past(connection: sqlite3.Connection) -> Past | None:
     costs = np.array([cost for _, cost in rows if cost is not None])
     latency = float(np.mean([latency for latency, _ in rows]))
     if not len(costs):
-        return Past(len(rows), latency, None, 0.0)
-    return Past(len(rows), latency, float(costs.mean()), float(costs.std()))
+        return PastSuccesses(len(rows), latency, None, 0.0)
+    return PastSuccesses(len(rows), latency, float(costs.mean()), float(costs.std()))

@@ -1,17 +1,19 @@
-"""The ledger: the one truth about what was sent, what came back and what was paid.
+"""The ledger's writer: the ledger is the only truth about what was sent, what came back and what was paid.
 
-`ledger.sqlite` is plain SQLite (its tables and columns are told in `schema.sql`). Rows are only added: an attempt is
-its intent, later its outcome beside it, so nothing is ever overwritten and every count can be derived again.
+`ledger.sqlite` is plain SQLite; `schema.sql` describes its tables and columns. Rows are only added: an attempt is its
+intent, and later its outcome beside it, so every count can be derived again. Only where images are fetched after their
+answer, or found in a body that was given up, an outcome takes the place of a lesser one.
 
-One writer. A thread of its own owns the only writing connection; whatever arrives while a transaction commits goes
-into the next one (group commit), so the cost of a durable record falls as the load rises. `Writer.record` returns
-when its records are on disk: `synchronous=FULL` in WAL mode syncs the log at each commit. Whoever awaits it may then
-send (an intent) or count (an outcome).
+There is one writer. Its thread owns the only writing connection; records that arrive while a transaction commits go into
+the next one (group commit), so the cost of a durable record falls as the load rises. `Writer.record` is done when its
+records are on disk: `synchronous=FULL` in WAL mode syncs the log at each commit. Only then may the caller send (after an
+intent) or count (after an outcome).
 
 Readers open the file read-only, at any time, and never checkpoint.
 
-What a crash leaves: attempts without an outcome. One with a task is polled again. Whether the requests of the others
-were paid for cannot be known; `settle_dead` gives each the outcome "parked" before anything new is sent.
+After a crash there are attempts without an outcome. One with a task is polled again, one with images behind URLs has
+them fetched. Whether the requests of the others were paid for cannot be known; `park_dead_attempts` gives each the outcome
+"parked" before anything new is sent.
 """
 
 from __future__ import annotations
@@ -32,7 +34,7 @@ from schemas.failures import FailureKind, RowStatus
 from schemas.output_folder import LEDGER_NAME
 
 _NOT_WRITTEN = (sqlite3.Error, ValueError, OverflowError)
-"""What SQLite raises for a disk that refuses, and for a value that it cannot hold: half a character, a huge number."""
+"""What SQLite raises when the disk refuses, and for a value that it cannot hold: half a character, a huge number."""
 
 Statement = tuple[str, Sequence[Any]]
 
@@ -41,34 +43,44 @@ class LedgerWriteError(OSError):
     """The ledger could not be written (disk full, I/O error). Nothing of the failed transaction is kept."""
 
 
-def create_or_open(out: Path, *, simulated: bool) -> sqlite3.Connection:
+def create_or_open(out: Path, *, simulated: bool, anew: bool = False) -> sqlite3.Connection:
     """The writing connection. Call only while holding the folder's lock.
 
-    Raises JobError: exit 7 when the file is damaged, or gone or empty while images are there; exit 9 when this machine
-    refuses; exit 2 when the folder belongs to the other kind of run (simulated or real).
+    anew: make a ledger also where one is gone that knew what was paid for. Raises JobError: exit 7 when the file is
+    damaged, or gone or empty while files of runs are there; exit 9 when this machine refuses; exit 2 when the folder
+    belongs to the other kind of run (simulated or real).
     """
     path = out / LEDGER_NAME
     if not path.exists():
-        schema.refuse_to_forget(out)
-        os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW, 0o600))
+        if not anew:
+            schema.refuse_new_ledger(out)
+        _create(path)
     try:
         connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
         connection.execute("PRAGMA journal_mode=WAL")
         connection.execute("PRAGMA synchronous=FULL")
+        connection.execute("PRAGMA secure_delete=FAST")  # signed URLs are erased, not only forgotten
         connection.execute("PRAGMA busy_timeout=10000")
         if schema.version_of(connection) == 0:
-            schema.refuse_to_forget(out)
-            schema.lay_out(connection, simulated=simulated)
-        schema.bring_up_to_date(connection)
+            if not anew:
+                schema.refuse_new_ledger(out)
+            schema.create_tables(connection, simulated=simulated)
+        schema.migrate(connection)
         schema.check_version(connection, out)
         schema.check_kind(connection, out, simulated=simulated)
     except schema.DAMAGE as error:
-        raise schema.unusable(out, error) from error
+        raise schema.ledger_error(out, error) from error
     return connection
 
 
-def settle_dead(connection: sqlite3.Connection, *, now_ms: int, since: int = 0) -> int:
-    """Park every attempt that a dead run left without an outcome, but for tasks, which are polled; the number of them.
+def _create(path: Path) -> None:
+    """An empty file that is as open as the umask and the folder are: signed URLs may stand in it. Raises OSError."""
+    mode = path.parent.stat().st_mode & 0o666
+    os.close(os.open(path, os.O_CREAT | os.O_EXCL | os.O_WRONLY | os.O_NOFOLLOW | os.O_CLOEXEC, mode))
+
+
+def park_dead_attempts(connection: sqlite3.Connection, *, now_ms: int, since: int = 0) -> int:
+    """Park every attempt that a dead run left without an outcome; the number of them. Tasks are polled, images fetched.
 
     Nobody else may be running. since: the first attempt that may be dead.
     """
@@ -76,11 +88,11 @@ def settle_dead(connection: sqlite3.Connection, *, now_ms: int, since: int = 0) 
         "INSERT INTO outcomes (attempt, finished_ms, status, kind, message, maybe_billed) "
         "SELECT attempt, ?, ?, ?, ?, 1 FROM attempts WHERE attempt >= ? "
         "AND attempt NOT IN (SELECT attempt FROM outcomes) "
-        "AND attempt NOT IN (SELECT attempt FROM tasks)",
+        "AND attempt NOT IN (SELECT attempt FROM tasks) AND attempt NOT IN (SELECT attempt FROM unfetched)",
         (
             now_ms,
             RowStatus.PARKED.value,
-            FailureKind.DISCONNECTED.value,
+            FailureKind.INTERRUPTED.value,
             "imagemill ended before an answer was kept; the service may have made and charged the image",
             since,
         ),

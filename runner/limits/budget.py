@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from jobs.cost import Estimate
+from runner.text.wording import money_text
 from schemas.job import BudgetTable
 
 
@@ -33,7 +34,8 @@ class Budget:
                 return "--max-cost cannot be kept: no price is known for the next request; add --price USD (an image)"
             after = self.spent_usd + self.reserved_usd + self.amount(estimate)
             if after > self.caps.max_cost + 1e-9:
-                return f"--max-cost {self.caps.max_cost:g} reached: {self.spent_usd:.4g} USD spent or maybe spent"
+                spent = f"{money_text(self.spent_usd)} spent or maybe spent"
+                return f"budget of {money_text(self.caps.max_cost)} reached (--max-cost): {spent}"
         return None
 
     def reserve(self, estimate: Estimate) -> float:

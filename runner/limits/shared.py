@@ -16,29 +16,23 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from jobs.sliding_window import margin_s
+from jobs.sliding_window import LOOK_S, in_window, margin_s
 from runner.process.state_folder import state_folder
 from schemas.errors import JobError
 
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 _SHORTEST_WAIT_S = 0.002
+_OPENING_S = 30.0
+"""For so long a request counts that waits for its connection; that takes 10 s at most. A killed run's waits for nothing."""
 _FUTURE = 100
 """Windows ahead that a record may lie; what lies further was written by a clock that has been set back since."""
 
 
-@dataclass(frozen=True, slots=True)
-class Recorded:
-    """One request in the log. at: wall-clock seconds of its record. rows: the log's."""
-
-    at: float
-    rows: tuple[int, ...]
-
-
 class SharedLog:
-    """What all runs that share this name sent lately. Wall-clock seconds, which the machine's processes share."""
+    """Recent requests of all runs that share this name. Wall-clock seconds, which the machine's processes share."""
 
     def __init__(self, path: Path, limits: Mapping[str, float], window_s: float) -> None:
-        """Raises JobError when the state folder cannot be written."""
+        """limits: a minute's, by unit. Raises JobError when the state folder cannot be written."""
         try:
             path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
             self._connection = sqlite3.connect(
@@ -50,12 +44,17 @@ class SharedLog:
                 "CREATE TABLE IF NOT EXISTS sent (at REAL NOT NULL, unit TEXT NOT NULL, amount REAL NOT NULL)"
             )
             self._connection.execute("CREATE INDEX IF NOT EXISTS sent_by_unit ON sent (unit, at)")
+            self._connection.execute(
+                "CREATE TABLE IF NOT EXISTS waiting (sent INTEGER PRIMARY KEY, until REAL NOT NULL)"
+            )
         except (OSError, sqlite3.Error) as error:
             raise JobError(
                 f"limits.share: {path} cannot be used: {error}", fix="check the folder's permissions"
             ) from None
-        self._limits = dict(limits)
-        self._span_s = window_s + margin_s(window_s, min(limits.values()))
+        windows = {unit: in_window(rate, window_s) for unit, rate in limits.items()}
+        self._limits = {unit: amount for unit, (amount, _) in windows.items()}
+        self._spans_s = {unit: span + margin_s(span, amount) for unit, (amount, span) in windows.items()}
+        self._longest_s = max(self._spans_s.values())
 
     @classmethod
     def named(cls, name: str, limits: Mapping[str, float], window_s: float) -> SharedLog:
@@ -66,42 +65,42 @@ class SharedLog:
             raise JobError("limits.share has nothing to share", fix="set limits.rpm or limits.ipm too")
         return cls(state_folder() / f"{name}.sqlite", limits, window_s)
 
-    async def take(self, amounts: Mapping[str, float]) -> Recorded:
+    async def acquire(self, amounts: Mapping[str, float]) -> SharedPlace:
         """Wait until every amount fits, and record them."""
-        while not isinstance(found := self._try(amounts, time.time()), Recorded):  # noqa: ASYNC110 - others tell nobody
+        while not isinstance(found := self._try(amounts, time.time()), SharedPlace):  # noqa: ASYNC110 - other processes send no event
             await asyncio.sleep(max(_SHORTEST_WAIT_S, found))
         return found
 
-    def sent(self, recorded: Recorded) -> None:
-        """The request leaves only now: until here it counted from when it was recorded."""
-        late = time.time() - recorded.at
-        self._connection.executemany(
-            "UPDATE sent SET at = at + ? WHERE rowid = ?", [(late, row) for row in recorded.rows]
-        )
-
-    def _try(self, amounts: Mapping[str, float], now: float) -> Recorded | float:
-        """What was recorded; otherwise seconds after which trying again may succeed.
+    def _try(self, amounts: Mapping[str, float], now: float) -> SharedPlace | float:
+        """The place that was taken; else the seconds after which to try again.
 
         A request heavier than the limit is recorded in as many windows as it fills, ours and the coming ones.
         """
         run = self._connection.execute
         run("BEGIN IMMEDIATE")
-        run("DELETE FROM sent WHERE at <= ? OR at > ?", (now - self._span_s, now + _FUTURE * self._span_s))
+        run("DELETE FROM waiting WHERE until <= ? OR until > ?", (now, now + _OPENING_S))
+        run(
+            "DELETE FROM sent WHERE (at <= ? OR at > ?) AND rowid NOT IN (SELECT sent FROM waiting)",
+            (now - self._longest_s, now + _FUTURE * self._longest_s),
+        )
         wait = max(self._wait(unit, amount, now) for unit, amount in amounts.items())
         rows: list[int] = []
         if wait <= 0:
             for unit, amount in amounts.items():
-                limit = self._limits[unit]
+                limit, span_s = self._limits[unit], self._spans_s[unit]
                 for window in range(min(_FUTURE, max(1, math.ceil(amount / limit)))):
-                    record = (now + window * self._span_s, unit, min(amount, limit))
+                    record = (now + window * span_s, unit, min(amount, limit))
                     rows.append(int(run("INSERT INTO sent VALUES (?, ?, ?)", record).lastrowid or 0))
+        for row in rows:
+            run("INSERT OR REPLACE INTO waiting VALUES (?, ?)", (row, now + _OPENING_S))
         run("COMMIT")
-        return Recorded(now, tuple(rows)) if rows else wait
+        return SharedPlace(self._connection, now, tuple(rows)) if rows else wait
 
     def _wait(self, unit: str, amount: float, now: float) -> float:
-        limit = self._limits[unit]
+        limit, span_s = self._limits[unit], self._spans_s[unit]
         rows = self._connection.execute(
-            "SELECT at, amount FROM sent WHERE unit = ? ORDER BY at", (unit,)
+            "SELECT at, amount FROM sent WHERE unit = ? AND (at > ? OR rowid IN (SELECT sent FROM waiting)) ORDER BY at",
+            (unit, now - span_s),
         ).fetchall()
         excess = sum(row[1] for row in rows) + min(amount, limit) - limit
         for at, sent in rows:
@@ -109,5 +108,31 @@ class SharedLog:
                 break
             excess -= sent
             if excess <= 1e-9:
-                return max(0.0, float(at) + self._span_s - now)
+                left = float(at) + span_s - now
+                return left if left > 0 else LOOK_S
         return 0.0
+
+
+@dataclass(frozen=True, slots=True)
+class SharedPlace:
+    """One request in the log. at: wall-clock seconds of its record. rows: the log's."""
+
+    connection: sqlite3.Connection
+    at: float
+    rows: tuple[int, ...]
+
+    def leave(self) -> None:
+        """The request leaves now."""
+        self._settle(time.time() - self.at)
+
+    def give_back(self) -> None:
+        """The request will not leave. It counts for a window from its record."""
+        self._settle(0.0)
+
+    def _settle(self, late_s: float) -> None:
+        run = self.connection.execute
+        run("BEGIN IMMEDIATE")
+        for row in self.rows:
+            run("UPDATE sent SET at = at + ? WHERE rowid = ?", (late_s, row))
+            run("DELETE FROM waiting WHERE sent = ?", (row,))
+        run("COMMIT")

@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+import shlex
+from itertools import chain, islice
 from pathlib import Path
 from typing import Any
 
 from runner.ledger.history import AttemptHistory, ImageHistory, RowHistory, RunHistory
 from runner.ledger.reader import LedgerReader
-from runner.text.wording import count_text
+from runner.text.nearest import nearest
+from runner.text.wording import count_text, utc_text
 from runner.workspace import lock
 from schemas.errors import JobError
 from schemas.output_folder import RESULTS_NAME
 
+_LOOKED_AT = 20_000
+"""Rows among whose ids a mistyped one is looked for."""
 MOST_ROWS = 1000
-"""Rows told without naming one."""
+"""Rows listed at most when none is named."""
 
 Document = dict[str, Any]
 
@@ -24,7 +28,7 @@ def history(out: Path, row: str | None) -> Document:
 
     row: a row id, or `#12`: the line of results.parquet, from 0. Raises JobError when there is no such folder or row.
     """
-    with LedgerReader.open(out) as ledger, ledger.one_view():
+    with LedgerReader.open(out) as ledger, ledger.snapshot():
         last = ledger.last_run() if lock.is_held(out) else None
         live = None if last is None else last.run
         runs = [_run(run, live) for run in ledger.runs()]
@@ -52,9 +56,12 @@ def _named(ledger: LedgerReader, row: str) -> list[RowHistory]:
     if not found and row.startswith("#") and row[1:].isdecimal():
         found = ledger.rows_with_id(_row_id(ledger.out, int(row[1:])))
     if not found:
+        some = chain.from_iterable(ids for _, ids in ledger.row_ids())
+        near = nearest(row, islice(some, _LOOKED_AT))
+        fix = "name a row_id of results.parquet, or #12 for its line 12 (from 0)"
         raise JobError(
-            f"{ledger.out} has sent no row {row!r}",
-            fix="name a row_id of results.parquet, or #12 for its line 12 (from 0)",
+            f"no row {row!r} was sent in {ledger.out}" + (f"; did you mean {near!r}?" if near else ""),
+            fix=f"imagemill history {ledger.out} {shlex.quote(near)}" if near else fix,
         )
     return found
 
@@ -76,30 +83,36 @@ def _row_id(out: Path, line: int) -> str:
 
 
 def _run(run: RunHistory, live: int | None) -> Document:
-    told = run._asdict()
-    told["started"], told["finished"] = _time(told.pop("started_ms")), _time(told.pop("finished_ms"))
+    document = run._asdict()
+    document["started"], document["finished"] = (
+        _time(document.pop("started_ms")),
+        _time(document.pop("finished_ms")),
+    )
     if run.exit_code is None:
-        told["reason"] = "running" if run.run == live else "killed"
-    return told
+        document["reason"] = "running" if run.run == live else "killed"
+    return document
 
 
 def _attempt(out: Path, number: int, attempt: AttemptHistory, live: int | None) -> Document:
-    told = attempt._asdict() | {"try_number": number}
-    told["sent"], told["finished"] = _time(told.pop("sent_ms")), _time(told.pop("finished_ms"))
+    document = attempt._asdict() | {"try_number": number}
+    document["sent"], document["finished"] = (
+        _time(document.pop("sent_ms")),
+        _time(document.pop("finished_ms")),
+    )
     if attempt.status is None:
-        waits = "in flight" if attempt.run == live else "task open" if attempt.task_id else "unknown"
-        told["status"] = waits
-    told["images"] = [_image(out, image) for image in attempt.images]
-    told["missing"] = [missing._asdict() for missing in attempt.missing]
-    return told
+        kept = "to be fetched" if attempt.to_fetch else "task open" if attempt.task_id else "unknown"
+        document["status"] = "in flight" if attempt.run == live else kept
+    document["images"] = [_image(out, image) for image in attempt.images]
+    document["missing"] = [missing._asdict() for missing in attempt.missing]
+    return document
 
 
 def _image(out: Path, image: ImageHistory) -> Document:
-    told = image._asdict()
+    document = image._asdict()
     is_there = (out / image.file_name).is_file()
-    told["file"] = "pruned" if told.pop("pruned") else "present" if is_there else "missing"
-    return told
+    document["file"] = "pruned" if document.pop("pruned") else "present" if is_there else "missing"
+    return document
 
 
 def _time(ms: int | None) -> str | None:
-    return None if ms is None else datetime.fromtimestamp(ms / 1000, UTC).isoformat(timespec="milliseconds")
+    return None if ms is None else utc_text(ms)

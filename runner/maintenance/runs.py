@@ -5,40 +5,18 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import Iterator
-from dataclasses import dataclass
-from datetime import UTC, datetime
 from pathlib import Path
 
 from runner.config.loader import load_job, raw_manifest
 from runner.ledger.queries import RunSums
 from runner.ledger.reader import LedgerReader
+from runner.text.wording import utc_text
 from runner.workspace import lock
 from runner.workspace.dated_folders import folders
 from schemas.errors import JobError
+from schemas.listings import PastRun
 
 _LOG = logging.getLogger(__name__)
-
-
-@dataclass(frozen=True, slots=True)
-class PastRun:
-    """One start of imagemill on a folder; all counts are of this run alone.
-
-    started: ISO 8601, UTC. duration_s, exit_code: None for a run that was killed or is still going on. rows: sent.
-    rows_again: of them those that an earlier run had sent too. requests_sent: those whose first byte left.
-    """
-
-    out: str
-    run_id: str
-    started: str
-    duration_s: float | None
-    exit_code: int | None
-    exit_reason: str
-    rows: int
-    rows_again: int
-    requests_sent: int
-    images_saved: int
-    maybe_billed: int
-    cost_usd: float | None
 
 
 def past_runs(source: str, limit: int) -> list[PastRun]:
@@ -70,7 +48,7 @@ def _folders(source: str) -> list[Path]:
 
 def _of(out: Path, limit: int) -> Iterator[PastRun]:
     live = lock.is_held(out)
-    with LedgerReader.open(out) as ledger, ledger.one_view():
+    with LedgerReader.open(out) as ledger, ledger.snapshot():
         runs = ledger.newest_runs(limit)
         sums = ledger.run_sums(runs[-1].run) if runs else {}
     for at, run in enumerate(runs):
@@ -78,7 +56,7 @@ def _of(out: Path, limit: int) -> Iterator[PastRun]:
         yield PastRun(
             out=str(out),
             run_id=run.run_id,
-            started=datetime.fromtimestamp(run.started_ms / 1000, UTC).isoformat(timespec="milliseconds"),
+            started=utc_text(run.started_ms),
             duration_s=None
             if run.finished_ms is None
             else round((run.finished_ms - run.started_ms) / 1000, 3),

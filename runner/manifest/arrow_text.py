@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping, Sequence
 import pyarrow as pa
 import pyarrow.types as kinds
 
-from runner.manifest.records import Texts, Values
+from runner.manifest.records import RecordTexts, Values
 
 Problems = dict[int, str]
 """Offset -> why the value there is no text."""
@@ -27,8 +27,8 @@ def text_values(array: pa.Array) -> tuple[Values, Problems]:
     return _shown(array)
 
 
-def merged_roles(texts: Mapping[str, tuple[Values, Problems]], columns: Mapping[str, str]) -> Texts:
-    """The records of which these are the columns. A malformed record has None in every role.
+def merged_roles(texts: Mapping[str, tuple[Values, Problems]], columns: Mapping[str, str]) -> RecordTexts:
+    """The records of which these are the columns. A value that is no text costs its record that value alone.
 
     texts: role -> what `text_values` gives for its column. columns: role -> the column's name, for messages.
     """
@@ -36,10 +36,7 @@ def merged_roles(texts: Mapping[str, tuple[Values, Problems]], columns: Mapping[
     for role, (_, problems) in texts.items():
         for offset, problem in problems.items():
             malformed.setdefault(offset, f"column {columns[role]!r} {problem}")
-    for values, _ in texts.values():
-        for offset in malformed:
-            values[offset] = None
-    return Texts({role: values for role, (values, _) in texts.items()}, malformed)
+    return RecordTexts({role: values for role, (values, _) in texts.items()}, malformed)
 
 
 def carried_text(array: pa.Array) -> Values:

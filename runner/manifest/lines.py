@@ -56,9 +56,9 @@ class LineBlock:
 
 
 def utf8_chunks(file: Readable) -> tuple[Iterator[bytes], int | None]:
-    """The text as UTF-8 without a byte order mark, and the place in the file of its first byte.
+    """The text as UTF-8 without a byte order mark, and the offset in the file of its first byte.
 
-    The place is None for UTF-16 and UTF-32, which are re-encoded; what they cannot encode comes out as invalid UTF-8.
+    The offset is None for UTF-16 and UTF-32, which are re-encoded; what they cannot encode comes out as invalid UTF-8.
     """
     head = file.read(FIRST_CHUNK_BYTES)
     mark, encoding = next((pair for pair in MARKS if head.startswith(pair[0])), (b"", "utf-8"))
@@ -85,7 +85,7 @@ def text_chunks(file: Readable) -> Iterator[str]:
 
 
 def line_blocks(file: Readable) -> Iterator[LineBlock]:
-    """The file's lines, a chunk at a time; a line with a problem has something harmless in its place."""
+    """The file's lines, a chunk at a time; a line with a problem is replaced by a harmless one."""
     chunks, offset = utf8_chunks(file)
     first = 1
     for data, skipped_bytes in _whole_lines(chunks):
@@ -155,7 +155,7 @@ def _decoded(data: bytes, first: int, offset: int | None) -> LineBlock:
 
 
 def not_utf8(error: UnicodeDecodeError, offset: int | None) -> str:
-    """What is wrong and how to mend it. offset: place in the file of the bytes that were decoded; None: unknown."""
+    """What is wrong and how to mend it. offset: in the file, of the bytes that were decoded; None: unknown."""
     if offset is None:
         return "the text holds half a character (an unpaired surrogate); save the file as UTF-8"
     byte = error.object[error.start]
@@ -172,7 +172,7 @@ class UnclosedRecord(Exception):
 class Lines:
     """Numbered lines that can be read again from `hold` on.
 
-    hold: number of the line that reading may go back to; whoever reads moves it on. Blocks before it are let go.
+    hold: number of the line that reading may go back to; the reader advances it. Blocks before it are dropped.
     passed_bytes: length of the lines given out for the first time so far, as UTF-8.
     """
 

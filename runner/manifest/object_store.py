@@ -18,13 +18,20 @@ from urllib.parse import quote, unquote
 
 from jobs.addresses import is_glob
 from runner.manifest.formats.text import SUFFIX, is_prompt_file
-from runner.manifest.object_store_files import RemoteFile, RemoteStream, asked, obstore_or_stop
+from runner.manifest.object_store_files import (
+    RemoteFile,
+    RemoteStream,
+    obstore_or_stop,
+    remote_state,
+    request_store,
+)
 from runner.manifest.records import ManifestError
-from runner.manifest.sources import Source, printable
+from runner.manifest.sources import SourceFile, printable
 
 if TYPE_CHECKING:
     from typing import BinaryIO
 
+    from obstore import ObjectMeta
     from obstore.store import ObjectStore
 
 STORES = ("s3", "s3a", "gs", "az", "azure", "adl", "abfs", "abfss")
@@ -49,7 +56,7 @@ def shown_url(url: str) -> str:
     return printable(f"{scheme}://{host.rpartition('@')[2]}{slash}{path}")
 
 
-def remote_sources(url: str) -> list[Source]:
+def remote_sources(url: str) -> list[SourceFile]:
     """The file at `url`, or the files that match it, sorted. Raises ManifestError where there is none."""
     if url.partition("://")[0].lower() in WEB:
         return [_web_source(url)]
@@ -68,7 +75,7 @@ def remote_sources(url: str) -> list[Source]:
     return [_source(store, key) for key in keys]
 
 
-def remote_folder(url: str) -> list[tuple[str, Source]]:
+def remote_folder(url: str) -> list[tuple[str, SourceFile]]:
     """Ids and files of the `.txt` files directly below `url`, which ends with a slash, sorted by name."""
     if url.partition("://")[0].lower() in WEB:
         raise ManifestError(f"{shown_url(url)} is a folder, which web servers do not list", fix="name a file")
@@ -92,7 +99,7 @@ def _store(url: str) -> tuple[ObjectStore, str]:
     options = _CLIENT | {"allow_http": _endpoint_is_http()}
     address = f"{scheme.lower()}://{base}"
     make = partial(obstore.store.from_url, address, client_options=options, retry_config=_RETRIES)
-    return asked(shown_url(url), make), "/".join(parts[fixed:])
+    return request_store(shown_url(url), make), "/".join(parts[fixed:])
 
 
 def _endpoint_is_http() -> bool:
@@ -102,7 +109,7 @@ def _endpoint_is_http() -> bool:
 
 def _listed(store: ObjectStore, url: str) -> list[str]:
     """All keys below the store's folder, sorted."""
-    batches = asked(shown_url(url), lambda: list(obstore_or_stop().list(store, chunk_size=1000)))
+    batches = request_store(shown_url(url), lambda: list(obstore_or_stop().list(store, chunk_size=1000)))
     return sorted(str(found["path"]) for batch in batches for found in batch)
 
 
@@ -115,35 +122,54 @@ def _matches(path: list[str], pattern: list[str]) -> bool:
     return bool(path) and fnmatchcase(path[0], pattern[0]) and _matches(path[1:], pattern[1:])
 
 
-def _source(store: ObjectStore, key: str) -> Source:
+def _source(store: ObjectStore, key: str, held: ObjectMeta | None = None) -> SourceFile:
+    """held: what the object must still be; reading another fails."""
     name = printable(PurePosixPath(key).name)
 
+    def meta() -> ObjectMeta:
+        return obstore_or_stop().head(store, key)  # type: ignore[no-any-return]
+
     def opened() -> RemoteFile:
-        return RemoteFile(store, key, name, asked(name, lambda: obstore_or_stop().head(store, key)))
+        return RemoteFile(store, key, name, held or request_store(name, meta))
 
-    return Source(name, lambda: _buffered(opened()), lambda: cast("BinaryIO", opened()))
+    return SourceFile(
+        name,
+        lambda: _buffered(opened()),
+        lambda: cast("BinaryIO", opened()),
+        lambda: remote_state(name, meta),
+        lambda: _source(store, key, request_store(name, meta)),
+    )
 
 
-def _web_source(url: str) -> Source:
-    """One web address; its query goes with every request and into no message."""
+def _web_source(url: str, held: ObjectMeta | None = None) -> SourceFile:
+    """One web address; its query goes with every request and into no message. held: as for `_source`."""
     obstore = obstore_or_stop()
     address = url.partition("#")[0]
     options = _CLIENT | {"allow_http": address.lower().startswith("http:")}
     make = partial(obstore.store.HTTPStore.from_url, address, client_options=options, retry_config=_RETRIES)
-    store = asked(shown_url(url), make)
+    store = request_store(shown_url(url), make)
     name = printable(unquote(shown_url(address).rpartition("/")[2]))
 
+    def meta() -> ObjectMeta:
+        return obstore.get(store, "").meta  # type: ignore[no-any-return]
+
     def in_parts() -> RemoteFile:
-        return RemoteFile(store, "", name, asked(name, lambda: obstore.get(store, "")).meta)
+        return RemoteFile(store, "", name, held or request_store(name, meta))
 
     def as_stream() -> io.BufferedReader:
         file = in_parts()
         if file.serves_parts():
             return _buffered(file)
-        whole = asked(name, lambda: obstore.get(store, ""))
+        whole = request_store(name, lambda: obstore.get(store, ""))
         return _buffered(RemoteStream(iter(whole.stream(BUFFER_BYTES)), name))
 
-    return Source(name, as_stream, lambda: cast("BinaryIO", in_parts()))
+    return SourceFile(
+        name,
+        as_stream,
+        lambda: cast("BinaryIO", in_parts()),
+        lambda: remote_state(name, meta),
+        lambda: _web_source(url, request_store(name, meta)),
+    )
 
 
 def _buffered(raw: io.RawIOBase) -> io.BufferedReader:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, TypeVar
 
 from runner.manifest.records import ManifestError
-from runner.manifest.sources import printable
+from runner.manifest.sources import FileState, printable
 
 if TYPE_CHECKING:
     from obstore import ObjectMeta
@@ -35,6 +35,7 @@ def obstore_or_stop() -> Any:
     return obstore
 
 
+# Not obstore's `open_reader`: it takes no `if_match`, and reads on in a file that has changed meanwhile.
 class RemoteFile(io.RawIOBase):
     """A file read in parts, each by a request that fails where the file has changed since it was opened."""
 
@@ -48,7 +49,7 @@ class RemoteFile(io.RawIOBase):
 
     def serves_parts(self) -> bool:
         """Whether the server answers with the part that is asked for."""
-        return asked(self._name, self._answers_with_a_part)
+        return request_store(self._name, self._answers_with_a_part)
 
     def _answers_with_a_part(self) -> bool:
         try:
@@ -74,7 +75,7 @@ class RemoteFile(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer).cast("B")
         stop = min(self._at + len(view), self._meta["size"])
-        data = asked(self._name, lambda: self._part(self._at, stop))
+        data = request_store(self._name, lambda: self._part(self._at, stop))
         view[: len(data)] = data
         self._at += len(data)
         return len(data)
@@ -103,14 +104,14 @@ class RemoteStream(io.RawIOBase):
     def readinto(self, buffer: Buffer, /) -> int:
         view = memoryview(buffer).cast("B")
         if not self._rest:
-            self._rest = memoryview(asked(self._name, lambda: next(self._chunks, b"")))
+            self._rest = memoryview(request_store(self._name, lambda: next(self._chunks, b"")))
         count = min(len(view), len(self._rest))
         view[:count] = self._rest[:count]
         self._rest = self._rest[count:]
         return count
 
 
-def asked(name: str, ask: Callable[[], Answer]) -> Answer:
+def request_store(name: str, ask: Callable[[], Answer]) -> Answer:
     """What the store answers. Raises ManifestError without a trace of the store's exception: that holds the whole URL."""
     try:
         return ask()
@@ -122,6 +123,19 @@ def asked(name: str, ask: Callable[[], Answer]) -> Answer:
             text = _SECRETS.sub("", str(error).splitlines()[0])
             problem = f"cannot be read: {printable(text)[:300]}"
     raise ManifestError(f"{name} {problem}", fix=fix)
+
+
+def remote_state(name: str, meta: Callable[[], ObjectMeta]) -> FileState | None:
+    """How a remote file is now; None where it is not there. Raises ManifestError where the store does not say."""
+
+    def state() -> FileState | None:
+        try:
+            found = meta()
+        except FileNotFoundError:
+            return None
+        return FileState(found["size"], found["path"], found["e_tag"] or found["last_modified"])
+
+    return request_store(name, state)
 
 
 _CREDENTIALS = "set the store's credentials in the environment, AWS_ACCESS_KEY_ID for one"

@@ -1,4 +1,4 @@
-"""What every manifest reader yields: batches of records, as columns, with the place each record came from."""
+"""What every manifest reader yields: batches of records, as columns, with the location of each record."""
 
 from __future__ import annotations
 
@@ -21,39 +21,39 @@ class ManifestError(JobError):
 
 
 @dataclass(frozen=True, slots=True)
-class Places(Sequence[str]):
-    """Where records start, written out only when one is asked for.
+class Locations(Sequence[str]):
+    """Locations of records, formatted on demand.
 
-    form: a %-format, `line %d`. numbers: what fills it, one a record. file: put before it where files are several.
+    form: a %-format, `line %d`. numbers: its arguments, one for each record. file: a prefix, when there are several files.
     """
 
     form: str
     numbers: Sequence[object]
     file: str = ""
 
-    def within(self, file: str) -> Places:
-        """The same places, each with the file's name before it."""
+    def within(self, file: str) -> Locations:
+        """The same locations with the file's name as a prefix."""
         return replace(self, file=file)
 
     @overload
     def __getitem__(self, index: int) -> str: ...
     @overload
-    def __getitem__(self, index: slice) -> Places: ...
-    def __getitem__(self, index: int | slice) -> str | Places:
+    def __getitem__(self, index: slice) -> Locations: ...
+    def __getitem__(self, index: int | slice) -> str | Locations:
         if isinstance(index, slice):
             return replace(self, numbers=self.numbers[index])
-        place = self.form % self.numbers[index]
-        return f"{self.file}, {place}" if self.file else place
+        location = self.form % self.numbers[index]
+        return f"{self.file}, {location}" if self.file else location
 
     def __len__(self) -> int:
         return len(self.numbers)
 
 
-class Texts(NamedTuple):
-    """What is read of consecutive records.
+class RecordTexts(NamedTuple):
+    """Consecutive records as text.
 
     roles: role (`prompt`, `id`, a request field) to the values as text, one a record; None is null or absent.
-    malformed: offset -> what is wrong with that record and how to mend it. The role values of such a record are None.
+    malformed: offset -> what is wrong with that record and how to mend it. Its roles have what can be told of it, else None.
     """
 
     roles: dict[str, Values]
@@ -65,31 +65,31 @@ class Batch:
     """Consecutive records of one file.
 
     source: the file's name, for messages.
-    places: where each record starts, ready to show: `line 17` (text forms, counted from 1), `row 17` (Parquet and
+    locations: where each record starts, ready to show: `line 17` (text forms, counted from 1), `row 17` (Parquet and
         DataFrame, counted from 0 in the file), a file name (folder). With several files: `b.csv, line 17`.
     texts: the records themselves, made on demand and kept. Every role of `Manifest.columns` is there, others where a later
-        file or record brings them. What is malformed is ready to show: it begins with the place.
+        file or record brings them. What is malformed is ready to show: it begins with the location.
     extras: the other columns of these records, in the manifest's `extra_schema`, made on demand.
 
     Both may raise `ManifestError` where the file cannot be read there, or has changed since.
     """
 
     source: str
-    places: Sequence[str]
-    texts: Callable[[], Texts]
+    locations: Sequence[str]
+    texts: Callable[[], RecordTexts]
     extras: Callable[[], pa.RecordBatch]
 
     def __len__(self) -> int:
-        return len(self.places)
+        return len(self.locations)
 
     @property
     def roles(self) -> dict[str, Values]:
-        """As in `Texts`."""
+        """As in `RecordTexts`."""
         return self.texts().roles
 
     @property
     def malformed(self) -> dict[int, str]:
-        """As in `Texts`."""
+        """As in `RecordTexts`."""
         return self.texts().malformed
 
 
@@ -103,6 +103,7 @@ class Manifest(NamedTuple):
     batches: opens the manifest and yields its records in order, in batches that grow from 64 to 2,048 records so that
         the first is there soon. Raises `ManifestError` where a file cannot be read to its end. What nobody asks for of a
         Parquet file or a DataFrame is not read.
+    changed: what became of its files since it was opened, for one that is held (see `HeldFiles`); None: nothing.
     """
 
     label: str
@@ -110,3 +111,4 @@ class Manifest(NamedTuple):
     columns: dict[str, str]
     extra_schema: Callable[[], pa.Schema]
     batches: Callable[[], Iterator[Batch]]
+    changed: Callable[[], str | None] = lambda: None

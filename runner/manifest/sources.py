@@ -5,6 +5,8 @@ from __future__ import annotations
 import errno
 import gzip
 import io
+import os
+import weakref
 import zlib
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -21,16 +23,30 @@ GZIP_MAGIC = b"\x1f\x8b"
 ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
 
 
-class Source(NamedTuple):
-    """One file. name: for messages and places.
+class FileState(NamedTuple):
+    """What tells a file from what it becomes: its size in bytes, which file it is, and when or as what it was written."""
+
+    size: int
+    identity: object
+    version: object
+
+
+class SourceFile(NamedTuple):
+    """One file. name: for messages and locations.
 
     stream: opens it for reading from the start, buffered.
     seekable: what pyarrow reads it through at any place: a path, or a seekable binary file.
+    state: how it is now; None where it is not there any more.
+    pinned: the same file, whatever is given its name later. What is written into the file itself shows there too.
+    check: raises ManifestError where what was read is not the file that a run began with; see `HeldFiles`.
     """
 
     name: str
     stream: Callable[[], io.BufferedReader]
     seekable: Callable[[], str | BinaryIO]
+    state: Callable[[], FileState | None]
+    pinned: Callable[[], SourceFile]
+    check: Callable[[], None] = lambda: None
 
 
 def printable(name: str) -> str:
@@ -38,9 +54,52 @@ def printable(name: str) -> str:
     return name if name.isprintable() else name.encode("unicode_escape", "backslashreplace").decode("ascii")
 
 
-def local_source(path: Path, name: str) -> Source:
+def local_source(path: Path, name: str) -> SourceFile:
     """A file on this machine; it is opened only when it is read."""
-    return Source(name, lambda: path.open("rb"), lambda: str(path))
+    return SourceFile(
+        name,
+        lambda: path.open("rb"),
+        lambda: str(path),
+        lambda: _local_state(path),
+        lambda: _descriptor_source(path, name),
+    )
+
+
+def _local_state(path: Path) -> FileState | None:
+    try:
+        stat = path.stat()
+    except OSError:
+        return None
+    return FileState(stat.st_size, (stat.st_dev, stat.st_ino), stat.st_mtime_ns)
+
+
+class _Descriptor:
+    """A file that stays open for as long as this object is there. Each opening of `path` reads it from its start."""
+
+    def __init__(self, path: Path) -> None:
+        number = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        weakref.finalize(self, os.close, number)
+        self.path = Path(f"/proc/self/fd/{number}")
+
+    def stream(self) -> io.BufferedReader:
+        """Opens it from the start."""
+        return self.path.open("rb")
+
+    def seekable(self) -> str:
+        """A path for pyarrow."""
+        return str(self.path)
+
+    def state(self) -> FileState | None:
+        """Of the open file, wherever it was moved."""
+        return _local_state(self.path)
+
+
+def _descriptor_source(path: Path, name: str) -> SourceFile:
+    with reading(name):
+        held = _Descriptor(path)
+    if held.state() is None:  # a system without /proc
+        return local_source(path, name)
+    return SourceFile(name, held.stream, held.seekable, held.state, lambda: _descriptor_source(path, name))
 
 
 @contextmanager
@@ -56,7 +115,7 @@ def reading(name: str) -> Iterator[None]:
 
 
 @contextmanager
-def open_text(source: Source) -> Iterator[Readable]:
+def open_text(source: SourceFile) -> Iterator[Readable]:
     """The source's bytes, unpacked where they are gzip or zstd (whatever the name says), under `reading`."""
     with reading(source.name), source.stream() as raw:
         head = raw.peek(len(ZSTD_MAGIC))

@@ -1,16 +1,16 @@
-"""One file of a manifest, opened: its columns, and its records as blocks. Every form comes down to this."""
+"""One opened file of a manifest: its columns, and its records as blocks. Every format is read as this."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain, repeat
-from typing import Generic, NamedTuple, TypeVar
+from typing import Any, Generic, NamedTuple, TypeVar
 
 import pyarrow as pa
 
 from runner.manifest.arrow_text import string_array
-from runner.manifest.records import ManifestError, Places, Texts
+from runner.manifest.records import Locations, ManifestError, RecordTexts
 
 FIRST_BATCH_RECORDS = (64, 256)
 BATCH_RECORDS = 2_048
@@ -26,14 +26,18 @@ Item = TypeVar("Item")
 
 @dataclass(frozen=True, slots=True)
 class Malformed:
-    """A record that cannot be read. problem: what is wrong with it and how to mend it."""
+    """A record that cannot be read whole. problem: what is wrong with it and how to mend it.
+
+    kept: what can be told of it all the same, in the form of the other records; None: nothing.
+    """
 
     problem: str
+    kept: Any = None
 
 
 @dataclass(frozen=True, slots=True)
 class Gathered(Generic[Item]):
-    """Consecutive records of a text. starts: their places. items: None for a malformed one."""
+    """Consecutive records of a text. starts: their places. items: of a malformed one what is kept of it."""
 
     starts: list[object] = field(default_factory=list)
     items: list[Item | None] = field(default_factory=list)
@@ -44,12 +48,12 @@ class Gathered(Generic[Item]):
 class Block:
     """Consecutive records of one file.
 
-    places: where each starts. texts: of the roles asked for, under `reading`.
+    locations: where each record starts. texts: of the roles asked for, under `reading`.
     column: the values of a column by its name, as Arrow, of any type; None where this block has no such column.
     """
 
-    places: Places
-    texts: Callable[[], Texts]
+    locations: Locations
+    texts: Callable[[], RecordTexts]
     column: Callable[[str], pa.Array | None]
 
 
@@ -59,6 +63,7 @@ class Table(NamedTuple):
     names: its columns, unique, in order; with `open_ended`, those of the first records, and others may follow.
     types: every column's Arrow type, in order; may read the whole file.
     blocks: role -> column name (chosen from the columns) to the file's records, in order. Opens the file anew.
+    check: as of its `Source`.
     """
 
     source: str
@@ -66,6 +71,7 @@ class Table(NamedTuple):
     types: Callable[[], dict[str, pa.DataType]]
     blocks: Callable[[Mapping[str, str]], Iterator[Block]]
     open_ended: bool = False
+    check: Callable[[], None] = lambda: None
 
 
 def batch_sizes() -> Iterator[int]:
@@ -76,14 +82,14 @@ def batch_sizes() -> Iterator[int]:
 def gather(
     records: Iterable[tuple[object, Item | Malformed]], passed: Callable[[], int]
 ) -> Iterator[Gathered[Item]]:
-    """Records in batches: by number, and by the text read for them, whose length `passed` tells in total."""
+    """Records in batches, limited by their number and by the text read for them. passed: length of all text read so far."""
     sizes = batch_sizes()
     size, full_at = next(sizes), passed() + MAX_BATCH_BYTES
     batch: Gathered[Item] = Gathered()
     for start, item in records:
         if isinstance(item, Malformed):
             batch.malformed[len(batch.items)] = item.problem
-            batch.items.append(None)
+            batch.items.append(item.kept)
         else:
             batch.items.append(item)
         batch.starts.append(start)
@@ -123,18 +129,18 @@ def check_width(columns: int, source: str) -> None:
         )
 
 
-def read_already(texts: Texts) -> Callable[[], Texts]:
+def read_already(texts: RecordTexts) -> Callable[[], RecordTexts]:
     """The `texts` of a block of a form that must be read to know where its records are."""
     return lambda: texts
 
 
 def text_block(
-    places: Places,
+    locations: Locations,
     values: Mapping[str, Sequence[str | None]],
     columns: Mapping[str, str],
     malformed: dict[int, str],
 ) -> Block:
     """A block of a text form. values: column name -> values. columns: role -> column name."""
     roles = {role: list(values[name]) for role, name in columns.items()}
-    texts = read_already(Texts(roles, malformed))
-    return Block(places, texts, lambda name: string_array(values[name]) if name in values else None)
+    texts = read_already(RecordTexts(roles, malformed))
+    return Block(locations, texts, lambda name: string_array(values[name]) if name in values else None)

@@ -11,7 +11,7 @@ import pyarrow.types as kinds
 
 from runner.manifest.arrow_text import as_type
 from runner.manifest.columns import assign_roles
-from runner.manifest.records import Batch, Manifest, Texts
+from runner.manifest.records import Batch, Manifest, RecordTexts
 from runner.manifest.sources import reading
 from runner.manifest.tables import Block, Table, check_width
 
@@ -71,30 +71,35 @@ def _batches(
 ) -> Iterator[Batch]:
     for part in parts:
         for block in part.table.blocks(part.roles):
+            part.table.check()
             yield _batch(part, block, columns, schema)
+        part.table.check()
 
 
 def _batch(part: _Part, block: Block, columns: Mapping[str, str], schema: Callable[[], pa.Schema]) -> Batch:
-    places = block.places.within(part.prefix)
+    locations = block.locations.within(part.prefix)
     return Batch(
         source=part.table.source,
-        places=places,
-        texts=cache(partial(_texts, part, block, columns, places)),
+        locations=locations,
+        texts=cache(partial(_texts, part, block, columns, locations)),
         extras=partial(_extras, part, block, schema),
     )
 
 
-def _texts(part: _Part, block: Block, columns: Mapping[str, str], places: Sequence[str]) -> Texts:
+def _texts(part: _Part, block: Block, columns: Mapping[str, str], locations: Sequence[str]) -> RecordTexts:
     with reading(part.table.source):
         roles, malformed = block.texts()
+        part.table.check()
     for role in columns:
-        roles.setdefault(role, [None] * len(places))
-    return Texts(roles, {offset: f"{places[offset]}: {problem}" for offset, problem in malformed.items()})
+        roles.setdefault(role, [None] * len(locations))
+    return RecordTexts(
+        roles, {offset: f"{locations[offset]}: {problem}" for offset, problem in malformed.items()}
+    )
 
 
 def _extras(part: _Part, block: Block, schema: Callable[[], pa.Schema]) -> pa.RecordBatch:
     fields = schema()
-    count = len(block.places)
+    count = len(block.locations)
     if not fields.names:
         return pa.RecordBatch.from_struct_array(pa.nulls(count, pa.struct([])))
     taken = set(part.roles.values())
@@ -103,4 +108,5 @@ def _extras(part: _Part, block: Block, schema: Callable[[], pa.Schema]) -> pa.Re
         for field in fields:
             array = None if field.name in taken else block.column(field.name)
             arrays.append(pa.nulls(count, field.type) if array is None else as_type(array, field.type))
+        part.table.check()
     return pa.RecordBatch.from_arrays(arrays, schema=fields)

@@ -1,4 +1,4 @@
-"""Reading how the manifest differs from what the ledger has sent; what is done about it is said in `jobs.manifest_diff`."""
+"""Compares the manifest with what the ledger has sent; `jobs.manifest_diff` decides what follows from it."""
 
 from __future__ import annotations
 
@@ -11,43 +11,42 @@ import numpy.typing as npt
 from jobs.manifest_diff import (
     Comparison,
     Fate,
+    Keys,
     KnownIds,
     OnChange,
+    counts_as_held,
     differences,
     edited_text,
     fate,
-    held,
-    listed,
     warnings,
+    with_remainder,
 )
 from jobs.selection import reads_all
 from runner.ledger.item_index import ItemIndex
 from runner.ledger.queries import RowVersion
 from runner.ledger.reader import LedgerReader
-from runner.planning.row_stream import Intake
-from runner.planning.version_pins import Settled, Standing, replaced
-from runner.text.wording import count_text
-from schemas.errors import JobError
-from schemas.manifest_diff import SHOWN, Changes, EditedRow
+from runner.planning.row_stream import RowStream
+from runner.planning.version_pins import PinnedRows, VersionPins, with_versions
+from schemas.manifest_diff import SHOWN, EditedRow, ManifestChanges
 from schemas.row import Row, RowProblem
 
 
 @dataclass
-class Census:
-    """Counts the rows of a manifest by what the ledger knows of them, and finds what stands for edited ones.
+class ManifestDiff:
+    """Counts the rows of a manifest by what the ledger knows of them, and pins edited rows that keep their old version.
 
-    Fed with every batch, in order, of a pass over the manifest that leaves out the rows that the index has as completed.
+    Must be given every batch, in order, of a pass over the manifest without the completed rows of the index.
     """
 
-    intake: Intake
+    row_stream: RowStream
     ledger: LedgerReader
     index: ItemIndex
-    standing: Standing = field(default_factory=Standing)
+    pins: VersionPins = field(default_factory=VersionPins)
     refused: int = 0
 
     def __post_init__(self) -> None:
-        self.whole = reads_all(self.intake.job)
-        self._policy: OnChange = self.intake.job.run.on_change
+        self.whole = reads_all(self.row_stream.job)
+        self._policy: OnChange = self.row_stream.job.run.on_change
         count = self.ledger.next_item()
         self.empty = not count
         completed = self.index.completed
@@ -64,19 +63,19 @@ class Census:
         return self._comparison.present
 
     @property
-    def is_settled(self) -> bool:
-        """Whether every row so far is a version that the ledger knows, or has none that is worth keeping."""
-        return not self._held and not len(self.standing)
+    def has_no_edits(self) -> bool:
+        """Whether no row so far is an edited one whose earlier version has an image or may have been paid for."""
+        return not self._held and not len(self.pins)
 
-    def look(self, rows: Sequence[Row | RowProblem], items: list[int]) -> Settled:
-        """The next batch, with the items that its rows' fingerprints have."""
+    def add(self, rows: Sequence[Row | RowProblem], items: list[int]) -> PinnedRows:
+        """Add the next batch. items: of its rows' fingerprints. Returns the rows with the items that represent them."""
         unknown = self._comparison.unknown(np.asarray(items, dtype=np.int64)).tolist()
         self._unchanged += len(items) - len(unknown)
         if not unknown:
-            return Settled(rows, items)
+            return PinnedRows(rows, items)
         if self.empty:
             self._note_new(rows[i] for i in unknown)
-            return Settled(rows, items)
+            return PinnedRows(rows, items)
         keys = np.fromiter((hash(rows[i].row_id) for i in unknown), np.int64, len(unknown)).view(np.uint64)
         versions = self._versions(self._comparison.earlier(keys).tolist())
         found = []
@@ -84,17 +83,17 @@ class Census:
             row = rows[i]
             if not isinstance(row, Row):
                 continue
-            if version is None or version.row_id != row.row_id:
+            if version is None or not version.is_called(row.row_id):
                 self._note_new((row,))
             elif (end := self._fate(row, version)) in (Fate.SAME, Fate.KEPT):
                 found.append((i, version.item, version.n, end is Fate.KEPT))
-        self.standing.add([(rows[i].fingerprint, *rest) for i, *rest in found])
-        return replaced(rows, items, found) if found else Settled(rows, items)
+        self.pins.add([(rows[i].fingerprint, *rest) for i, *rest in found])
+        return with_versions(rows, items, found) if found else PinnedRows(rows, items)
 
-    def changes(self) -> Changes:
-        """What was found, once the pass has ended."""
+    def changes(self) -> ManifestChanges:
+        """The result, once the pass has ended."""
         gone = self.removed()
-        return Changes(
+        return ManifestChanges(
             self._unchanged,
             self._new,
             self._edited,
@@ -105,24 +104,33 @@ class Census:
             tuple(version.row_id for version in self._versions(gone[:SHOWN].tolist()) if version is not None),
         )
 
+    @property
+    def new_rows(self) -> int:
+        """Rows of which the ledger knows no version."""
+        return self._new
+
+    @property
+    def knows_none(self) -> bool:
+        """Whether no row so far has an id that the ledger knows."""
+        return not (self._unchanged or self._edited)
+
     def removed(self) -> npt.NDArray[np.int64]:
         """The newest items of rows that are gone from the manifest; none where only a part of it was read."""
-        return self._comparison.removed() if self.whole else np.empty(0, dtype=np.int64)
+        return self.unmet() if self.whole else np.empty(0, dtype=np.int64)
 
-    def refuse(self) -> None:
-        """Raises JobError (exit 2) when there are edited rows of which the user must say what is to become."""
-        if not self.refused:
-            return
+    def unmet(self) -> npt.NDArray[np.int64]:
+        """The newest items of rows that were not among those read."""
+        return self._comparison.removed()
+
+    def earlier(self, keys: Keys) -> npt.NDArray[np.int64]:
+        """The newest version of each of these ids (their hashes), -1 where there is none."""
+        return self._comparison.earlier(keys)
+
+    def refused_lines(self) -> list[str]:
+        """The rows of which the user must say what is to become, a line each, and what looks like a mistake."""
         changes = self.changes()
-        lines = [edited_text(row) for row in changes.edited_rows if row.held]
-        hints = "".join(f"\n  {text}" for text in warnings(changes, whole=self.whole))
-        raise JobError(
-            f"{refusal(self.refused)} (in {self.ledger.out}):"
-            + "".join(f"\n  {line}" for line in listed(lines, self.refused))
-            + hints,
-            fix="run with --on-change regenerate to make and pay for them again, or --on-change keep to keep the images "
-            "that they have (in a job file: run.on_change); nothing was sent",
-        )
+        lines = with_remainder([edited_text(row) for row in changes.edited_rows if row.held], self.refused)
+        return [*lines, *warnings(changes, whole=self.whole)]
 
     def _note_new(self, rows: Iterator[Row | RowProblem] | Sequence[Row | RowProblem]) -> None:
         for row in rows:
@@ -132,8 +140,10 @@ class Census:
                     self._new_rows.append(row.row_id)
 
     def _fate(self, row: Row, version: RowVersion) -> Fate:
-        changed = differences(version.prompt, {**version.params, **_asked(version)}, row.request)
-        is_held = held(self.index.statuses([version.item])[0], polled=version.item in self.index.polled)
+        changed = differences(version.prompt, {**version.params, **asked_of(version)}, row.request)
+        is_held = counts_as_held(
+            self.index.statuses([version.item])[0], polled=version.item in self.index.polled
+        )
         end = fate(self._policy, same=not changed, is_held=is_held)
         if end is Fate.SAME:
             self._unchanged += 1
@@ -141,54 +151,45 @@ class Census:
         self._edited += 1
         self._held += is_held
         self.refused += end is Fate.REFUSED
-        told = len(self._edited_rows)
-        if told < SHOWN or (is_held and not all(row.held for row in self._edited_rows)):
-            if told == SHOWN:  # what is refused comes before what is not
+        shown = len(self._edited_rows)
+        if shown < SHOWN or (is_held and not all(row.held for row in self._edited_rows)):
+            if shown == SHOWN:  # what is refused comes before what is not
                 self._edited_rows.remove(next(row for row in reversed(self._edited_rows) if not row.held))
             self._edited_rows.append(EditedRow(row.row_id, is_held, changed))
         return end
 
     def _ids(self, since: int = 0) -> KnownIds:
-        """since: of items that an attempt from this number on was for.
+        """Ids of the ledger. since: only of items that an attempt from this number on was for.
 
-        When a map was made no row had an earlier version that is worth keeping; one can only have come by such an attempt.
+        When the cache of completed rows was made, no row had an earlier version that is held; a later attempt can have
+        made one.
         """
-        items, keys = [], []
-        for numbers, row_ids in self.ledger.row_ids(since):
-            items.append(numbers)
-            keys.append(np.fromiter(map(hash, row_ids), np.int64, len(row_ids)))
-        nothing = np.empty(0, dtype=np.int64)
-        return KnownIds(np.concatenate([nothing, *items]), np.concatenate([nothing, *keys]).view(np.uint64))
+        return known_ids(self.ledger, since)
 
     def _versions(self, items: Sequence[int]) -> list[RowVersion | None]:
         found = self.ledger.versions(items)
         return [found.get(item) for item in items]
 
 
-def _asked(version: RowVersion) -> dict[str, int]:
-    return {"n": version.n} if "n" in version.params else {}
+def known_ids(ledger: LedgerReader, since: int = 0) -> KnownIds:
+    """The items of the ledger by row id. since: only those that an attempt from this number on was for."""
+    nothing = np.empty(0, dtype=np.int64)
+    items, keys = [nothing], [nothing]
+    for numbers, row_ids in ledger.row_ids(since):
+        items.append(numbers)
+        keys.append(np.fromiter(map(hash, row_ids), np.int64, len(row_ids)))
+    return KnownIds(np.concatenate(items), np.concatenate(keys).view(np.uint64))
 
 
-def change_warnings(changes: Changes, *, refused: int, whole: bool) -> Iterator[str]:
-    """What `plan` says of the changes. refused: rows over which a run would stop."""
-    if refused:
-        yield (
-            f"{refusal(refused)}: run sends nothing until you choose --on-change regenerate (as counted here) "
-            "or --on-change keep"
-        )
-    yield from warnings(changes, whole=whole)
+def asked_of(version: RowVersion) -> dict[str, int]:
+    """How many images its requests asked for, where they said so."""
+    return {"n": version.n} if "n" in version.params or version.n > 1 else {}
 
 
-def refusal(count: int) -> str:
-    """What is wrong, for a message."""
-    was = count_text(count, "row was", "rows were")
-    return f"{was} edited since an image was made or may have been paid for"
-
-
-def census(intake: Intake, ledger: LedgerReader, index: ItemIndex) -> Census:
-    """A whole pass over the manifest."""
-    made = Census(intake, ledger, index)
+def diff_manifest(row_stream: RowStream, ledger: LedgerReader, index: ItemIndex) -> ManifestDiff:
+    """The diff of the whole manifest."""
+    made = ManifestDiff(row_stream, ledger, index)
     if not made.empty:
-        for batch in intake.open_batches(index):
-            made.look(batch.rows, index.items(batch.rows))
+        for batch in row_stream.incomplete_batches(index):
+            made.add(batch.rows, index.items(batch.rows))
     return made

@@ -2,66 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+import math
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 
 from jobs.cost import Estimate, Prices, estimate
-from jobs.sliding_window import WindowLog, margin_s
+from jobs.invalid_rows import invalid_row
+from jobs.rows import partial_row
 from runner.ledger.reader import LedgerReader
-from runner.ledger.statistics import Past
-from runner.planning.manifest_diff import Census, change_warnings
-from runner.planning.prepare import Prepared
+from runner.ledger.schema import refuse_new_ledger
+from runner.ledger.statistics import PastSuccesses
+from runner.planning.duration import SendTimeline, configured_limits, plan_time
+from runner.planning.endpoint_drift import other_endpoint, told
+from runner.planning.manifest_diff import ManifestDiff
+from runner.planning.preflight import change_warnings
+from runner.planning.prepare import PreparedJob
+from runner.planning.renamed_rows import RenamedRows, renamed_rows
 from runner.planning.settings_drift import settings_warnings
 from runner.text.wording import count_text
+from runner.workspace.newest_attempt import check_ledger, newest_trace
 from schemas.errors import JobError
 from schemas.failures import RowStatus
 from schemas.job import Job
-from schemas.manifest_diff import Changes
+from schemas.manifest_diff import ManifestChanges
 from schemas.output_folder import LEDGER_NAME
-from schemas.reports import CostRange, Plan
+from schemas.reports import BudgetCover, CostRange, Plan, RunWarning
 from schemas.row import Row, RowProblem
 
-_TYPICAL_LATENCY_S = 60.0
-_SIMULATED_LATENCY_S = 0.2
-_SIMULATED_MEAN = 1.17
-"""Mean of the simulator's latencies, of their median."""
-_SHOWN_PROBLEMS = 5
+LISTED_PROBLEMS = 1_000
+"""Invalid rows that are listed where not all are asked for."""
 _ENOUGH_PAST = 20
+_HALF_A_CENT = 0.005 / 100
 
 
-class Paced:
-    """The requests sent as early as the told limits let them, in order. last_s: when the last one leaves.
+@dataclass
+class _Cover:
+    """Counts the images that a budget pays for, in order. left_usd, left_requests: what is left of it; None: no bound."""
 
-    limits: limit and window (seconds) by the limit's name. held_by: the limit that last made a request wait.
-    """
+    left_usd: float | None
+    left_requests: int | None
+    images: int | None = 0
 
-    def __init__(self, limits: Mapping[str, tuple[float, float]]) -> None:
-        self._logs = {name: WindowLog(*limit, margin_s(limit[1], limit[0])) for name, limit in limits.items()}
-        self.last_s = 0.0
-        self.held_by = ""
-
-    def add(self, images: int) -> None:
+    def add(self, images: int, price: Estimate) -> None:
         """Another request."""
-        if not self._logs:
-            return
-        weights = {name: float(images if name == "ipm" else 1) for name in self._logs}
-        for name, log in self._logs.items():
-            ready = log.ready_at(self.last_s, weights[name])
-            if ready > self.last_s:
-                self.last_s, self.held_by = ready, name
-        for name, log in self._logs.items():
-            log.add(self.last_s, weights[name])
-
-
-def _told(job: Job) -> dict[str, tuple[float, float]]:
-    limits = {"rpm": job.limits.rpm, "ipm": job.limits.ipm}
-    return {name: (rate, job.limits.window_s) for name, rate in limits.items() if rate is not None}
+        if self.left_usd is not None:
+            if price.high is None:
+                self.images = None
+                return
+            self.left_usd -= price.high
+            if self.left_usd < -_HALF_A_CENT:
+                self.left_requests = 0
+        if self.left_requests is not None:
+            if self.left_requests <= 0:
+                return
+            self.left_requests -= 1
+        if self.images is not None:
+            self.images += images
 
 
 @dataclass
 class _Work:
-    """What is still to send."""
+    """Counts and sums of what is still to send."""
 
     rows: int = 0
     done: int = 0
@@ -74,78 +76,124 @@ class _Work:
     low: float = 0.0
     high: float = 0.0
     unpriced: int = 0
-    past: Past | None = None
-    paced: Paced = field(default_factory=lambda: Paced({}))
-    problems: list[str] = field(default_factory=list)
+    past: PastSuccesses | None = None
+    timeline: SendTimeline = field(default_factory=lambda: SendTimeline({}))
+    problems: list[RowProblem] = field(default_factory=list)
+    most_problems: float = LISTED_PROBLEMS
+    cover: _Cover = field(default_factory=lambda: _Cover(None, None))
     warnings: dict[str, int] = field(default_factory=dict)
-    changes: Changes | None = None
+    changes: ManifestChanges | None = None
     changed: list[str] = field(default_factory=list)
+    spooled: int = 0
 
 
-def plan(ready: Prepared) -> Plan:
-    """Count and price what a run of this job would send now. Raises JobError for a damaged ledger."""
-    work, prices = _Work(paced=Paced(_told(ready.job))), ready.prices
-    with _known(ready) as (work.past, census):
-        if census is None:
-            for row in (row for batch in ready.intake.batches() for row in batch.rows):
-                _add(work, row, RowStatus.PENDING, prices)
-        else:
-            _count(work, ready, census)
-    return _plan(work, ready)
+def plan(ready: PreparedJob, *, every: bool = False) -> Plan:
+    """Count and price what a run of this job would send now. every: list all invalid rows, however many.
+
+    Raises JobError for a damaged ledger.
+    """
+    with _known(ready) as (past, diff):
+        work = _new_work(ready, past, diff, every=every)
+        if diff is None:
+            for row in (row for batch in ready.row_stream.batches() for row in batch.rows):
+                _add(work, row, RowStatus.PENDING, ready.prices)
+            return _plan(work, ready)
+        _count(work, ready, diff)
+        renamed = RenamedRows() if diff.empty else renamed_rows(diff)
+        if renamed.rows and ready.job.run.on_change == "keep":
+            work = _new_work(ready, past, diff, every=every)
+            diff.index.alias([(found.row.fingerprint, found.item) for found in renamed.rows])
+            _count(work, ready, diff := ManifestDiff(ready.row_stream, diff.ledger, diff.index))
+        _compare(work, ready, diff, renamed)
+        return _plan(work, ready)
 
 
-def _count(work: _Work, ready: Prepared, census: Census) -> None:
+def _new_work(
+    ready: PreparedJob, past: PastSuccesses | None, diff: ManifestDiff | None, *, every: bool
+) -> _Work:
+    budget = ready.job.budget
+    sums = None if diff is None else diff.ledger.totals()
+    usd, requests = (0.0, 0) if sums is None else (sums.spent_usd, sums.requests)
+    return _Work(
+        timeline=SendTimeline(configured_limits(ready.job)),
+        past=past,
+        most_problems=math.inf if every else LISTED_PROBLEMS,
+        cover=_Cover(
+            None if budget.max_cost is None else budget.max_cost - usd,
+            None if budget.max_requests is None else budget.max_requests - requests,
+        ),
+    )
+
+
+def _compare(work: _Work, ready: PreparedJob, diff: ManifestDiff, renamed: RenamedRows) -> None:
+    """What is said of the difference between the manifest and what was sent. renamed: those over which a run would stop."""
+    if diff.empty:
+        return
+    work.changes = diff.changes()
+    if ready.job.run.on_change != "stop":
+        renamed = RenamedRows()
+    work.changed = [
+        *change_warnings(work.changes, renamed, refused=diff.refused, whole=diff.whole),
+        *settings_warnings(ready.row_stream, diff.ledger, diff.present),
+    ]
+    if (last := other_endpoint(ready, diff.ledger)) is not None:
+        work.changed.append(f"{told(last, ready)}: run sends nothing without --new-endpoint")
+
+
+def _count(work: _Work, ready: PreparedJob, diff: ManifestDiff) -> None:
     """Count what is to send of a manifest of whose rows some were sent."""
-    index = census.index
+    index = diff.index
     work.rows = work.done = index.completed.rows
-    for batch in ready.intake.open_batches(index):
-        rows, items, _ = census.look(batch.rows, index.items(batch.rows))
+    for batch in ready.row_stream.incomplete_batches(index):
+        rows, items, _ = diff.add(batch.rows, index.items(batch.rows))
         for row, item, status in zip(rows, items, index.statuses(items), strict=True):
             if item in index.polled:
                 work.rows += 1
                 work.polled += 1
-            else:
-                _add(work, row, status, ready.prices)
-    if not census.empty:
-        work.changes = census.changes()
-        work.changed = [
-            *change_warnings(work.changes, refused=census.refused, whole=census.whole),
-            *settings_warnings(ready.intake, census.ledger, census.present),
-        ]
+                continue
+            indexes = index.to_send(row, item, status) if isinstance(row, Row) else None
+            if indexes and isinstance(row, Row):
+                row, status = partial_row(row, indexes), RowStatus.PENDING
+            _add(work, row, status, ready.prices)
+    work.spooled = len(diff.ledger.spooled_attempts())
 
 
 @contextmanager
-def _known(ready: Prepared) -> Iterator[tuple[Past | None, Census | None]]:
+def _known(ready: PreparedJob) -> Iterator[tuple[PastSuccesses | None, ManifestDiff | None]]:
     if not (ready.out / LEDGER_NAME).exists():
+        refuse_new_ledger(ready.out)
         yield None, None
         return
-    with LedgerReader.open(ready.out) as ledger, ledger.one_view():
+    trace = newest_trace(ready.out)
+    with LedgerReader.open(ready.out) as ledger, ledger.snapshot():
+        check_ledger(ledger, trace)
         if ledger.is_simulated() != ready.job.simulate:
             made = "real" if ready.job.simulate else "simulated"
             raise JobError(f"{ready.out} was made by a {made} run", fix="choose another --out")
         index = ledger.item_index(ledger.completed_rows(ready.job))
-        yield ledger.past_successes(), Census(ready.intake, ledger, index)
+        yield ledger.past_successes(), ManifestDiff(ready.row_stream, ledger, index)
 
 
 def _add(work: _Work, row: Row | RowProblem, status: RowStatus, prices: Prices) -> None:
     work.rows += 1
     if isinstance(row, RowProblem):
         work.invalid += 1
-        if len(work.problems) < _SHOWN_PROBLEMS:
-            work.problems.append(row.message)
+        if len(work.problems) < work.most_problems:
+            work.problems.append(row)
         return
-    for warning in row.warnings:
-        work.warnings[warning] = work.warnings.get(warning, 0) + 1
     if status is not RowStatus.PENDING:
         work.done += status is RowStatus.SUCCEEDED
         work.parked += status is RowStatus.PARKED
         work.failed += status is RowStatus.FAILED
         return
+    for warning in row.warnings:
+        work.warnings[warning] = work.warnings.get(warning, 0) + 1
     price = estimate(row.request, prices)
     work.requests += 1
     images = row.request.n
     work.images += images
-    work.paced.add(images)
+    work.timeline.add(images)
+    work.cover.add(images, price)
     _add_price(work, price)
 
 
@@ -157,8 +205,8 @@ def _add_price(work: _Work, price: Estimate) -> None:
         work.high += price.high
 
 
-def _plan(work: _Work, ready: Prepared) -> Plan:
-    duration, binding = plan_time(work.requests, work.images, work.paced, ready.job, work.past)
+def _plan(work: _Work, ready: PreparedJob) -> Plan:
+    duration, binding = plan_time(work.requests, work.images, work.timeline, ready.job, work.past)
     return Plan(
         rows=work.rows,
         images=work.images,
@@ -169,12 +217,22 @@ def _plan(work: _Work, ready: Prepared) -> Plan:
         cost_usd=_cost(work, ready),
         duration_s=duration,
         binding_limit=binding,
-        warnings=(*work.changed, *_warnings(work, ready)),
+        warnings=(*(RunWarning("changed", text) for text in work.changed), *_warnings(work, ready)),
         changes=work.changes,
+        service=ready.service,
+        budget=_budget(work, ready.job),
+        invalid_rows=tuple(invalid_row(each, ready.row_stream.manifest.columns) for each in work.problems),
     )
 
 
-def _cost(work: _Work, ready: Prepared) -> CostRange:
+def _budget(work: _Work, job: Job) -> BudgetCover | None:
+    budget = job.budget
+    if budget.max_cost is None and budget.max_requests is None:
+        return None
+    return BudgetCover(budget.max_cost, budget.max_requests, work.cover.images)
+
+
+def _cost(work: _Work, ready: PreparedJob) -> CostRange:
     if ready.job.simulate:
         source = f"nothing is charged by the simulator; for the real service: {ready.prices.source}"
     else:
@@ -201,69 +259,34 @@ def _cost(work: _Work, ready: Prepared) -> CostRange:
     return CostRange(round(work.low, 4), round(work.high, 4), source)
 
 
-def plan_time(
-    requests: int, images: int, paced: Paced, job: Job, past: Past | None
-) -> tuple[float | None, str]:
-    """(seconds, the limit that binds). None where nothing is told: the service's own pace decides.
-
-    Told limits take as long as their rate does, and at least as long as windows that mixed weights do not fill.
-    past: how long this job's answers took so far; without it a typical latency stands in.
-    """
-    if not requests:
-        return 0.0, "nothing to send"
-    limits = job.limits
-    latency = past.latency_s if past is not None else _typical_s(job)
-    bounds = {
-        name: max(0.0, amount - 1) / rate * limits.window_s * 1.005
-        for name, amount, rate in (("rpm", requests, limits.rpm), ("ipm", images, limits.ipm))
-        if rate is not None
-    }
-    if paced.held_by:
-        bounds[paced.held_by] = max(bounds[paced.held_by], paced.last_s)
-    if limits.concurrency is not None:
-        bounds["concurrency"] = max(0.0, requests / limits.concurrency - 1) * latency
-    if not bounds:
-        return None, "none told: the service's own pace decides"
-    binding = max(bounds, key=lambda name: bounds[name])
-    return round(bounds[binding] + latency, 1), binding
-
-
-def _typical_s(job: Job) -> float:
-    if not job.simulate:
-        return _TYPICAL_LATENCY_S
-    median = _SIMULATED_LATENCY_S if job.simulator.latency is None else job.simulator.latency
-    return median * _SIMULATED_MEAN
-
-
-def _warnings(work: _Work, ready: Prepared) -> list[str]:
-    warnings = [f"{text} ({count_text(times, 'row')})" for text, times in work.warnings.items()]
+def _warnings(work: _Work, ready: PreparedJob) -> Iterator[RunWarning]:
+    for text, times in work.warnings.items():
+        yield RunWarning("row", text, times)
     if work.polled:
-        tasks = count_text(work.polled, "row is a task", "rows are tasks")
-        them = "it" if work.polled == 1 else "them"
-        warnings.append(
-            f"{tasks} that the service has not ended: run asks for {them} and sends nothing again"
-        )
+        waiting = count_text(work.polled, "row waits", "rows wait")
+        told = f"{waiting} for a task or an image that the service has made: run asks for it and sends nothing again"
+        yield RunWarning("waiting", told, work.polled)
+    if work.spooled:
+        kept = count_text(work.spooled, "parked row has", "parked rows have")
+        told = f"{kept} a paid answer in a spool file: run puts it in its place and sends nothing for it"
+        yield RunWarning("spooled", told, work.spooled)
     if work.failed:
         failed = count_text(
             work.failed, "row failed for good earlier and is", "rows failed for good earlier and are"
         )
-        warnings.append(f"{failed} not sent again by run")
-    if work.invalid:
-        warnings += work.problems
-        if work.invalid > len(work.problems):
-            warnings.append(f"… and {count_text(work.invalid - len(work.problems), 'more invalid row')}")
+        yield RunWarning("failed", f"{failed} not sent again by run", work.failed)
     if not ready.job.simulate and work.low and work.high / work.low > 2:
-        warnings.append("quality is auto or not set: the service chooses, and high costs up to 35 times low")
-    return warnings
+        told = "quality is auto or not set: the service chooses, and high costs up to 35 times low"
+        yield RunWarning("price_range", told)
 
 
 class Forecast:
-    """What sending these rows takes: told of them one by one, in the order in which they are sent."""
+    """Forecasts cost and time of rows that are added one by one, in the order in which they will be sent."""
 
-    def __init__(self, ready: Prepared, past: Past | None) -> None:
+    def __init__(self, ready: PreparedJob, past: PastSuccesses | None) -> None:
         """past: what the folder's successes were like."""
         self._ready, self._prices = ready, ready.prices
-        self._work = _Work(paced=Paced(_told(ready.job)), past=past)
+        self._work = _Work(timeline=SendTimeline(configured_limits(ready.job)), past=past)
 
     def add(self, row: Row) -> None:
         """Another row."""

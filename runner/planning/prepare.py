@@ -1,4 +1,4 @@
-"""A job made ready: everything that can be checked before anything is written or sent."""
+"""Prepares a job: checks everything that can be checked before anything is written or sent."""
 
 from __future__ import annotations
 
@@ -7,42 +7,46 @@ import secrets
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jobs.addresses import is_url
 from jobs.cost import Prices
-from runner.artifacts.atomic_files import replace_file
-from runner.config.credentials import ResolvedEndpoint, find_key, resolve_endpoint
+from jobs.rows import resolve_params
+from runner.config.credentials import ResolvedEndpoint, find_key, key_source, resolve_endpoint
+from runner.config.job_secrets import check_secrets
 from runner.config.out_folder import out_folder
 from runner.http.network import Network
+from runner.manifest.held_files import HeldFiles
 from runner.manifest.open import open_manifest
-from runner.manifest.records import Manifest, ManifestError
-from runner.planning.manifest_diff import census
-from runner.planning.row_stream import Intake, request_defaults
-from runner.workspace.folder import opened
+from runner.manifest.records import ManifestError
+from runner.planning.recorded_rows import recorded_rows
+from runner.planning.row_stream import RowStream, request_defaults
 from schemas.errors import JobError
 from schemas.job import Job
-from schemas.output_folder import LEDGER_NAME, TEMPORARY
-from schemas.providers import PROFILES, SIMULATED_KEY, PriceTable
-
-if TYPE_CHECKING:
-    import pandas as pd
-
-MANIFEST_COPY = "manifest.parquet"
-"""Where a DataFrame given as manifest is kept, so that status and resume can read it again."""
+from schemas.output_folder import LEDGER_NAME
+from schemas.providers import PROFILES, SIMULATED_KEY, PriceTable, Profile
+from schemas.reports import SIMULATED, Service
+from schemas.request import FIELDS
 
 
 @dataclass(frozen=True, slots=True)
-class Prepared:
+class PreparedJob:
     """A job whose manifest is open and whose endpoint and key are known."""
 
     job: Job
     endpoint: ResolvedEndpoint
     key: str
-    intake: Intake
+    row_stream: RowStream
     out: Path
     run_id: str
     network: Network = field(default_factory=Network)
+    key_from: str | None = ""
+
+    @property
+    def service(self) -> Service:
+        """Where requests go, with which model and key."""
+        model = dict(self.row_stream.defaults.fields)["model"]
+        endpoint = SIMULATED if self.job.simulate else self.endpoint.base_url
+        return Service(self.endpoint.profile.name, endpoint, str(model), self.key_from)
 
     @property
     def prices(self) -> Prices:
@@ -60,9 +64,11 @@ def _own_table(job: Job) -> PriceTable | None:
     )
 
 
-def prepare(job: Job, *, sends: bool = True) -> Prepared:
+def prepare(job: Job, *, sends: bool = True, holds: bool = False, recorded: bool = False) -> PreparedJob:
     """Check the job's manifest, endpoint and key. sends: whether requests will follow, so that a key is needed.
 
+    holds: keep the manifest as it is now, whatever becomes of its files. recorded: take the rows that the folder has on
+    record where the manifest cannot be read.
     Raises JobError (exit 2).
     """
     if job.manifest is None:
@@ -70,16 +76,21 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
     environ, cwd = dict(os.environ), Path.cwd()
     profile = PROFILES[job.endpoint.profile]
     key, network = SIMULATED_KEY, Network()
+    key_from: str | None = ""
     if job.simulate:
         endpoint = ResolvedEndpoint(profile.base_url, profile, "simulator")
     else:
         endpoint = resolve_endpoint(job, environ, cwd=cwd)
         if sends:
-            key = find_key(job.endpoint, environ=environ, cwd=cwd).value
-            network = Network.of(job.endpoint, environ, cwd=cwd)
-    intake = Intake(_manifest(job, job.manifest), job, request_defaults(job, endpoint.profile))
+            found = find_key(job.endpoint, environ=environ, cwd=cwd)
+            key, key_from = found.value, found.source
+            check_secrets(job, key)
+            network = Network.from_settings(job.endpoint, environ, cwd=cwd)
+        else:
+            key_from = key_source(job.endpoint, environ=environ, cwd=cwd)
+    row_stream = _row_stream(job, job.manifest, endpoint.profile, holds=holds, recorded=recorded)
     run_id, out = new_run(job)
-    ready = Prepared(job, endpoint, key, intake, out, run_id, network)
+    ready = PreparedJob(job, endpoint, key, row_stream, out, run_id, network, key_from)
     if job.budget.max_cost is not None and ready.prices.per_image is None and ready.prices.table is None:
         raise JobError(
             "--max-cost needs a price, and none is known for this endpoint", fix="add --price USD (an image)"
@@ -87,15 +98,58 @@ def prepare(job: Job, *, sends: bool = True) -> Prepared:
     return ready
 
 
-def _manifest(job: Job, source: str) -> Manifest:
+def _row_stream(job: Job, source: str, profile: Profile, *, holds: bool, recorded: bool) -> RowStream:
+    defaults = request_defaults(job, profile)
+    _, out = new_run(job)
+    has_ledger = (out / LEDGER_NAME).exists()
+    held = HeldFiles() if holds else None
     try:
-        return open_manifest(source, prompt_col=job.columns.prompt, id_col=job.columns.id)
+        manifest = open_manifest(source, prompt_col=job.columns.prompt, id_col=job.columns.id, held=held)
+        found = RowStream(manifest, job, defaults)
+        if recorded:
+            refuse_empty(found)
+        return found
     except ManifestError as error:
-        _, out = new_run(job)
-        if is_url(source) or Path(source).exists() or not (out / LEDGER_NAME).exists():
+        if recorded and has_ledger:
+            return recorded_rows(out, job, defaults)
+        if is_url(source) or Path(source).exists() or not has_ledger:
             raise
         fix = f"{error.fix}; where it has moved: imagemill run MANIFEST --out {out} goes on with it"
         raise ManifestError(error.message, fix=fix) from error
+
+
+def refuse_empty(row_stream: RowStream) -> None:
+    """Raises ManifestError (exit 2) for a manifest without a single row, unless the job says that there may be none."""
+    if not (row_stream.job.input.allow_empty or any(map(len, row_stream.manifest.batches()))):
+        raise no_rows(row_stream.manifest.label)
+
+
+def refuse_defaults(row_stream: RowStream) -> None:
+    """Raises JobError (exit 2) where the job's own request defaults cannot be sent, and no column of the manifest can make
+    a row that can. Otherwise every row would say the same."""
+    columns = row_stream.manifest.columns
+    if any(name in columns for name in FIELDS):
+        return
+    problem = resolve_params((), row_stream.defaults, columns).problem
+    if problem is not None:
+        raise JobError(
+            f"no row can be sent: {problem}", fix="change these request defaults; nothing was sent"
+        )
+
+
+def no_rows(label: str) -> ManifestError:
+    """What is said of a manifest without rows."""
+    return ManifestError(
+        f"{label} has no rows: nothing is asked for",
+        fix="see how it was written; where it may be empty: --set input.allow_empty=true",
+    )
+
+
+def refuse_changed(row_stream: RowStream) -> None:
+    """Raises ManifestError (exit 2) where the manifest has changed since it was opened, before anything was sent of it."""
+    change = row_stream.manifest.changed()
+    if change is not None:
+        raise ManifestError(f"{change} while it was opened", fix="run the same command again")
 
 
 def new_run(job: Job) -> tuple[str, Path]:
@@ -103,30 +157,3 @@ def new_run(job: Job) -> tuple[str, Path]:
     now = datetime.now().astimezone()
     run_id = f"{now:%Y%m%d-%H%M%S}-{secrets.token_hex(3)}"
     return run_id, out_folder(job, today=now.date(), run_id=run_id)
-
-
-def keep_frame(job: Job, frame: pd.DataFrame) -> Job:
-    """Store a DataFrame manifest in the job's folder and make the job read it from there. Raises JobError.
-
-    One that was edited where the job says to stop does not take the place of the one before.
-    """
-    import pyarrow.parquet as pq
-
-    from runner.manifest.formats.dataframe import arrow_table
-
-    _, out = new_run(job)
-    table = arrow_table(frame)
-
-    def keep(name: str) -> Job:
-        replace_file(place.folder, name, lambda stream: pq.write_table(table, stream))
-        return job.model_copy(update={"manifest": str(out / name), "out": str(out)})
-
-    with opened(out, job, keeps_job=False) as place:
-        index = place.ledger.item_index()
-        if len(index):
-            candidate = f"{TEMPORARY}/{MANIFEST_COPY}"
-            try:
-                census(prepare(keep(candidate), sends=False).intake, place.ledger, index).refuse()
-            finally:
-                (out / candidate).unlink(missing_ok=True)
-        return keep(MANIFEST_COPY)

@@ -8,33 +8,33 @@ from contextlib import suppress
 
 from schemas.errors import ExitCode, JobError
 
-SPARE = 8
-"""What saving an image opens, with room for a second one: two folders, the way to one of them, and the file."""
+RESERVED_DESCRIPTORS = 8
+"""Enough to save two images: each opens two folders, the path to one of them, and the file."""
 
 
-def allow_all() -> None:
+def raise_file_limit() -> None:
     """Raise the soft limit to the hard one; every connection takes a descriptor, and 1,024 is a common soft limit."""
     _, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     with suppress(ValueError, OSError):
         resource.setrlimit(resource.RLIMIT_NOFILE, (hard, hard))
 
 
-class Spare:
+class DescriptorReserve:
     """Descriptors set aside at the start, so that what is in flight can still be saved when connections took the rest."""
 
     def __init__(self) -> None:
         """Raises JobError (exit 9) where there are not even these."""
         self._held: list[int] = []
         try:
-            for _ in range(SPARE):
+            for _ in range(RESERVED_DESCRIPTORS):
                 self._held.append(os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC))
         except OSError as error:
-            self.drop()
+            self.release()
             raise JobError(
                 f"this machine refused: {error.strerror}", fix="ulimit -n 1024", exit_code=ExitCode.LOCAL
             ) from error
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Give them back."""
         while self._held:
             os.close(self._held.pop())

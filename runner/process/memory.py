@@ -7,7 +7,7 @@ import sys
 from contextlib import suppress
 
 
-def give_back() -> None:
+def trim_heap() -> None:
     """Return free memory to the system: Arrow's, and where the C library can be asked to (glibc), everybody's."""
     if (arrow := sys.modules.get("pyarrow")) is not None:
         arrow.default_memory_pool().release_unused()

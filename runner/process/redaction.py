@@ -1,24 +1,26 @@
-"""The one place that keeps secrets out of everything shown, logged or filed.
+"""Keeps secrets out of everything that is shown, logged or written.
 
 `REDACTOR` is shared by the whole program: `runner.config.credentials.find_key` registers what it finds, so a key that
-turns up in a message, a traceback or a service's echo is replaced, in plain, URL-quoted and base64 form.
+turns up in a message, a traceback or a service's echo is replaced, in whatever form (`runner.text.secret_forms`).
 """
 
 from __future__ import annotations
 
-import base64
-import json
 import re
 from collections.abc import Iterable, Iterator, Mapping
-from urllib.parse import quote, quote_plus
+
+from runner.text.secret_forms import SecretForms
 
 HIDDEN = "[redacted]"
 
 _SHORTEST_SECRET = 6
-_SHORTEST_BASE64 = 12
 _SHORTEST_PART = 12
 _PART = re.compile(r"[A-Za-z0-9_:-]*\d[A-Za-z0-9_:-]*")
 """A part of a secret URL that is a secret by itself: a token, not a host or a word."""
+_QUERY = re.compile(rb"(:\\?/\\?/[^\s?#\"'<>]+?)(\?|\\u003[fF])[^\s\"'<>]+")
+"""The query of a URL in a body."""
+_OUTSIDE_URLS = re.compile(rb"[\s\"'<>]")
+_LONGEST_URL = 2**16
 _SIGNED = r"(?i)([?&](?:sig|signature|token|access_token|key|api_?key|se|sv|exp|expires|x-[a-z]+-[a-z-]+|auth[a-z]*)=)"
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"([A-Za-z][A-Za-z0-9+.-]*:\\?/\\?/)[^\s/?#\"'<>\\@]+@"), r"\1…@"),
@@ -38,40 +40,18 @@ def _escaped(match: re.Match[str]) -> str:
     return f"\\x{code:02x}" if code < 0x100 else f"\\u{code:04x}"
 
 
-def _base64_forms(secret: str) -> Iterator[str]:
-    """The secret alone in base64, and at each of its three alignments without the digits that neighbours share."""
-    raw = secret.encode()
-    yield base64.b64encode(raw).decode()
-    yield base64.urlsafe_b64encode(raw).decode()
-    for shift in range(3):
-        digits = base64.b64encode(b"\0" * shift + raw).decode().rstrip("=")
-        whole = digits[(0, 2, 3)[shift] : len(digits) - bool((shift + len(raw)) % 3)]
-        yield whole
-        yield whole.translate(str.maketrans("+/", "-_"))
-
-
 class Redactor:
     """Replaces registered secrets, and anything that looks like one, by `[redacted]` or `…`."""
 
     def __init__(self) -> None:
-        self._forms: set[str] = set()
-        self._text: re.Pattern[str] | None = None
-        self._bytes: re.Pattern[bytes] | None = None
+        self._secrets: set[str] = set()
+        self._forms = SecretForms(())
 
     def register(self, secret: str) -> None:
         """Hide this value from now on. Fewer than 6 characters are not taken for a secret."""
-        if len(secret) < _SHORTEST_SECRET:
-            return
-        self._forms |= {
-            secret,
-            quote(secret, safe=""),
-            quote(secret),
-            quote_plus(secret),
-            json.dumps(secret)[1:-1],
-        }
-        self._forms |= {form for form in _base64_forms(secret) if len(form) >= _SHORTEST_BASE64}
-        pattern = "|".join(map(re.escape, sorted(self._forms, key=len, reverse=True)))
-        self._text, self._bytes = re.compile(pattern), re.compile(pattern.encode())
+        if len(secret) >= _SHORTEST_SECRET and secret not in self._secrets:
+            self._secrets.add(secret)
+            self._forms = SecretForms(self._secrets)
 
     def register_url(self, url: str) -> None:
         """Hide this URL from now on, and what in it may be a token, wherever it stands alone."""
@@ -81,29 +61,31 @@ class Redactor:
                 self.register(part)
 
     def register_variables(self, environ: Mapping[str, str]) -> None:
-        """Hide the value of every variable whose name ends in `_API_KEY`, whichever of them is used later."""
+        """Hide the value of every variable whose name ends in `_API_KEY`, whichever of them is used later.
+
+        Words are left: servers of one's own want some key, and get `local` or `dragon`, which pictures may show.
+        """
         for name, value in environ.items():
-            if name.upper().endswith("_API_KEY"):
+            if name.upper().endswith("_API_KEY") and len(value) >= _SHORTEST_PART and not value.isalpha():
                 self.register(value)
 
     def keys(self, text: str) -> str:
         """The text with registered secrets replaced, otherwise verbatim."""
-        return text if self._text is None else self._text.sub(HIDDEN, text)
+        return self._forms.replace(text, HIDDEN)
 
-    def key_bytes(self, data: bytes) -> bytes:
-        """The bytes with registered secrets replaced, otherwise verbatim."""
-        return data if self._bytes is None else self._bytes.sub(HIDDEN.encode(), data)
+    def body_pieces(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """A body as it may be kept: registered secrets replaced, the queries of URLs cut, otherwise verbatim."""
+        return _without_queries(self._without_keys(pieces))
 
-    def key_pieces(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
-        """The same over a stream, wherever its pieces are cut."""
-        held = max((len(form.encode()) for form in self._forms), default=1)
-        tail = b""
+    def _without_keys(self, pieces: Iterable[bytes]) -> Iterator[bytes]:
+        """Without secrets, wherever the pieces are cut."""
+        held, tail = self._forms.longest, ""
         for piece in pieces:
-            data = self.key_bytes(tail + piece)
-            cut = max(0, len(data) - held)
-            tail = data[cut:]
-            yield data[:cut]
-        yield tail
+            text = self.keys(tail + piece.decode("latin-1"))
+            cut = max(0, len(text) - held)
+            tail = text[cut:]
+            yield text[:cut].encode("latin-1")
+        yield tail.encode("latin-1")
 
     def hide(self, text: str) -> str:
         """The text without registered secrets, keys that look like one, authorization values and URL queries."""
@@ -119,6 +101,19 @@ class Redactor:
         """
         safe = _CONTROL.sub(_escaped, self.hide(text))
         return safe if lines else safe.replace("\n", "\\n").replace("\t", "\\t")
+
+
+def _without_queries(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Links to paid images are signed, and open to whoever has them. Pieces are held until they end outside a URL."""
+    held = bytearray()
+    for piece in pieces:
+        held += piece
+        ends = max((match.start() for match in _OUTSIDE_URLS.finditer(piece)), default=None)
+        if ends is not None or len(held) > _LONGEST_URL:
+            cut = len(held) if ends is None else len(held) - len(piece) + ends
+            yield _QUERY.sub(rb"\1?...", bytes(held[:cut]))
+            del held[:cut]
+    yield _QUERY.sub(rb"\1?...", bytes(held))
 
 
 REDACTOR = Redactor()

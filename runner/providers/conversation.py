@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Generator
 from dataclasses import dataclass
 
-from runner.http.messages import Answer, Broken
+from runner.http.messages import Answer, BrokenExchange
 from schemas.failures import Failure
-from schemas.outcome import Task
+from schemas.outcome import OpenWork
 from schemas.received import Pieces, Result
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """POST the request to this path below the base URL. Its result is an `Answer` or `Broken`."""
+    """POST the request to this path below the base URL. Its result is an `Answer` or `BrokenExchange`."""
 
     path: str
     body: dict[str, object]
@@ -22,9 +22,9 @@ class Send:
 
 @dataclass(frozen=True, slots=True)
 class Checkpoint:
-    """Make the task durable: it is paid for, and must never be submitted again. Its result is None."""
+    """Make what was promised durable: it is paid for, and must never be asked for again. Its result is None."""
 
-    task: Task
+    task: OpenWork
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,18 +36,18 @@ class Wait:
 
 @dataclass(frozen=True, slots=True)
 class Poll:
-    """GET what the service says of a task; free. Its result is an `Answer` or `Broken`."""
+    """GET what the service says of a task; free. Its result is an `Answer` or `BrokenExchange`."""
 
     url: str
 
 
 @dataclass(frozen=True, slots=True)
 class Fetch:
-    """GET an image. Its result is the bytes in pieces, or the `Failure` after every retry that is free."""
+    """GET an image. Its result is the bytes in pieces, or the `Failure` after some tries."""
 
     url: str
 
 
 Step = Send | Checkpoint | Wait | Poll | Fetch
-StepResult = Answer | Broken | Pieces | Failure | None
+StepResult = Answer | BrokenExchange | Pieces | Failure | None
 Conversation = Generator[Step, StepResult, Result]

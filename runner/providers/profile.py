@@ -1,12 +1,12 @@
-"""How a job's service is spoken to, from its profile and its settings."""
+"""Builds the client profile of a job's service, from the service's profile and the job's settings."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
 
-from runner.providers.generations import Speaker
-from runner.providers.polling import Patience
+from runner.providers.generations import ClientProfile
+from runner.providers.polling import PollTiming
 from schemas.job import EndpointTable, Job, TaskTable
 from schemas.providers import Profile
 from schemas.task_dialects import AUTO, DIALECTS, SYNC, TaskDialect
@@ -24,16 +24,18 @@ def key_header(endpoint: EndpointTable, profile: Profile, key: str) -> dict[str,
     return {name: f"Bearer {key}" if name.lower() == "authorization" else key}
 
 
-def speaker(job: Job, profile: Profile, clock: Callable[[], float], wall_s: Callable[[], float]) -> Speaker:
-    """What the service is spoken to with. clock: monotonic seconds. wall_s: Unix seconds."""
+def client_profile(
+    job: Job, profile: Profile, clock: Callable[[], float], wall_s: Callable[[], float]
+) -> ClientProfile:
+    """The client profile of the job's service. clock: monotonic seconds. wall_s: Unix seconds."""
     endpoint = job.endpoint
     usual_s = SIMULATED_POLL_S if job.simulate else POLL_EVERY_S
     every_s = usual_s if endpoint.poll_every is None else endpoint.poll_every
-    patience = Patience(every_s, endpoint.task_timeout, clock, wall_s)
+    timing = PollTiming(every_s, endpoint.task_timeout, clock, wall_s)
     of_profile = endpoint.dialect == AUTO.name and endpoint.task is None
-    return Speaker(
+    return ClientProfile(
         dialect_of(job),
-        patience,
+        timing,
         profile.server_error_billed,
         dict(profile.renamed) | endpoint.rename_params,
         frozenset(profile.task_models) if of_profile else frozenset(),

@@ -1,6 +1,6 @@
-"""Results rows with one request and one image, column by column, as nearly all rows of a large job are.
+"""Results rows with one request and one image, column by column; nearly all rows of a large job are of this kind.
 
-A row of any other kind is told by `runner.results.rows`; both tell the same of a row that either could.
+All other rows are read by `runner.results.rows`. For a row that both can read, both give the same values.
 """
 
 from __future__ import annotations
@@ -16,7 +16,7 @@ import pyarrow.compute as pc
 
 from runner.ledger.result_query import SHARED, ResultQuery
 from schemas.failures import RowStatus
-from schemas.outcome import ABSENT
+from schemas.outcome import ABSENT, DUPLICATE
 from schemas.request import FIELDS
 from schemas.results import RESULTS_SCHEMA
 
@@ -25,54 +25,56 @@ _CONSTANT = {"image_index": 0, "status": RowStatus.SUCCEEDED.value, "attempts": 
 Numbers = npt.NDArray[np.int64]
 
 
-class Found(NamedTuple):
-    """places: which of the items that were asked for have one request and one image. columns: of them, in that order."""
+class FoundRows(NamedTuple):
+    """indexes: of those items that have one request and one image. columns: their values, in that order."""
 
-    places: Numbers
+    indexes: Numbers
     columns: dict[str, pa.Array]
 
     def table(self, **own: Sequence[Any] | pa.Array) -> pa.Table:
-        """Their results rows. own: columns that the ledger does not tell."""
+        """Their results rows. own: columns that do not come from the ledger."""
         made = self.columns | {
             name: pa.array(values, RESULTS_SCHEMA.field(name).type) for name, values in own.items()
         }
         return pa.Table.from_arrays([made[name] for name in RESULTS_SCHEMA.names], schema=RESULTS_SCHEMA)
 
 
-class SingleRows:
-    """Reads them from one ledger."""
+class SingleRowReader:
+    """Reads rows with one request and one image from one ledger."""
 
     def __init__(self, query: ResultQuery, duplicates: frozenset[str]) -> None:
         self._query = query
         self._duplicates = pa.array(sorted(duplicates), pa.string())
         self._endpoints = query.endpoints()
 
-    def find(self, items: Numbers, *, named: bool) -> Found | None:
-        """Those among these items; None where there are none.
+    def find(self, items: Numbers, *, named: bool) -> FoundRows | None:
+        """The rows of this kind among these items; None if there are none.
 
-        items: of one block of rows, `ABSENT` for a row that is not asked for. named: the ledger tells ids and prompts.
+        items: of one block of rows, `ABSENT` for a row to leave out. named: take ids and prompts from the ledger.
         """
         wanted = items[items != ABSENT]
         if not len(wanted):
             return None
-        told = dict(self._query.single_rows(wanted.tolist(), named=named))
-        if not told:
+        fetched = dict(self._query.single_rows(wanted.tolist(), named=named))
+        if not fetched:
             return None
-        numbers = np.array(told.pop("item"), dtype=np.int64)
+        numbers = np.array(fetched.pop("item"), dtype=np.int64)
         at = np.minimum(np.searchsorted(numbers, items), len(numbers) - 1)
-        places = np.flatnonzero(numbers[at] == items)
-        if not len(places):
+        indexes = np.flatnonzero(numbers[at] == items)
+        if not len(indexes):
             return None
-        order = None if np.array_equal(at[places], np.arange(len(numbers))) else pa.array(at[places])
-        columns = self._columns(told)
+        order = None if np.array_equal(at[indexes], np.arange(len(numbers))) else pa.array(at[indexes])
+        columns = self._columns(fetched)
         if order is not None:
             columns = {name: values.take(order) for name, values in columns.items()}
-        return Found(places, columns)
+        return FoundRows(indexes, columns)
 
-    def _columns(self, told: dict[str, Sequence[Any]]) -> dict[str, pa.Array]:
-        shared = pa.array(told.pop("shared"), pa.string()).dictionary_encode()
-        told["sha256"] = [digest.hex() for digest in told["sha256"]]
-        columns = {name: pa.array(values, RESULTS_SCHEMA.field(name).type) for name, values in told.items()}
+    def _columns(self, fetched: dict[str, Sequence[Any]]) -> dict[str, pa.Array]:
+        shared = pa.array(fetched.pop("shared"), pa.string()).dictionary_encode()
+        fetched["sha256"] = [digest.hex() for digest in fetched["sha256"]]
+        columns = {
+            name: pa.array(values, RESULTS_SCHEMA.field(name).type) for name, values in fetched.items()
+        }
         distinct = [self._shared(text) for text in shared.dictionary.to_pylist()]
         for field in RESULTS_SCHEMA:
             if field.name not in columns:
@@ -84,27 +86,27 @@ class SingleRows:
         return columns
 
     def _shared(self, text: str) -> dict[str, Any]:
-        """What the rows with this text have in common, by the results' columns."""
-        told = dict(zip(SHARED, json.loads(text), strict=True))
-        params = self._query.params(told.pop("params"))
-        of_outcome, of_image = told.pop("outcome_flags"), told.pop("image_flags")
+        """Values that all rows with this `shared` text have, by column of the results."""
+        common = dict(zip(SHARED, json.loads(text), strict=True))
+        params = self._query.params(common.pop("params"))
+        of_outcome, of_image = common.pop("outcome_flags"), common.pop("image_flags")
         flags = [
             *(json.loads(of_outcome) if of_outcome else ()),
-            *(("estimated_cost",) if told.pop("cost_estimated") else ()),
+            *(("estimated_cost",) if common.pop("cost_estimated") else ()),
             *(json.loads(of_image) if of_image else ()),
         ]
-        endpoint = self._endpoints[told.pop("run")]
+        endpoint = self._endpoints[common.pop("run")]
         asked = {name: params.get(name) for name in FIELDS}
-        return told | asked | _CONSTANT | {"endpoint": endpoint, "flags": flags}
+        return common | asked | _CONSTANT | {"endpoint": endpoint, "flags": flags}
 
 
 def _flagged(flags: pa.Array, twice: pa.Array) -> pa.Array:
-    """The flags, and that of an image that is there more than once."""
+    """The flags, with `duplicate_image` added where `twice` is true."""
     if not pc.any(twice).as_py():
         return flags
     return pa.array(
         [
-            [*each, "duplicate_image"] if again else each
+            [*each, DUPLICATE] if again else each
             for each, again in zip(flags.to_pylist(), twice.to_pylist(), strict=True)
         ],
         flags.type,

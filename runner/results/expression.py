@@ -1,4 +1,4 @@
-"""The text of `--where`: names of columns are resolved, and what SQL would take in another sense than it says is refused.
+"""Checks the text of `--where`: resolves column names, and refuses what SQL would read differently than it looks.
 
 The grammar is SQLite's, the names are ours. Each column becomes a stand-in (`c3`), so that an unknown name in double
 quotes cannot turn into text, names that differ only in case stay apart, and words of SQL are no trouble as names. Only
@@ -48,7 +48,7 @@ _TOKEN = re.compile(
 )
 _COMPARISONS = frozenset({"=", "==", "!=", "<>", "<", "<=", ">", ">="})
 _ENDS = frozenset({"", "and", "or"})
-"""What stands beside something true or false; at both ends there is nothing."""
+"""The tokens beside a truth value; "" at both ends of the text."""
 _JOINS = frozenset({"and", "or", "not", "when", "then", "else", ","})
 _WORDS = frozenset(
     {
@@ -102,12 +102,12 @@ class Expression:
     columns: Mapping[str, str]
 
     def refusal(self, message: str) -> JobError:
-        """What is said when SQLite refuses it. message: SQLite's."""
-        told = re.sub(r"\bc\d+\b", lambda found: self.columns.get(found[0], found[0]), message)
+        """The error when SQLite refuses the expression. message: SQLite's."""
+        text = re.sub(r"\bc\d+\b", lambda found: self.columns.get(found[0], found[0]), message)
         if message.startswith('near ")"'):
-            told = "something is missing at the end or before a bracket"
+            text = "something is missing at the end or before a bracket"
         fix = f"the functions are: {', '.join(FUNCTIONS)}" if "function" in message else _EXAMPLE
-        return refusal(self.text, told.replace(HAS_ITEM, "contains"), fix=fix)
+        return expression_error(self.text, text.replace(HAS_ITEM, "contains"), fix=fix)
 
 
 class _Token(NamedTuple):
@@ -119,10 +119,10 @@ class _Token(NamedTuple):
     column: str = ""
 
 
-def refusal(text: str, why: str, at: int | None = None, fix: str = _EXAMPLE) -> JobError:
+def expression_error(text: str, why: str, at: int | None = None, fix: str = _EXAMPLE) -> JobError:
     """The error of an expression. at: offset of what is wrong, where it is known."""
-    place = "" if at is None else f" at character {at + 1}"
-    return JobError(f"--where {text[:200]!r}{place}: {why}", fix=fix)
+    location = "" if at is None else f" at character {at + 1}"
+    return JobError(f"--where {text[:200]!r}{location}: {why}", fix=fix)
 
 
 def read(text: str, families: Mapping[str, Family]) -> Expression:
@@ -133,7 +133,7 @@ def read(text: str, families: Mapping[str, Family]) -> Expression:
     return _Reader(text, families).read()
 
 
-def listed(columns: Iterable[str]) -> str:
+def columns_text(columns: Iterable[str]) -> str:
     """Column names for a message."""
     return f"the columns are: {', '.join(columns)}"
 
@@ -165,11 +165,11 @@ class _Reader:
             self._check_place(i)
         columns = {token.sql: token.column for token in self._tokens if token.column}
         if not columns:
-            self._refuse("names no column", fix=listed(self._families))
+            self._refuse("names no column", fix=columns_text(self._families))
         return Expression(self._text, " ".join(token.sql for token in self._tokens), columns)
 
     def _refuse(self, why: str, at: int | None = None, fix: str = _EXAMPLE) -> NoReturn:
-        raise refusal(self._text, why, at, fix)
+        raise expression_error(self._text, why, at, fix)
 
     def _split(self) -> Iterator[_Token]:
         at = 0
@@ -208,9 +208,10 @@ class _Reader:
         near = get_close_matches(name, names, 1)
         if near and not hint:
             hint = f"did you mean {_written(near[0])!r}?"
-        text = f"text stands in single quotes: {_quoted(name)}" if token.sql.startswith('"') else ""
+        in_quotes = token.sql.startswith('"') or not hint
+        text = f"text stands in single quotes: {_quoted(name)}" if in_quotes else ""
         why = "; ".join(filter(None, (f"no column {name!r}", hint, text)))
-        raise refusal(self._text, why, token.at, listed(names))
+        raise expression_error(self._text, why, token.at, columns_text(names))
 
     def _check_brackets(self) -> None:
         """Each bracket has its other one; and no `a < b < c`, which SQL takes for `(a < b) < c`."""
@@ -286,7 +287,7 @@ class _Reader:
             self._refuse("stands alone; compare it: quality == 'low' or quality == 'high'", token.at)
 
     def _begins_truth(self, i: int) -> bool:
-        """Whether something true or false begins there; not so after `is not` and `between 'a' and`."""
+        """Whether a truth value begins at this token; not after `is not` and `between 'a' and`."""
         before, words = self._token(i - 1).sql, [token.sql for token in self._tokens[: max(i - 1, 0)]]
         if before == "not":
             return words[-1:] != ["is"]

@@ -1,4 +1,4 @@
-"""A `--where` expression over results, answered batch by batch by SQLite, in memory and behind its authorizer."""
+"""Evaluates a `--where` expression over results, batch by batch, with an in-memory SQLite behind its authorizer."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: 10 * MAX_CHARS,
 }
 _OTHER_TEXTS = (None, "", "\U0010ffff is the kind of nothing")
-"""What a column may hold instead, to see whether a line hinges on it: null, and the first and the last of all texts."""
+"""Values that replace a column, to see whether a line is chosen because of it: null, and the first and last of all texts."""
 
 
 class RowFilter:
@@ -42,7 +42,7 @@ class RowFilter:
         return self._chosen(self._cells(batch), batch.num_rows)
 
     def hinges_on(self, columns: Iterable[str], batch: pa.RecordBatch | pa.Table) -> Mask:
-        """Which lines are chosen, and would not be if these text columns held something else."""
+        """Which lines are chosen only because of the values of these text columns."""
         cells, rows = self._cells(batch), batch.num_rows
         chosen = self._chosen(cells, rows)
         for text in _OTHER_TEXTS:
@@ -68,7 +68,7 @@ class RowFilter:
         return chosen
 
     def _fill(self, connection: sqlite3.Connection, cells: _Cells) -> None:
-        """Table r, of the columns that are read alone."""
+        """Create table r with only the columns that the expression reads."""
         for limit, value in _LIMITS.items():
             connection.setlimit(limit, value)
         for name, function in _OWN_FUNCTIONS.items():

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 from jobs.state import ImageState, RowState
 from runner.ledger import attempt_log
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import PRUNED
+from schemas.outcome import DUPLICATE, PRUNED
 from schemas.request import FIELDS
 from schemas.row import Row, RowProblem
 
@@ -17,7 +17,7 @@ Values = dict[str, Any]
 
 
 class Facts(NamedTuple):
-    """About the whole folder. live: a run is going on. stopped: why the last run ended before its work was done."""
+    """Facts about the whole folder. live: a run is going on. stopped: why the last run ended before its work was done."""
 
     live: bool
     stopped: str
@@ -25,9 +25,9 @@ class Facts(NamedTuple):
 
 
 def stop_message(reason: str | None) -> str:
-    """Why rows that were not sent were not. reason: why the newest run ended; None where nothing is known of that."""
-    told = "the run ended before this row's turn"
-    return told if reason is None else f"{told} ({reason})"
+    """The message of rows that were not sent. reason: why the newest run ended; None if that is not known."""
+    message = "the run ended before this row's turn"
+    return message if reason is None else f"{message} ({reason})"
 
 
 def invalid_values(row: RowProblem) -> Values:
@@ -98,7 +98,7 @@ def _image_values(row: Row, index: int, state: ImageState, facts: Facts) -> Valu
     flags = [*attempt.flags, *(("estimated_cost",) if attempt.cost_estimated else ())]
     image = state.image
     if image is not None:
-        flags += [*image.flags, *(("duplicate_image",) if image.sha256 in facts.duplicates else ())]
+        flags += [*image.flags, *((DUPLICATE,) if image.sha256 in facts.duplicates else ())]
         values |= {
             name: getattr(image, name)
             for name in ("file_name", "format", "width", "height", "bytes", "sha256")
@@ -118,6 +118,6 @@ def _explain(values: Values, state: ImageState, facts: Facts) -> None:
     if state.attempt is not None:
         values["error_code"] = state.attempt.code
     elif facts.live:
-        values["error_kind"] = None
-    else:
+        values["error_kind"] = values["error_message"] = None
+    elif state.message is None:
         values["error_message"] = facts.stopped

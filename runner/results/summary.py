@@ -1,121 +1,226 @@
-"""The end of a run, and its reading later: results table, totals and reason become one `Summary`."""
+"""The `Summary` of a run at its end, or of a folder later: from results table, totals and reason."""
 
 from __future__ import annotations
 
-import dataclasses
 import json
-import time
+import shlex
+from collections.abc import Iterator
 from contextlib import suppress
+from dataclasses import replace
+from typing import NamedTuple
 
+from jobs import odd_pictures
 from jobs.summary import finished_code, next_command
 from runner.artifacts.atomic_files import Folder
+from runner.ledger.completion_cache import CompletedRows
 from runner.ledger.ledger_file import LedgerFile
 from runner.ledger.queries import RunRecord
 from runner.ledger.reader import LedgerReader
-from runner.ledger.statistics import Totals
-from runner.planning.prepare import Prepared
-from runner.planning.row_stream import Intake
+from runner.manifest.records import ManifestError
+from runner.planning.prepare import PreparedJob
+from runner.planning.recorded_rows import RecordedRows, recorded_rows
+from runner.planning.row_stream import RowStream
 from runner.process.clock import wall_ms
 from runner.process.crash_points import crash_point
+from runner.process.version import VERSION
+from runner.results import figures
 from runner.results.table import ResultsTable
-from runner.workspace.folder import OpenFolder
+from runner.text.wording import count_text, utc_text
+from runner.workspace.folder import Workspace
+from runner.workspace.lost_images import lost_images
+from schemas.counts import Counts
 from schemas.errors import ExitCode, Reason
 from schemas.failures import RowStatus
 from schemas.job import Job
-from schemas.reports import Counts, Summary
+from schemas.output_folder import SUMMARY_NAME
+from schemas.reports import RunWarning, Service
+from schemas.summary import State, Summary
 
-SUMMARY_NAME = "summary.json"
 
+class Ended(NamedTuple):
+    """A run that has come to its end. reason: why it stopped; None: all was done. notes: what was told while it went on.
 
-def conclude(
-    ready: Prepared,
-    place: OpenFolder,
-    run: int,
-    reason: Reason | None,
-    duration_s: float,
-    known: Counts | None = None,
-) -> Summary:
-    """Record the run's end, write the results table and summary.json. Raises OSError when the disk refuses.
-
-    known: counts to report instead of writing the table, for an end that cannot wait; the next command writes it.
+    command: `run` or `retry`.
+    known: counts to report instead of writing the table, for a run that was cut short; the next command writes it.
     """
+
+    run: int
+    reason: Reason | None
+    known: Counts | None = None
+    notes: tuple[str, ...] = ()
+    command: str = "run"
+
+
+def conclude(ready: PreparedJob, workspace: Workspace, ended: Ended) -> Summary:
+    """Record the run's end, write the results table and summary.json. Raises OSError when the disk refuses."""
+    run, reason, known, notes, command = ended
     crash_point("concluding")
-    ledger = place.ledger
-    table = ResultsTable(ready.intake, ledger, known=place.still_completed(ready.intake.job))
+    ledger = workspace.ledger
+    if reason is None or reason.exit_code is ExitCode.LOCAL:
+        reason = _lost(ledger, reason) or reason
     code, text = (reason.exit_code, reason.text) if reason else (ExitCode.OK, "")
     _record_end(ledger, run, code, text)
-    counts = known or table.write(place.folder, ledger.record)
-    if known is None:
-        with suppress(OSError):
-            table.map_done(place.folder, ledger)
+    counts = known or _write_table(ready.row_stream, workspace)
     if reason is None:
         code, text = finished_code(counts.by_status)
         _record_end(ledger, run, code, text)
-    sums = ledger.totals(place.completed)
-    summary = summarize(sums, ready.job, str(place.out), ready.run_id, counts, code, text, duration_s)
-    save_summary(place.folder, summary)
+    told = tuple(RunWarning("note", note) for note in notes)
+    summary = _composed(ready.row_stream, ready.job, ledger, workspace.completed, counts, ready.service, told)
+    summary = replace(summary, command=command)
+    save_summary(workspace.folder, summary)
     return summary
+
+
+def _write_table(row_stream: RowStream, workspace: Workspace) -> Counts:
+    """Write results.parquet of the manifest as the run began with it; where that cannot be read, of what is on record."""
+    ledger = workspace.ledger
+    table = ResultsTable(row_stream, ledger, known=workspace.still_completed(row_stream.job))
+    try:
+        counts = table.write(workspace.folder, ledger.record)
+    except ManifestError:
+        recorded = recorded_rows(workspace.out, row_stream.job, row_stream.defaults)
+        return ResultsTable(recorded, ledger).write(workspace.folder, ledger.record)
+    with suppress(OSError):
+        table.save_completed(workspace.folder, ledger)
+    return counts
+
+
+def _of_manifest(row_stream: RowStream, counts: Counts) -> Iterator[RunWarning]:
+    """What became of the manifest, or that there is none."""
+    change = row_stream.manifest.changed()
+    if isinstance(row_stream, RecordedRows):
+        yield RunWarning(
+            "manifest_gone", f"{change}: its rows are told as this folder has them on record", counts.rows
+        )
+    elif change is not None:
+        yield RunWarning(
+            "manifest_changed",
+            f"{change} while the run was on: what was sent, and the results, are of the manifest as it was at the start",
+            counts.rows,
+        )
+
+
+def _lost(ledger: LedgerFile, reason: Reason | None) -> Reason | None:
+    """What is said instead where recorded images are not there; None where they are. reason: why the run stopped early."""
+    lost = lost_images(ledger)
+    if lost is None:
+        return None
+    told = f"{count_text(lost.files, 'image file is', 'image files are')} gone, {lost.first} among them"
+    return Reason(ExitCode.DAMAGED, told if reason is None else f"{told}; {reason.text}")
 
 
 def _record_end(ledger: LedgerFile, run: int, code: ExitCode, text: str) -> None:
     ledger.end_run(run, code, text, finished_ms=wall_ms())
 
 
-def summarize(
-    sums: Totals,
+def _composed(
+    row_stream: RowStream,
     job: Job,
-    out: str,
-    run_id: str,
+    ledger: LedgerReader,
+    completed: CompletedRows,
     counts: Counts,
-    code: ExitCode,
-    text: str,
-    duration_s: float,
+    service: Service,
+    told: tuple[RunWarning, ...] = (),
+    *,
+    held: bool = False,
 ) -> Summary:
-    """A summary of the folder as its totals and the table's counts tell it."""
+    """The folder as it stands, with its newest run. held: some process works on it now."""
+    last = ledger.last_run()
+    live = goes_on(last, held=held)
+    state, text = state_of(last, live=live)
+    code = None if last is None or live else last.exit_code
+    out = str(ledger.out)
     order = [status.value for status in RowStatus]
-    most = job.budget.max_requests
-    cap = "--max-requests" if most is not None and sums.requests >= most else "--max-cost"
+    folder = figures.folder_figures(ledger, completed, last, live=live)
     return Summary(
-        run_id=run_id,
+        imagemill=VERSION,
+        command="status",
         out=out,
+        simulated=job.simulate,
+        state=state,
+        exit_code=code,
+        exit_reason=text,
+        next=_next(job, ledger, code, counts, state),
         rows=counts.rows,
         images=counts.images,
         by_status={name: counts.by_status[name] for name in order if counts.by_status[name]},
         by_error=dict(counts.by_error.most_common()),
-        requests_sent=sums.sent,
-        images_saved=sums.images,
-        maybe_billed=sums.maybe_billed,
-        cost_usd=None if sums.cost_usd is None else round(sums.cost_usd, 6),
-        duration_s=round(duration_s, 3),
-        exit_code=int(code),
-        exit_reason=text,
-        next=next_command(
-            code, counts.by_status, out, simulated=job.simulate, by_error=counts.by_error, cap=cap
-        ),
         removed=counts.removed,
+        folder=folder,
+        service=service if last is None or job.simulate else replace(service, endpoint=last.endpoint),
+        failures=counts.failures(),
+        warnings=(
+            *odd_pictures.warnings(counts.repeated, counts.blank),
+            *told,
+            *_of_manifest(row_stream, counts),
+        ),
+        **({} if last is None else figures.run_figures(ledger, last, counts, live=live)),
     )
+
+
+def goes_on(last: RunRecord | None, *, held: bool) -> bool:
+    """Whether a folder's newest run goes on. held: some process works on the folder now; it need not be that run."""
+    return held and last is not None and last.exit_code is None
+
+
+def state_of(last: RunRecord | None, *, live: bool) -> tuple[State, str]:
+    """Of a folder by its newest run, and the reason that is told."""
+    if live:
+        return State.RUNNING, "running"
+    if last is None:
+        return State.STOPPED, "no run has started yet"
+    if last.exit_code is None:
+        return State.KILLED, "the last run was killed; run again to resume"
+    done = last.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED)
+    return State.FINISHED if done else State.STOPPED, str(last.reason)
+
+
+def _next(job: Job, ledger: LedgerReader, code: int | None, counts: Counts, state: State) -> str:
+    out = str(ledger.out)
+    if state is State.RUNNING:
+        return f"imagemill status {shlex.quote(out)} --watch"
+    exit_code = ExitCode.INTERNAL if code is None else ExitCode(code)
+    return next_command(exit_code, counts.by_status, out, simulated=job.simulate, by_kind=counts.by_kind)
 
 
 def save_summary(folder: Folder, summary: Summary) -> None:
     """Replace OUT/summary.json."""
-    text = json.dumps(dataclasses.asdict(summary), ensure_ascii=False, indent=2)
+    text = json.dumps(summary.to_dict(), ensure_ascii=False, indent=2)
     folder.save(SUMMARY_NAME, (text.encode("utf-8", "backslashreplace") + b"\n",), replace=True)
 
 
-def look(intake: Intake, job: Job, ledger: LedgerReader, *, live: bool) -> Summary:
-    """The summary of a folder as it stands, without writing anything. live: a run is going on."""
-    last = ledger.last_run() or RunRecord(0, "", 0, 0, None, None)
+def folder_summary(
+    row_stream: RowStream, job: Job, ledger: LedgerReader, service: Service, *, held: bool
+) -> Summary:
+    """The summary of a folder as it stands, without writing anything.
+
+    service: where its next requests would go. held: some process works on it now.
+    """
+    last = ledger.last_run()
+    live_run = last.run if last is not None and goes_on(last, held=held) else None
     completed = ledger.completed_rows(job)
-    counts = ResultsTable(intake, ledger, last.run if live else None, completed).count()
-    if live:
-        text, duration_s = "running", time.time() - last.started_ms / 1000
-    elif last.exit_code is None or last.finished_ms is None:
-        text, duration_s = "the last run was killed; run again to resume", 0.0
-    else:
-        text, duration_s = str(last.reason), (last.finished_ms - last.started_ms) / 1000
-    code = last.exit_code if last.exit_code is not None else ExitCode.OK if live else ExitCode.INTERNAL
-    sums = ledger.totals(completed)
-    out = str(ledger.out)
-    summary = summarize(sums, job, out, last.run_id, counts, ExitCode(code), text, duration_s)
-    left = 0 if live else ledger.undecided(completed)
-    return dataclasses.replace(summary, maybe_billed=summary.maybe_billed + left)
+    counts = ResultsTable(row_stream, ledger, live_run, completed).count()
+    return _composed(row_stream, job, ledger, completed, counts, service, held=held)
+
+
+def nothing_sent(summary: Summary, command: str, reason: str, duration_s: float) -> Summary:
+    """The summary of a command that had nothing to send: the folder's, with nothing done by this one."""
+    now = utc_text(wall_ms())
+    return replace(
+        summary,
+        command=command,
+        state=State.FINISHED,
+        exit_code=int(ExitCode.OK),
+        exit_reason=reason,
+        run_id="",
+        started=now,
+        finished=now,
+        duration_s=round(duration_s, 3),
+        rows_sent=0,
+        rows_skipped=min(summary.rows, summary.rows_skipped + summary.rows_sent),
+        requests_sent=0,
+        images_saved=0,
+        maybe_billed=0,
+        cost_usd=0.0,
+        maybe_usd=0.0,
+    )

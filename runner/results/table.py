@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import Callable, Generator, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass, field
 from typing import IO, NamedTuple
@@ -16,60 +15,61 @@ import pyarrow.parquet as pq
 
 from runner.artifacts.atomic_files import Folder, replace_file
 from runner.ledger import attempt_log
-from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows, MapBuilder
+from runner.ledger.completion_cache import NOTHING_COMPLETED, CompletedRows, CompletionBuilder
 from runner.ledger.ledger_file import LedgerFile
 from runner.ledger.reader import LedgerReader
 from runner.ledger.writer import Statement
-from runner.planning.manifest_diff import Census
-from runner.planning.row_stream import Intake, RowBatch
+from runner.planning.manifest_diff import ManifestDiff
+from runner.planning.row_stream import RowBatch, RowStream
 from runner.process.clock import wall_ms
+from runner.process.event_loop import DaemonPool
 from runner.results.batches import ResultBatches
+from schemas.counts import Counts
 from schemas.output_folder import RESULTS_NAME
-from schemas.reports import Counts
 from schemas.results import RESULT_NAMES, RESULTS_SCHEMA, UNREPEATED, passthrough_name
 
 _ROWS_A_GROUP = 8_192
 _FIRST_ROWS = 2_048
-"""Of the first group, for which the writing waits; those after it grow."""
+"""Rows of the first group, for which the writer waits; later groups are larger."""
 _AHEAD = 5
-"""So many batches at most are read before they are asked for: a row group of them, and one more."""
+"""Batches that are read ahead at most: a row group of them, and one more."""
 
 
-class ToldBatch(NamedTuple):
-    """A batch of rows, their items in the ledger, and their results: offsets tell of which row each line is.
+class TableBatch(NamedTuple):
+    """A batch of rows, their items in the ledger, and their results. offsets: of each line of `table`, its row in `batch`.
 
-    kept: places of edited rows for which an earlier version stands.
+    pinned: offsets of edited rows that show their earlier version.
     """
 
     batch: RowBatch
     items: Sequence[int]
     table: pa.Table
     offsets: npt.NDArray[np.int64]
-    kept: frozenset[int]
+    pinned: frozenset[int]
 
 
 @dataclass
 class ResultsTable:
     """The table for one folder. live_run: the run that is going on now, None when there is none.
 
-    known: rows that need not be read, because the ledger tells all of them; of these very bytes of the manifest.
+    known: completed rows of these very bytes of the manifest; they are not read, because the ledger has all their values.
     """
 
-    intake: Intake
+    row_stream: RowStream
     ledger: LedgerReader
     live_run: int | None = None
     known: CompletedRows = NOTHING_COMPLETED
-    _builder: MapBuilder | None = None
+    _builder: CompletionBuilder | None = None
     _repeated: set[int] = field(default_factory=set)
-    _census: Census | None = None
+    _diff: ManifestDiff | None = None
 
     def write(self, folder: Folder, record: Callable[[Sequence[Statement]], None]) -> Counts:
         """Write and replace `results.parquet`; what it holds. Raises OSError when the disk refuses.
 
-        record: makes a record for the ledger durable; told of the table's digest before it is published.
+        record: makes a record of the ledger durable; called with the table's digest before the table is published.
         """
         counts = Counts()
-        self._builder = MapBuilder(self.intake.job)
+        self._builder = CompletionBuilder(self.row_stream.job)
 
         def announce(digest: str) -> None:
             newest = self.ledger.newest_table()
@@ -94,37 +94,41 @@ class ResultsTable:
         """What the table would hold, without writing it."""
         counts = Counts()
         counts.succeeded(self.known.images, self.known.rows)
-        passed = ResultBatches(self.intake, self.ledger, self.live_run, skipped=self.known, flagged=False)
+        passed = ResultBatches(self.row_stream, self.ledger, self.live_run, skipped=self.known)
         for each in passed:
             each.count_into(counts)
-        counts.removed = len(passed.census.removed())
+        passed.count_pictures(counts)
+        counts.removed = len(passed.diff.removed())
         return counts
 
-    def map_done(self, folder: Folder, ledger: LedgerFile) -> bool:
-        """Keep a map of what the last `write` found done, for the next run; whether it was worth it. Raises OSError.
+    def save_completed(self, folder: Folder, ledger: LedgerFile) -> bool:
+        """Cache the completed rows that the last `write` found, for the next run. Returns whether it did. Raises OSError.
 
-        None is kept while there are edited rows: who reads the map looks for none.
+        None is kept while there are edited rows: who reads the map looks for none. Nor where the manifest's files are not
+        those any more that were read.
         """
-        if self._builder is None or self._census is None or not self._census.is_settled:
+        if self._builder is None or self._diff is None or not self._diff.has_no_edits:
+            return False
+        if self.row_stream.manifest.changed() is not None:
             return False
         return ledger.keep_completed(self._builder, folder, self._repeated)
 
-    def batches(self, passed_over: CompletedRows = NOTHING_COMPLETED) -> Iterator[ToldBatch]:
-        """What `write` would write, batch by batch. passed_over: rows to leave out."""
+    def batches(self, passed_over: CompletedRows = NOTHING_COMPLETED) -> Iterator[TableBatch]:
+        """The table's content, batch by batch. passed_over: rows to leave out."""
         schema = self.schema()
-        passed = ResultBatches(self.intake, self.ledger, self.live_run, skipped=passed_over)
+        passed = ResultBatches(self.row_stream, self.ledger, self.live_run, skipped=passed_over)
         for each in passed:
             table, offsets = each.table(schema)
-            places = np.searchsorted(np.asarray(each.batch.offsets, dtype=np.int64), offsets)
-            yield ToldBatch(each.batch, each.items, table, places, each.kept)
+            indexes = np.searchsorted(np.asarray(each.batch.offsets, dtype=np.int64), offsets)
+            yield TableBatch(each.batch, each.items, table, indexes, each.pinned)
 
     def schema(self) -> pa.Schema:
         """Of the whole table."""
-        return _full_schema(self.intake.manifest.extra_schema())
+        return _full_schema(self.row_stream.manifest.extra_schema())
 
     def _tables(self, counts: Counts, schema: pa.Schema) -> Iterator[pa.Table]:
-        passed = ResultBatches(self.intake, self.ledger, self.live_run, known=self.known)
-        self._census = passed.census
+        passed = ResultBatches(self.row_stream, self.ledger, self.live_run, known=self.known)
+        self._diff = passed.diff
         for each in passed:
             each.count_into(counts)
             self._repeated = each.batch.repeated
@@ -132,7 +136,8 @@ class ResultsTable:
                 each.note(self._builder)
             table, _ = each.table(schema)
             yield table
-        counts.removed = len(passed.census.removed())
+        passed.count_pictures(counts)
+        counts.removed = len(passed.diff.removed())
 
 
 def _full_schema(extra: pa.Schema) -> pa.Schema:
@@ -161,8 +166,8 @@ def _grouped(tables: Iterator[pa.Table]) -> Iterator[pa.Table]:
 
 
 def _ahead(tables: Iterator[pa.Table]) -> Generator[pa.Table]:
-    """The same, read in a thread some way ahead of their use; that thread alone asks the ledger meanwhile."""
-    with ThreadPoolExecutor(1, thread_name_prefix="table") as thread:
+    """The same tables, read ahead in a thread. Only that thread reads the ledger meanwhile."""
+    with DaemonPool(1, "table") as thread:
         coming = deque(thread.submit(next, tables, None) for _ in range(_AHEAD))
         try:
             while (table := coming.popleft().result()) is not None:

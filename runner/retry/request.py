@@ -1,4 +1,4 @@
-"""What a retry was asked to do: settings of the job that differ, overrides of requests, and how it is remembered."""
+"""The request for a retry: job settings that differ, overrides of request fields, and its record in the ledger."""
 
 from __future__ import annotations
 
@@ -9,59 +9,71 @@ from datetime import datetime, timedelta
 from difflib import get_close_matches
 from typing import Any
 
-from jobs.overrides import FIXED, PROMPT, Changes, Template, TemplateError, template
-from jobs.selection import Wanted
+from jobs.overrides import FIXED, PROMPT, Overrides, Template, TemplateError, template
+from jobs.selection import RetrySelection
 from runner.config.json_schema import job_keys
 from runner.config.toml_values import read_setting
 from runner.process.redaction import HIDDEN, REDACTOR
+from schemas.durations import parse_duration
 from schemas.errors import JobError
-from schemas.job import parse_duration, secrecy
+from schemas.job import secrecy
 from schemas.request import FIELDS
 from schemas.secrecy import Secrecy
+from schemas.secret_names import names_secret, without_secrets
 
 _REQUEST = "request."
 _PARAM = "param."
 _NOT_ITS_OWN = ("manifest", "out", "simulate", "columns", "input")
 _OF_A_RUN = ("run.metrics_file", "run.ping_url", "run.carry_over", "notify.urls", "notify.on")
-_KEPT_OF_ENDPOINT = ("endpoint.timeout", "endpoint.task_timeout", "endpoint.poll_every")
-_ELSEWHERE = ("endpoint.base_url", "endpoint.profile")
+_KEPT_OF_ENDPOINT = (
+    "endpoint.timeout",
+    "endpoint.task_timeout",
+    "endpoint.fetch_timeout",
+    "endpoint.poll_every",
+)
+_SERVICE_KEYS = ("endpoint.base_url", "endpoint.profile")
 
 
 @dataclass(frozen=True, slots=True)
-class Asked:
+class RetryRequest:
     """One call of `retry`. settings: job keys that differ, for this run only. yes: a success may be paid for again.
 
-    told: the selection as it was typed, for the ledger.
+    typed: the selection as it was typed, for the ledger.
     """
 
-    wanted: Wanted = field(default_factory=Wanted)
-    changes: Changes = field(default_factory=Changes)
+    selection: RetrySelection = field(default_factory=RetrySelection)
+    overrides: Overrides = field(default_factory=Overrides)
     settings: Mapping[str, Any] = field(default_factory=dict)
     yes: bool = False
-    told: Mapping[str, Any] = field(default_factory=dict)
+    typed: Mapping[str, Any] = field(default_factory=dict)
 
     @property
-    def elsewhere(self) -> bool:
+    def other_endpoint(self) -> bool:
         """Whether another service is named."""
-        return any(self.settings.get(key) is not None for key in _ELSEWHERE)
+        return any(self.settings.get(key) is not None for key in _SERVICE_KEYS)
 
-    def command(self, *, elsewhere: bool) -> str:
-        """What the ledger keeps of it: JSON without secrets. elsewhere: it goes to another service than the folder's."""
-        changed = {name: _shown(value) for name, value in self.changes.fields}
-        changed |= {f"{_PARAM}{name}": _shown(value) for name, value in self.changes.params}
+    def command(self, *, other_endpoint: bool) -> str:
+        """The request as the ledger records it: JSON without secrets. other_endpoint: it goes to another service."""
+        changed = {name: _shown(value) for name, value in self.overrides.fields}
+        changed |= {
+            f"{_PARAM}{name}": HIDDEN if names_secret(name) else _shown(value)
+            for name, value in self.overrides.params
+        }
         settings = {
-            key: value if key.startswith(_REQUEST) or secrecy(key) is Secrecy.OPEN else HIDDEN
+            key: without_secrets(value, key)
+            if key.startswith(_REQUEST) or secrecy(key) is Secrecy.OPEN
+            else HIDDEN
             for key, value in self.settings.items()
             if value is not None
         }
-        told = {
+        record = {
             "command": "retry",
-            "select": dict(self.told),
+            "select": dict(self.typed),
             "set": changed,
             "settings": settings,
-            "elsewhere": elsewhere,
+            "elsewhere": other_endpoint,
         }
-        return json.dumps(_hidden({key: value for key, value in told.items() if value}), ensure_ascii=True)
+        return json.dumps(_hidden({key: value for key, value in record.items() if value}), ensure_ascii=True)
 
 
 def _shown(value: Template) -> str:
@@ -78,9 +90,9 @@ def _hidden(value: Any) -> Any:
     return [_hidden(item) for item in value] if isinstance(value, list | tuple) else value
 
 
-def overrides(
+def parse_overrides(
     pairs: Iterable[tuple[str, str]], params: Iterable[tuple[str, str]], given: Mapping[str, Any]
-) -> tuple[Changes, dict[str, Any]]:
+) -> tuple[Overrides, dict[str, Any]]:
     """Request overrides, and job keys that differ, from `--set`, `--param` and the options with a job key of their own.
 
     Raises JobError for a field or template that is none, and for what a retry leaves to the folder's job.
@@ -113,7 +125,9 @@ def overrides(
                 f"{name} cannot be changed by a retry: a row has as many images as the manifest says",
                 fix=f"change {name} in the manifest and run it; that makes new rows",
             )
-    return Changes(tuple(fields.items()), tuple(others.items())), settings | _elsewhere(settings)
+    return Overrides(tuple(fields.items()), tuple(others.items())), settings | _other_endpoint_settings(
+        settings
+    )
 
 
 def _template(key: str, value: Any) -> Template:
@@ -150,9 +164,9 @@ def _job_key(key: str) -> str:
     return key
 
 
-def _elsewhere(settings: Mapping[str, Any]) -> dict[str, None]:
-    """With another service, what the folder's job says of its own one: its keys and ways are not for the other."""
-    if not any(key in settings for key in _ELSEWHERE):
+def _other_endpoint_settings(settings: Mapping[str, Any]) -> dict[str, None]:
+    """Resets the folder's own endpoint settings for another service: key and dialect of the one are not for the other."""
+    if not any(key in settings for key in _SERVICE_KEYS):
         return {}
     keys = (key for key in job_keys() if key.startswith("endpoint.") and key not in _KEPT_OF_ENDPOINT)
     return {key: None for key in keys if key not in settings}

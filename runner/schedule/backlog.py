@@ -18,13 +18,13 @@ from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 from schemas.output_folder import LEDGER_NAME
 
-OnDay = Callable[[date], Job]
+JobOfDay = Callable[[date], Job]
 """The same job with another day for its `{date}`."""
 
 UNFINISHED = frozenset(
     {
         *(ExitCode.INTERNAL, ExitCode.ACCOUNT, ExitCode.SERVICE_DOWN, ExitCode.BUDGET, ExitCode.LOCAL),
-        *(ExitCode.MAX_DURATION, ExitCode.INTERRUPTED, ExitCode.TERMINATED),
+        *(ExitCode.MAX_DURATION, ExitCode.HUNG_UP, ExitCode.INTERRUPTED, ExitCode.TERMINATED),
     }
 )
 """How a run ends that has left work to the next one. A run that was killed has no exit code."""
@@ -33,7 +33,7 @@ _TASKS = "tasks to poll"
 _TASKS_ONLY_S = 60.0
 
 
-class LeftOver(NamedTuple):
+class UnfinishedFolder(NamedTuple):
     """A folder whose last run did not finish, or left tasks. ended: its exit code, `killed` or another word for people."""
 
     job: Job
@@ -41,12 +41,12 @@ class LeftOver(NamedTuple):
     ended: str
 
 
-def changes_with_the_day(job: Job) -> bool:
+def has_daily_folder(job: Job) -> bool:
     """Whether the job has another folder each day."""
     return has_date(job.out) or "{run_id}" in job.out
 
 
-def left_over(job: Job, on: OnDay) -> Iterator[LeftOver]:
+def unfinished_folders(job: Job, job_of: JobOfDay) -> Iterator[UnfinishedFolder]:
     """What earlier days of this job left unfinished, newest first, at most `run.carry_over` days back.
 
     Each job makes what its own folder's job.toml says (manifest, columns, rows, request) in the way that tonight's says
@@ -57,7 +57,7 @@ def left_over(job: Job, on: OnDay) -> Iterator[LeftOver]:
     today = date.fromisoformat(job.date)
     seen = {out_folder(job, today=today, run_id="")}
     for day in days_before(today, job.run.carry_over):
-        then = on(day)
+        then = job_of(day)
         out = out_folder(then, today=day, run_id="")
         if out in seen or not (out / LEDGER_NAME).is_file():
             continue
@@ -71,8 +71,8 @@ def left_over(job: Job, on: OnDay) -> Iterator[LeftOver]:
             _LOG.warning("%s is left as it is: %s", out, error.message)
             continue
         if made.simulate == job.simulate:
-            again = _resumed(then, made, out)
-            yield LeftOver(_polling_briefly(again) if ended == _TASKS else again, out, ended)
+            resumed = _resumed(then, made, out)
+            yield UnfinishedFolder(_polling_briefly(resumed) if ended == _TASKS else resumed, out, ended)
 
 
 def _ended(out: Path) -> str | None:

@@ -1,38 +1,37 @@
-"""One start of a job that runs again and again: its lock, what earlier nights left, tonight's own rows, and who is told.
+"""One start of a scheduled job: takes its lock, finishes what earlier nights left, runs tonight's rows, notifies listeners.
 
-Tonight's own run is always started, also when what went before was stopped: then it sends nothing, but its folder is
-there with every row pending, so that the next night finds it.
+Tonight's own run is always started, even when an earlier folder's run was stopped. It sends nothing then, but its folder
+exists with every row pending, so that the next night finds it.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AsyncExitStack, contextmanager
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from jobs.addresses import is_url
+from runner.app.listeners import Listeners
 from runner.app.use_cases import run_job_async
-from runner.engine.deadline import Until, until
-from runner.process.signals import ending_early
+from runner.engine.deadline import Deadline, command_deadline
+from runner.engine.ports import RunListener
+from runner.process.clock import wall_ms
+from runner.process.event_loop import run as run_loop
+from runner.process.signals import cancel_on_signals
 from runner.process.state_folder import state_folder
-from runner.schedule.backlog import OnDay, changes_with_the_day, left_over
-from runner.telemetry.notify import Teller
-from runner.telemetry.observer import Observer
+from runner.schedule.backlog import JobOfDay, has_daily_folder, unfinished_folders
+from runner.telemetry.notify import job_label, listeners_of
 from runner.workspace import lock
 from schemas.errors import ExitCode, JobError, Reason
 from schemas.job import Job
-from schemas.reports import Summary
-
-if TYPE_CHECKING:
-    import pandas as pd
+from schemas.reports import RunPlan, Service
+from schemas.summary import Summary
 
 _LOG = logging.getLogger(__name__)
-_SIGNALLED = frozenset({ExitCode.INTERRUPTED, ExitCode.TERMINATED})
+_SIGNALLED = frozenset({ExitCode.HUNG_UP, ExitCode.INTERRUPTED, ExitCode.TERMINATED})
 _IN_THE_WAY = _SIGNALLED | {
     ExitCode.INTERNAL,
     ExitCode.ACCOUNT,
@@ -43,87 +42,104 @@ _IN_THE_WAY = _SIGNALLED | {
 """Ends of an earlier night's folder after which the other ones are left for the next night."""
 
 
-def run_nightly(
-    job: Job, source: str | None, on: OnDay, *, observer: Observer | None = None, signals: bool = False
-) -> Summary:
-    """As `run_nightly_async`, to its end."""
-    return asyncio.run(run_nightly_async(job, source, on, observer=observer, signals=signals))
-
-
-async def run_nightly_async(
+def run_scheduled(
     job: Job,
     source: str | None,
-    on: OnDay,
+    job_of: JobOfDay,
     *,
-    manifest: pd.DataFrame | None = None,
-    observer: Observer | None = None,
+    manifest: object | None = None,
+    listeners: Sequence[RunListener] = (),
     signals: bool = False,
+    say: Callable[[Service], None] | None = None,
 ) -> Summary:
-    """Run a job as a command does. source: the manifest or job file that it came from. on: the job of another day.
+    """As `run_scheduled_async`, to its end."""
+    return run_loop(
+        run_scheduled_async(
+            job, source, job_of, manifest=manifest, listeners=listeners, signals=signals, say=say
+        )
+    )
 
-    manifest, observer, signals: as `run_job_async` has them.
+
+async def run_scheduled_async(
+    job: Job,
+    source: str | None,
+    job_of: JobOfDay,
+    *,
+    manifest: object | None = None,
+    listeners: Sequence[RunListener] = (),
+    signals: bool = False,
+    say: Callable[[Service], None] | None = None,
+) -> Summary:
+    """Run a job as a command does. source: the manifest or job file that it came from. job_of: the job of another day.
+
+    manifest, signals: as `run_job_async` has them. listeners: who hears of it beside those that the job names.
+    say: is told where requests go, before the first of them.
 
     Returns the summary of tonight's own run; when it finished, but an earlier night's folder was stopped, with that
     one's exit code and reason. Raises JobError when tonight's run cannot start.
     """
-    end = until(job.run)
-    teller = Teller.of(job, source)
-    summary: Summary | None = None
-    try:
-        async with AsyncExitStack() as stack:
-            async with ending_early(wanted=signals):
-                one = lock.waited_for(lambda: _job_lock(job, source), job.run.wait_lock)
-                await stack.enter_async_context(one)
-            try:
-                await teller.begin()
-                seen = teller.observing(observer)
-                stopped, end = await _finish_earlier(job, on, end, seen, signals)
-                summary = await run_job_async(
-                    job, manifest=manifest, observer=seen, signals=signals, until=end
-                )
-                if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
-                    summary = replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
-                return summary
-            finally:
-                await teller.record(summary, sys.exception())
-    finally:
-        await teller.end(summary, sys.exception())
+    deadline = command_deadline(job.run)
+    label = job_label(job, source)
+    plan = RunPlan(label, wall_ms() / 1000)
+    told = Listeners([*listeners, *listeners_of(job, label)], signals=signals, say=say)
+    async with told as heard, AsyncExitStack() as stack:
+        async with cancel_on_signals(enabled=signals):
+            one = lock.wait_for_lock(lambda: _job_lock(job, source), job.run.wait_lock)
+            await stack.enter_async_context(one)
+        return await heard.follow(plan, _night(job, job_of, deadline, manifest, heard, signals))
+
+
+async def _night(
+    job: Job,
+    job_of: JobOfDay,
+    deadline: Deadline,
+    manifest: object | None,
+    listeners: Listeners,
+    signals: bool,
+) -> Summary:
+    stopped, deadline = await _finish_earlier(job, job_of, deadline, listeners, signals)
+    summary = await run_job_async(
+        job, manifest=manifest, listeners=listeners, signals=signals, deadline=deadline
+    )
+    if stopped is not None and summary.exit_code in (ExitCode.OK, ExitCode.SOME_FAILED):
+        return replace(summary, exit_code=int(stopped.exit_code), exit_reason=stopped.text)
+    return summary
 
 
 @contextmanager
 def _job_lock(job: Job, source: str | None) -> Iterator[None]:
     named = source is not None and source.lower().endswith(".toml") and not is_url(source)
-    if source is None or not named or not changes_with_the_day(job):
+    if source is None or not named or not has_daily_folder(job):
         yield
         return
-    with lock.job_held(state_folder() / "jobs", Path(source), wait_s=0):
+    with lock.job_lock(state_folder() / "jobs", Path(source), wait_s=0):
         yield
 
 
 async def _finish_earlier(
-    job: Job, on: OnDay, end: Until, observer: Observer | None, signals: bool
-) -> tuple[Reason | None, Until]:
+    job: Job, job_of: JobOfDay, deadline: Deadline, listeners: Listeners, signals: bool
+) -> tuple[Reason | None, Deadline]:
     """Go on with what earlier nights left. Returns what stopped that, and the end that tonight's own run has."""
-    async with ending_early(wanted=signals):
-        earlier = await asyncio.to_thread(lambda: list(left_over(job, on)))
+    async with cancel_on_signals(enabled=signals):
+        earlier = await asyncio.to_thread(lambda: list(unfinished_folders(job, job_of)))
     for left in earlier:
-        if end.reason is not None:
-            return None, end
+        if deadline.reason is not None:
+            return None, deadline
         _LOG.info("first what an earlier day left in %s (%s)", left.out, left.ended)
         try:
-            summary = await run_job_async(left.job, observer=observer, signals=signals, until=end)
+            summary = await run_job_async(left.job, listeners=listeners, signals=signals, deadline=deadline)
         except JobError as error:
             if error.exit_code in _SIGNALLED:
-                return _stopped(end, left.out, error.exit_code, error.message)
+                return _stopped(deadline, left.out, error.exit_code, error.message)
             _LOG.warning("%s is left as it is: %s", left.out, error.message)
             continue
         _LOG.info("%s: exit code %d, %s", left.out, summary.exit_code, summary.exit_reason)
         if summary.exit_code in _IN_THE_WAY:
-            return _stopped(end, left.out, ExitCode(summary.exit_code), summary.exit_reason)
-    return None, end
+            return _stopped(deadline, left.out, ExitCode(summary.exit_code), summary.exit_reason)
+    return None, deadline
 
 
-def _stopped(end: Until, out: Path, code: ExitCode, text: str) -> tuple[Reason, Until]:
+def _stopped(deadline: Deadline, out: Path, code: ExitCode, text: str) -> tuple[Reason, Deadline]:
     """How the work on an earlier night's folder ended; a signal is also the end of tonight's own run."""
     stopped = Reason(code, f"{out}: {text}")
-    return stopped, replace(end, stopped=stopped) if code in _SIGNALLED else end
+    return stopped, replace(deadline, stopped=stopped) if code in _SIGNALLED else deadline

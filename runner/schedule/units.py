@@ -14,33 +14,20 @@ import shlex
 import sys
 from collections.abc import Iterator
 from datetime import time
+from importlib.resources import files
 from pathlib import Path
+from string import Template
 from typing import NamedTuple
 
 from jobs.addresses import has_date
 from runner.process.state_folder import state_folder
-from schemas.errors import ExitCode, JobError
+from schemas.errors import JobError
 from schemas.job import Job
-
-KEY = "imagemill-key"
-"""The credential's name."""
 
 _AFTER_DRAIN_S = 300
 """For the results table, once the answers in flight have come."""
-_NO_FAILURE = (
-    ExitCode.SOME_FAILED,
-    ExitCode.BUDGET,
-    ExitCode.MAX_DURATION,
-    ExitCode.INTERRUPTED,
-    ExitCode.TERMINATED,
-)
-_NOT_MENDED_BY_WAITING = (
-    ExitCode.USAGE,
-    ExitCode.ACCOUNT,
-    ExitCode.LOCKED,
-    ExitCode.DAMAGED,
-    ExitCode.LOCAL,
-)
+_OPTIONAL = re.compile(r"(?:^#.*\n)*^\w+=.*\$\{(\w+)\}\n", re.MULTILINE)
+"""A setting of a template, with the comments above it; left out when it has no value."""
 _SPECIAL = re.compile(r"""[\s"'\\;]""")
 
 
@@ -120,17 +107,37 @@ def cron_line(plan: Schedule) -> str:
 
 def cron_text(plan: Schedule) -> str:
     """The line with what to know about it, as comments, which a crontab may hold too."""
-    lines = [f"# imagemill, every day at {plan.at:%H:%M}. Install: crontab -e, and paste this."]
-    if plan.key_file is not None:
-        lines.append(f"# The key is the first line of {plan.key_file}, readable by you alone (chmod 600).")
-    lines.append("# No flock is needed: a run that finds another one at work ends with exit code 6.")
-    lines += [f"# {note}" for note in _notes(plan)]
-    return "\n".join([*lines, cron_line(plan)]) + "\n"
+    key = f"# The key is the first line of {plan.key_file}, readable by you alone (chmod 600).\n"
+    return _filled(
+        "crontab",
+        clock=f"{plan.at:%H:%M}",
+        key=key if plan.key_file is not None else "",
+        notes=_notes(plan),
+        line=cron_line(plan),
+    )
 
 
 def unit_files(plan: Schedule) -> dict[str, str]:
     """File name -> text of the service and its timer."""
-    return {f"{plan.name}.service": _service(plan), f"{plan.name}.timer": _timer(plan)}
+    unit, job = str(unit_folder(plan) / plan.name), _plain(plan.job_file.name)
+    timer = _filled("job.timer", unit=unit, job=job, clock=f"{plan.at:%H:%M:%S}")
+    state = os.environ.get("XDG_STATE_HOME")
+    service = _filled(
+        "job.service",
+        unit=unit,
+        notes=_notes(plan),
+        job=job,
+        user="" if plan.user else getpass.getuser(),
+        environment=_word(f"XDG_STATE_HOME={state}") if state else "",
+        key_file=_plain(str(plan.key_file or "")),
+        cwd=_plain(str(plan.cwd)),
+        command=" ".join(_exec_words(plan)),
+        stop_s=str(math.ceil(plan.job.run.drain) + _AFTER_DRAIN_S),
+    )
+    return {
+        f"{plan.name}.service": service + ("" if plan.user else _sandbox(plan)),
+        f"{plan.name}.timer": timer,
+    }
 
 
 def install_commands(plan: Schedule) -> list[str]:
@@ -152,87 +159,37 @@ def unit_folder(plan: Schedule) -> Path:
     return Path.home() / ".config" / "systemd" / "user" if plan.user else Path("/etc/systemd/system")
 
 
-def _notes(plan: Schedule) -> Iterator[str]:
-    run = plan.job.run
+def _filled(name: str, **values: str) -> str:
+    """A template's text, without the settings that have no value."""
+    text = files("runner.schedule").joinpath("templates", name).read_text("utf-8")
+    kept = _OPTIONAL.sub(lambda setting: setting[0] if values[setting[1]] else "", text)
+    return Template(kept).substitute(values)
+
+
+def _notes(plan: Schedule) -> str:
+    """Comments, a line each."""
+    run, notes = plan.job.run, ""
     if run.deadline is None and run.max_duration is None:
-        yield "Nothing ends a run by time: see --deadline and --max-duration."
+        notes += "# Nothing ends a run by time: see --deadline and --max-duration.\n"
     if not has_date(plan.job.out) and has_date(plan.job.manifest):
-        yield "The manifest changes with the date, the folder does not: see {date} in `out`."
-
-
-def _service(plan: Schedule) -> str:
-    lines = [f"# {unit_folder(plan) / plan.name}.service"]
-    lines += [f"# {note}" for note in _notes(plan)]
-    lines += [
-        "[Unit]",
-        f"Description=imagemill: {_plain(plan.job_file.name)}",
-        "Wants=network-online.target",
-        "After=network-online.target",
-        "StartLimitIntervalSec=6h",
-        "StartLimitBurst=4",
-        "",
-        "[Service]",
-        "Type=exec",
-        *_identity(plan),
-        f"WorkingDirectory={_plain(str(plan.cwd))}",
-        f"ExecStart={' '.join(_exec_words(plan))}",
-        "",
-        "# SIGTERM lets answers in flight land (--drain), then the results are written.",
-        "KillSignal=SIGTERM",
-        f"TimeoutStopSec={math.ceil(plan.job.run.drain) + _AFTER_DRAIN_S}",
-        "# 3: some rows failed, 8: budget, 10: time is up, 130 and 143: stopped. The next night goes on.",
-        f"SuccessExitStatus={_codes(_NO_FAILURE)}",
-        "# Started again after a crash (1, or killed) and when the service was down (5), not when a person is needed.",
-        "Restart=on-failure",
-        "RestartSec=15min",
-        f"RestartPreventExitStatus={_codes(_NOT_MENDED_BY_WAITING)}",
-        "",
-        *_hardening(plan),
-    ]
-    return "\n".join(lines) + "\n"
-
-
-def _codes(codes: tuple[ExitCode, ...]) -> str:
-    return " ".join(str(int(code)) for code in codes)
-
-
-def _identity(plan: Schedule) -> Iterator[str]:
-    if not plan.user:
-        yield f"User={getpass.getuser()}"
-    state = os.environ.get("XDG_STATE_HOME")
-    if state:
-        yield f"Environment={_word(f'XDG_STATE_HOME={state}')}"
-    if plan.key_file is not None:
-        yield "# The key, in a file that only root can read; the service sees a copy of its own."
-        yield f"# Encrypted: systemd-creds encrypt --name={KEY} FILE FILE.cred, and LoadCredentialEncrypted= below."
-        yield f"LoadCredential={KEY}:{_plain(str(plan.key_file))}"
+        notes += "# The manifest changes with the date, the folder does not: see {date} in `out`.\n"
+    return notes
 
 
 def _exec_words(plan: Schedule) -> list[str]:
     words = [_word(word.replace("$", "$$")) for word in plan.command]
     if plan.key_file is not None:
-        words += ["--set", f"endpoint.api_key_file=%d/{KEY}"]
+        words += ["--set", "endpoint.api_key_file=%d/imagemill-key"]
     return words
 
 
-def _hardening(plan: Schedule) -> Iterator[str]:
-    yield "NoNewPrivileges=yes"
-    yield "LockPersonality=yes"
-    yield "RestrictSUIDSGID=yes"
-    if plan.user:
-        return
+def _sandbox(plan: Schedule) -> str:
+    """Restrictions for the machine's manager; a user's own has no right to impose them."""
     writable = dict.fromkeys(_writable(plan))
     used = [*writable, plan.job_file, Path(plan.command[0]), plan.cwd / (plan.job.manifest or "")]
-    if not any(path.is_relative_to(folder) for path in used for folder in ("/tmp", "/var/tmp")):
-        yield "PrivateTmp=yes"
-    yield "PrivateDevices=yes"
-    yield "ProtectKernelTunables=yes"
-    yield "ProtectKernelModules=yes"
-    yield "ProtectControlGroups=yes"
-    yield "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"
-    yield "# Everything is read-only but where the images, the locks and the figures go."
-    yield "ProtectSystem=strict"
-    yield f"ReadWritePaths={' '.join(_word(str(path)) for path in writable)}"
+    in_tmp = any(path.is_relative_to(folder) for path in used for folder in ("/tmp", "/var/tmp"))
+    words = " ".join(_word(str(path)) for path in writable)
+    return _filled("sandbox.service", private_tmp="" if in_tmp else "yes", writable=words)
 
 
 def _writable(plan: Schedule) -> Iterator[Path]:
@@ -249,24 +206,6 @@ def _writable(plan: Schedule) -> Iterator[Path]:
 def _existing(path: Path) -> Path:
     """The folder, or the nearest one above it that is there: systemd refuses one that is not."""
     return next(folder for folder in (path, *path.parents) if folder.is_dir())
-
-
-def _timer(plan: Schedule) -> str:
-    lines = [
-        f"# {unit_folder(plan) / plan.name}.timer",
-        "[Unit]",
-        f"Description=imagemill every day: {_plain(plan.job_file.name)}",
-        "",
-        "[Timer]",
-        f"OnCalendar=*-*-* {plan.at:%H:%M:%S}",
-        "# A night that was missed (the machine was off) is made up for.",
-        "Persistent=true",
-        "RandomizedDelaySec=60",
-        "",
-        "[Install]",
-        "WantedBy=timers.target",
-    ]
-    return "\n".join(lines) + "\n"
 
 
 def _plain(text: str) -> str:

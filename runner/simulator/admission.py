@@ -10,7 +10,8 @@ from aiohttp import web
 from runner.simulator.answers.document import latency_of
 from runner.simulator.config import SimulatorConfig
 from runner.simulator.dialects import DIALECTS
-from runner.simulator.faults.kinds import KINDS, Fault, FaultPlan, Stage
+from runner.simulator.faults.kinds import KINDS, Fault, Stage
+from runner.simulator.faults.plan import FaultPlan
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.requests.read import caller_key, read_order, wants_task
 from runner.simulator.requests.validate import Order, read_document

@@ -15,8 +15,8 @@ from runner.simulator.faults.content import FORMATS
 from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, parameters
 from runner.simulator.sliding_window import Limits
 from runner.simulator.timetable import OUTAGE_KINDS, LimitsChange, Outage
+from schemas.durations import Duration, PositiveDuration
 from schemas.errors import JobError
-from schemas.job import Duration, PositiveDuration
 from schemas.providers import DEFAULT_PROFILE, PROFILES
 
 SELECTORS = ("match", "rows", "share")
@@ -170,9 +170,37 @@ def _worded(item: dict[str, Any]) -> str:
     """One line for one pydantic error."""
     where = tuple(part for part in item["loc"] if part not in ("float", "str"))
     if item["type"] != "extra_forbidden":
-        return f"{_path(where)}: {str(item['msg']).removeprefix('Value error, ')}"
+        return f"{_path(where)}: {_reason(item)}"
     table = _TABLES[str(where[0])] if len(where) > 1 else ScenarioFile
     return f"{_path(where)}: unknown key; {_nearest(str(where[-1]), list(table.model_fields))}"
+
+
+_REASONS = {
+    "missing": "is missing",
+    "int_type": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_type": "must be a number",
+    "finite_number": "must be a finite number",
+    "string_type": "must be text (in quotes)",
+    "bool_type": "must be true or false",
+    "list_type": "must be a list, such as [[fault]] or [1, 2]",
+    "model_type": "must be a table",
+    "dict_type": "must be a table",
+    "greater_than": "must be above {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:g} at most",
+    "literal_error": "must be {expected}",
+}
+"""What pydantic's types of errors are in our words; what is of our own is told as it is."""
+
+
+def _reason(item: dict[str, Any]) -> str:
+    worded = _REASONS.get(item["type"])
+    return (
+        str(item["msg"]).removeprefix("Value error, ")
+        if worded is None
+        else worded.format(**item.get("ctx", {}))
+    )
 
 
 def _crosswise_mistakes(document: dict[str, Any]) -> list[str]:

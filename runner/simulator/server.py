@@ -14,8 +14,9 @@ from pathlib import Path
 
 from aiohttp import web
 
-from runner.process.file_limits import allow_all
+from runner.process.file_limits import raise_file_limit
 from runner.simulator.config import SimulatorConfig
+from runner.simulator.console import farewell, greeting
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults.kinds import kinds_table
 from runner.simulator.options import configure
@@ -45,6 +46,7 @@ def main(argv: Sequence[str] | None = None) -> int:
             latency=options.latency,
             rpm=options.rpm,
             ipm=options.ipm,
+            realistic=options.realistic,
         )
         return serve(config, options.port, parent_stdin=options.parent_stdin)
     except JobError as error:
@@ -52,26 +54,27 @@ def main(argv: Sequence[str] | None = None) -> int:
         return error.exit_code
 
 
-def serve(config: SimulatorConfig, port: int = 0, *, parent_stdin: bool = False) -> int:
+def serve(config: SimulatorConfig, port: int = 0, *, parent_stdin: bool = False, quiet: bool = True) -> int:
     """Serve on 127.0.0.1 until SIGINT, SIGTERM or, with `parent_stdin`, the end of stdin; returns 0.
 
     port: 0 takes a free one. The first line on stdout is `base_url=` and what `images/generations` is appended to
     (a query goes after that): `http://127.0.0.1:N/v1`, or another path where the dialect has one. It comes once the
-    server listens.
+    server listens. quiet: nothing is said on stderr; else how to ask it, and at the end what it was asked.
     Raises JobError where the port is in use.
     """
-    allow_all()
+    raise_file_limit()
     with contextlib.suppress(KeyboardInterrupt):
-        asyncio.run(_serve(config, port, parent_stdin))
+        asyncio.run(_serve(config, port, parent_stdin, quiet))
     return ExitCode.OK
 
 
-async def _serve(config: SimulatorConfig, port: int, parent_stdin: bool) -> None:
+async def _serve(config: SimulatorConfig, port: int, parent_stdin: bool, quiet: bool) -> None:
     loop, stop = asyncio.get_running_loop(), asyncio.Event()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    service = Service(config)
     runner = web.AppRunner(
-        Service(config).application(),
+        service.application(),
         access_log=None,
         keepalive_timeout=KEEPALIVE_S,
         shutdown_timeout=SHUTDOWN_S,
@@ -81,11 +84,17 @@ async def _serve(config: SimulatorConfig, port: int, parent_stdin: bool) -> None
         await _listen(runner, port)
         dialect = DIALECTS[config.dialect]
         root = f"http://{HOST}:{runner.addresses[0][1]}"
-        sys.stdout.write(f"base_url={root}{dialect.base}{dialect.base_query}\n")
+        base_url = f"{root}{dialect.base}{dialect.base_query}"
+        sys.stdout.write(f"base_url={base_url}\n")
         sys.stdout.flush()
+        if not quiet:
+            sys.stderr.write(greeting(base_url, config) + "\n")
+            sys.stderr.flush()
         if parent_stdin:
             threading.Thread(target=_until_eof, args=(loop, stop), daemon=True).start()
         await stop.wait()
+        if not quiet:
+            sys.stderr.write(farewell(service.stats) + "\n")
     finally:
         await runner.cleanup()
 
@@ -134,6 +143,7 @@ def _parser() -> argparse.ArgumentParser:
     add("--profile", choices=tuple(PROFILES), help=f"whose behaviour (default {DEFAULT_PROFILE})")
     add("--dialect", metavar="NAME", help=f"whose protocol (default official): {', '.join(DIALECTS)}")
     add("--scenario", type=Path, metavar="FILE", help="limits, latency and faults (TOML)")
+    add("--realistic", action="store_true", help="20 to 60 s an answer, files as large as real ones")
     add("--list-faults", action="store_true", help="print the kinds of faults and exit")
     add("--parent-stdin", action="store_true", help="exit at the end of stdin")
     return parser

@@ -14,10 +14,12 @@ from runner.simulator.admission import MAX_BODY_BYTES, SUBMIT_STAGES, Admission,
 from runner.simulator.answers.images import ImageRenderer
 from runner.simulator.answers.templates import Document, error_body, synchronous_answer
 from runner.simulator.config import SimulatorConfig
+from runner.simulator.console import GENERATIONS
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.faults import wire
 from runner.simulator.faults.kinds import KINDS, Stage
 from runner.simulator.faults.refusals import turn_away
+from runner.simulator.front_page import front_page
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.requests.read import caller_key
 from runner.simulator.requests.responses import as_service_error, json_response
@@ -27,7 +29,6 @@ from runner.simulator.tasks.life import TaskBook
 from runner.simulator.tasks.polls import Polls
 from schemas.providers import PROFILES
 
-GENERATIONS = "images/generations"
 CALLER_GONE = 499
 KEY_HEADERS = ("Authorization", "x-api-key", "api-key")
 
@@ -43,7 +44,7 @@ class Service:
         self.stats = Stats()
         book = TaskBook()
         self.admission = Admission(config, self.stats, book)
-        self.renderer = ImageRenderer(config.seed, config.profile, self.dialect)
+        self.renderer = ImageRenderer(config.seed, config.profile, self.dialect, grain=config.realistic)
         self.polls = Polls(self.dialect, self.renderer, self.stats, book, self.admission.outage)
 
     def application(self) -> web.Application:
@@ -58,6 +59,7 @@ class Service:
         app.router.add_get(f"{base}/models", self.models)
         app.router.add_get(f"{self.dialect.files}{{name}}", self.files)
         app.router.add_get("/stats", self.counts)
+        app.router.add_get("/", self.page)
         app.cleanup_ctx.append(self._renderer_life)
         return app
 
@@ -67,8 +69,16 @@ class Service:
 
     async def counts(self, request: web.Request) -> web.Response:
         """`GET /stats`: what was charged, without a key."""
+        return web.json_response(self._figures())
+
+    async def page(self, request: web.Request) -> web.Response:
+        """`GET /`: the same for people, without a key."""
+        base_url = f"{request.scheme}://{request.host}{self.dialect.base}{self.dialect.base_query}"
+        return web.Response(text=front_page(self._figures(), base_url), content_type="text/html")
+
+    def _figures(self) -> Document:
         tasks = self.polls.book.document(time.monotonic())
-        return web.json_response(self.stats.document(self.admission.limiter) | tasks)
+        return self.stats.document(self.admission.limiter) | tasks
 
     async def models(self, request: web.Request) -> web.Response:
         """`GET …/models`."""
@@ -100,7 +110,8 @@ class Service:
             self.stats.in_flight -= 1
         self.stats.statuses[str(response.status) if wire.is_connected(request) else "cut"] += 1
         if not response.prepared:
-            response.headers.update(self._headers(attempt))
+            for name, value in self._headers(attempt).items():
+                response.headers.setdefault(name, value)
         return response
 
     def _headers(self, attempt: Attempt) -> dict[str, str]:

@@ -108,11 +108,11 @@ class Limiter:
             if limit is not None:
                 found[f"x-ratelimit-limit-{what}"] = f"{limit:g}"
                 found[f"x-ratelimit-remaining-{what}"] = f"{max(0.0, limit - window.used(now)):g}"
-                found[f"x-ratelimit-reset-{what}"] = _duration(window.clear_in_s(now))
+                found[f"x-ratelimit-reset-{what}"] = reset_time(window.clear_in_s(now))
         return found
 
 
-def _duration(seconds: float) -> str:
+def reset_time(seconds: float) -> str:
     """`1.5s` or `6m0s`, as OpenAI writes reset times."""
     if seconds < 60:
         return f"{round(seconds, 3):g}s"

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import logging
-import os
-import sys
 from collections.abc import Mapping
 from typing import Any, Literal
 
@@ -14,6 +12,8 @@ from structlog.typing import EventDict, Processor, WrappedLogger
 from runner.process.redaction import REDACTOR
 
 LogFormat = Literal["console", "json"]
+
+_LEVELS = {"info": "note", "critical": "error"}
 
 
 def formatter(log_format: LogFormat) -> logging.Formatter:
@@ -54,10 +54,14 @@ def _before(log_format: LogFormat) -> list[Processor]:
 
 
 def _renderer(log_format: LogFormat) -> Processor:
-    if log_format == "json":
-        return structlog.processors.JSONRenderer()
-    return structlog.dev.ConsoleRenderer(
-        colors=sys.stderr.isatty() and not os.environ.get("NO_COLOR"),
-        exception_formatter=structlog.dev.plain_traceback,
-        pad_event_to=0,
-    )
+    return structlog.processors.JSONRenderer() if log_format == "json" else _for_people
+
+
+def _for_people(_logger: WrappedLogger, _method: str, event: EventDict) -> str:
+    """`warning: …`, `note: …` as everything else on stderr; debug lines, which are looked at for their times, have these."""
+    level, moment = event.pop("level", "info"), event.pop("timestamp", "")
+    event.pop("logger", None)
+    lines = [str(event.pop(name)) for name in ("stack", "exception") if event.get(name)]
+    text = " ".join([str(event.pop("event", "")), *(f"{name}={value}" for name, value in event.items())])
+    begin = f"{moment} " if level == "debug" else f"{_LEVELS.get(level, level)}: "
+    return "\n".join([begin + text, *lines])

@@ -1,7 +1,6 @@
-"""Who is told of a run: a metrics file, a dead-man's switch, people. None of them can fail a run, or hold it up for long.
+"""Who else hears of a job's runs: a dead-man's switch, people, a metrics file.
 
-Each is told in a thread of its own that is waited for at most ten seconds; what goes wrong there is a warning. Their URLs
-are secrets: they stand in no file, and messages name them by number.
+Their URLs are secrets: they stand in no file, and messages name them by number.
 """
 
 from __future__ import annotations
@@ -9,29 +8,30 @@ from __future__ import annotations
 import asyncio
 import logging
 import os
-import threading
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING
 from urllib.parse import urlsplit, urlunsplit
 
 from jobs.addresses import is_url
 from runner.config.credentials import dotenv_variables
 from runner.config.out_folder import manifest_stem
+from runner.engine.ports import RunListener
 from runner.http.network import Network
 from runner.process.redaction import REDACTOR
-from runner.telemetry.observer import Observer
 from runner.telemetry.prometheus import MetricsFile
+from runner.text.wording import count_text, money_text
 from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 from schemas.output_folder import LEDGER_NAME
-from schemas.reports import Summary
+from schemas.reports import Progress, RunEnd, RunPlan
 from schemas.secrecy import BY_NAME
+
+if TYPE_CHECKING:
+    from apprise import Apprise
 
 PATIENCE_S = 10.0
 
-_LOG = logging.getLogger(__name__)
 _MAX_BODY_CHARS = 2_000
 
 
@@ -57,56 +57,44 @@ def job_label(job: Job, source: str | None) -> str:
     return manifest_stem(job.manifest)
 
 
-def bounded(call: Callable[[], object], what: str) -> threading.Thread:
-    """Start a call that may hang or fail in a thread that nobody has to wait for."""
-
-    def work() -> None:
-        try:
-            call()
-        except Exception as error:  # noqa: BLE001 - apprise's plugins raise what they like, and no run may fail by it
-            reason = (
-                getattr(error, "reason", None) or getattr(error, "strerror", None) or type(error).__name__
-            )
-            _LOG.warning("%s: %s", what, REDACTOR.text(str(reason)))
-
-    thread = threading.Thread(target=work, name="telling", daemon=True)
-    thread.start()
-    return thread
-
-
-def _wait(thread: threading.Thread, what: str, patience_s: float) -> None:
-    thread.join(patience_s)
-    if thread.is_alive():
-        _LOG.warning("%s: no answer within %g s", what, patience_s)
-
-
-class PingFailed(Exception):
-    """A ping was not taken. reason: ready to show."""
+class NotDelivered(Exception):
+    """A ping or a message was not taken. reason: ready to show."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
 
 
-class Ping(NamedTuple):
-    """A dead-man's switch, as healthchecks.io has it. network: the way to it."""
+class Ping:
+    """A dead-man's switch, as healthchecks.io has it."""
 
-    url: str
-    network: Network
+    label = "run.ping_url"
+    under_lock = False
 
-    def tell(self, suffix: str, text: str = "") -> threading.Thread:
-        """Ask for the URL, with `/suffix` behind its path, in the background."""
-        parts = urlsplit(self.url)
+    def __init__(self, url: str, network: Network) -> None:
+        """network: the way to it."""
+        self._url = url
+        self._network = network
+
+    def started(self, plan: RunPlan) -> None:
+        """Ask for URL/start. Raises NotDelivered."""
+        self._send("start", "")
+
+    def progress(self, progress: Progress) -> None:
+        """The switch hears of start and end only."""
+
+    def finished(self, end: RunEnd) -> None:
+        """Ask for the URL, or for URL/EXIT_CODE, with the reason. Raises NotDelivered."""
+        self._send("" if end.exit_code == ExitCode.OK else str(end.exit_code), end.exit_reason)
+
+    def _send(self, suffix: str, text: str) -> None:
+        parts = urlsplit(self._url)
         path = f"{parts.path.rstrip('/')}/{suffix}" if suffix else parts.path
         url = urlunsplit((parts.scheme, parts.netloc, path, parts.query, ""))
-
-        def ask() -> None:
-            asyncio.run(self._ask(url, REDACTOR.text(text, lines=True).encode()))
-
-        return bounded(ask, "run.ping_url")
+        asyncio.run(self._ask(url, REDACTOR.text(text, lines=True).encode()))
 
     async def _ask(self, url: str, body: bytes) -> None:
-        """Raises PingFailed."""
+        """Raises NotDelivered."""
         import aiohttp
         from yarl import URL
 
@@ -117,156 +105,109 @@ class Ping(NamedTuple):
         try:
             async with (
                 aiohttp.ClientSession(timeout=aiohttp.ClientTimeout(total=PATIENCE_S)) as session,
-                session.post(target, data=body, **self.network.options(target, headers)) as answer,
+                session.post(target, data=body, **self._network.options(target, headers)) as answer,
             ):
                 status, reason = answer.status, answer.reason
         except TimeoutError:
-            raise PingFailed(f"no answer within {PATIENCE_S:g} s") from None
+            raise NotDelivered(f"no answer within {PATIENCE_S:g} s") from None
         except (aiohttp.ClientError, OSError) as error:
-            raise PingFailed(unreached(error, target, self.network.proxy_of(target))) from None
+            raise NotDelivered(unreached(error, target, self._network.proxy_for(target))) from None
         if status >= 400:
-            raise PingFailed(reason or f"HTTP {status}")
+            raise NotDelivered(reason or f"HTTP {status}")
 
 
-class Notices:
-    """Messages to people through apprise. on: `always`, `failure` (any exit code but 0) or `never`."""
+class Notification:
+    """Messages to one address through apprise. on: `always`, `failure` (any exit code but 0) or `never`."""
 
-    def __init__(self, urls: Sequence[str], on: str) -> None:
-        """Raises JobError (exit 2) when apprise is not installed, or does not know one of the URLs."""
+    under_lock = False
+
+    def __init__(self, label: str, target: Apprise, job: str, on: str) -> None:
+        self.label = label
+        self._target = target
+        self._job = job
         self._on = on
-        try:
-            import apprise
-        except ImportError:
-            raise JobError("--notify needs a package", fix="pip install 'imagemill[notify]'") from None
-        for name in ("apprise", "urllib3"):  # they would show URLs
-            logging.getLogger(name).setLevel(logging.CRITICAL + 1)
-        self._targets = []
-        for number, url in enumerate(urls, 1):
-            target = apprise.Apprise()
-            if not target.add(url):
-                raise JobError(
-                    f"notify URL {number} of {len(urls)} is none that apprise knows (it is not shown)",
-                    fix="see https://appriseit.com for how the URL of each service is written",
-                )
-            self._targets.append(target)
 
-    def tell(self, code: int, title: str, body: str) -> list[tuple[str, threading.Thread]]:
-        """Send the message to everybody who is to have it."""
-        if self._on == "never" or (self._on == "failure" and code == ExitCode.OK):
-            return []
+    def started(self, plan: RunPlan) -> None:
+        """People hear of the end only."""
+
+    def progress(self, progress: Progress) -> None:
+        """People hear of the end only."""
+
+    def finished(self, end: RunEnd) -> None:
+        """Send the message, if there is to be one. Raises NotDelivered."""
+        is_good = end.exit_code == ExitCode.OK
+        if self._on == "never" or (self._on == "failure" and is_good):
+            return
         from apprise import NotifyType
 
-        kind = NotifyType.SUCCESS if code == ExitCode.OK else NotifyType.FAILURE
-        started = []
-        for number, target in enumerate(self._targets, 1):
-            what = f"notify URL {number} of {len(self._targets)}"
-
-            def send(target: Any = target) -> None:
-                if not target.notify(body=body, title=title, notify_type=kind):
-                    raise OSError("the message was not taken")
-
-            started.append((what, bounded(send, what)))
-        return started
+        taken = self._target.notify(
+            title=f"imagemill {self._job}: exit code {end.exit_code}",
+            body=REDACTOR.text(_message(end), lines=True),
+            notify_type=NotifyType.SUCCESS if is_good else NotifyType.FAILURE,
+        )
+        if not taken:
+            raise NotDelivered("the message was not taken")
 
 
-@dataclass
-class Teller:
-    """Everybody who is told of one command's run."""
+def _notifications(urls: Sequence[str], job: str, on: str) -> list[Notification]:
+    """Raises JobError (exit 2) when apprise is not installed, or does not know one of the URLs."""
+    try:
+        import apprise
+    except ImportError:
+        raise JobError("--notify needs a package", fix="pip install 'imagemill[notify]'") from None
+    for name in ("apprise", "urllib3"):  # they would show URLs
+        logging.getLogger(name).setLevel(logging.CRITICAL + 1)
+    made = []
+    for number, url in enumerate(urls, 1):
+        label, target = f"notify URL {number} of {len(urls)}", apprise.Apprise()
+        if not target.add(url):
+            raise JobError(
+                f"{label} is none that apprise knows (it is not shown)",
+                fix="see https://appriseit.com for how the URL of each service is written",
+            )
+        made.append(Notification(label, target, job, on))
+    return made
 
-    label: str
-    ping: Ping | None = None
-    notices: Notices | None = None
-    metrics: MetricsFile | None = None
-    patience_s: float = PATIENCE_S
-    _began: threading.Thread | None = None
-    _recorded: bool = False
 
-    @classmethod
-    def of(cls, job: Job, source: str | None) -> Teller:
-        """Raises JobError (exit 2) for a package that is missing, a variable that is not set, a URL that is none."""
-        label = job_label(job, source)
-        url = job.run.ping_url
-        pinged = None if url is None else named_secret(url, "run.ping_url")
-        if pinged is not None and not pinged.startswith(("https://", "http://")):
+def _message(end: RunEnd) -> str:
+    """A few lines for people."""
+    lines, summary = [end.exit_reason], end.summary
+    if summary is not None:
+        simulated = " (simulated)" if summary.simulated else ""
+        cost = "" if summary.cost_usd is None else f", {money_text(summary.cost_usd)}{simulated}"
+        rows, requests = count_text(summary.rows_sent, "row"), count_text(summary.requests_sent, "request")
+        lines.append(
+            f"this run: {rows} sent in {requests}, {count_text(summary.images_saved, 'image')} saved{cost}"
+        )
+        counts = ", ".join(f"{count:,} {name}" for name, count in summary.by_status.items())
+        lines.append(
+            f"all {count_text(summary.rows, 'row')} ({count_text(summary.images, 'image')}): {counts}"
+        )
+        folder, total = summary.folder, summary.folder.cost_usd
+        life = "" if total is None else f", {money_text(total)}{simulated}"
+        lines.append(
+            f"folder {summary.out}: {count_text(folder.runs, 'run')}, {count_text(folder.requests_sent, 'request')}{life}"
+        )
+        lines += [f"next: {summary.next}"] if summary.next else []
+    return "\n".join(lines)[:_MAX_BODY_CHARS]
+
+
+def listeners_of(job: Job, label: str) -> list[RunListener]:
+    """Everybody whom the job itself names. label: the job's name.
+
+    Raises JobError (exit 2) for a package that is missing, a variable that is not set, a URL that is none.
+    """
+    found: list[RunListener] = []
+    if job.run.ping_url is not None:
+        url = named_secret(job.run.ping_url, "run.ping_url")
+        if not url.startswith(("https://", "http://")):
             raise JobError(
                 "run.ping_url is no http or https URL (it is not shown)", fix="see its service's page"
             )
-        urls = [named_secret(each, "notify.urls") for each in job.notify.urls]
-        file = job.run.metrics_file
-        return cls(
-            label,
-            None if pinged is None else Ping(pinged, Network.of(job.endpoint, os.environ, cwd=Path.cwd())),
-            Notices(urls, job.notify.on) if urls else None,
-            None if file is None else MetricsFile(Path(file).expanduser().absolute(), label),
-        )
-
-    async def begin(self) -> None:
-        """The run starts."""
-        if self.ping is not None:
-            self._began = self.ping.tell("start")
-
-    def observing(self, observer: Observer | None) -> Observer | None:
-        """What looks at the run."""
-        return observer if self.metrics is None else self.metrics.observing(observer)
-
-    async def record(self, summary: Summary | None, error: BaseException | None) -> None:
-        """Write the metrics of a run that is over, while it has the job's lock: whoever waits for that writes them next.
-
-        summary: None when it ended by `error`, before or without one.
-        """
-        self._recorded = True
-        told = _told(summary, error)
-        if self.metrics is not None and not _is_locked_out(error):  # the file is the other run's
-            await asyncio.to_thread(self.metrics.end, told)
-
-    async def end(self, summary: Summary | None, error: BaseException | None) -> None:
-        """The run is over: tell everybody else. summary, error: as `record` has them, which is done first if it was not."""
-        if not self._recorded:
-            await self.record(summary, error)
-        await asyncio.to_thread(self._end, _told(summary, error))
-
-    def _end(self, told: Mapping[str, Any]) -> None:
-        code = int(told["exit_code"])
-        reason = REDACTOR.text(str(told["exit_reason"]), lines=True)
-        waiting: list[tuple[str, threading.Thread]] = []
-        if self.notices is not None:
-            title = f"imagemill {self.label}: exit code {code}"
-            waiting += self.notices.tell(code, title, REDACTOR.text(_message(told), lines=True))
-        if self.ping is not None:
-            if self._began is not None:
-                self._began.join(self.patience_s)
-            waiting.append(("run.ping_url", self.ping.tell("" if code == ExitCode.OK else str(code), reason)))
-        for what, thread in waiting:
-            _wait(thread, what, self.patience_s)
-
-
-def _is_locked_out(error: BaseException | None) -> bool:
-    """Whether it ended without the lock, or while it waited for it."""
-    causes = (error, error.__cause__ if error is not None else None)
-    return any(isinstance(each, JobError) and each.exit_code is ExitCode.LOCKED for each in causes)
-
-
-def _told(summary: Summary | None, error: BaseException | None) -> dict[str, Any]:
-    return asdict(summary) if summary is not None else ended_by(error)
-
-
-def ended_by(error: BaseException | None) -> dict[str, Any]:
-    """Exit code and reason of a run that ended by an exception."""
-    match error:
-        case JobError():
-            return {"exit_code": int(error.exit_code), "exit_reason": error.message}
-        case KeyboardInterrupt() | asyncio.CancelledError():
-            return {"exit_code": int(ExitCode.INTERRUPTED), "exit_reason": "interrupted"}
-    return {"exit_code": int(ExitCode.INTERNAL), "exit_reason": f"internal error: {type(error).__name__}"}
-
-
-def _message(told: Mapping[str, Any]) -> str:
-    """A few lines for people."""
-    lines = [str(told["exit_reason"])]
-    if "out" in told:
-        counts = ", ".join(f"{name} {count:,}" for name, count in told["by_status"].items())
-        lines += [f"rows {told['rows']:,}: {counts}", f"requests sent {told['requests_sent']:,}"]
-        cost = told["cost_usd"]
-        lines += [] if cost is None else [f"cost ${cost:,.2f}"]
-        lines += [f"folder {told['out']}"] + ([f"next: {told['next']}"] if told["next"] else [])
-    return "\n".join(lines)[:_MAX_BODY_CHARS]
+        found.append(Ping(url, Network.from_settings(job.endpoint, os.environ, cwd=Path.cwd())))
+    urls = [named_secret(each, "notify.urls") for each in job.notify.urls]
+    if urls:
+        found += _notifications(urls, label, job.notify.on)
+    if job.run.metrics_file is not None:
+        found.append(MetricsFile(Path(job.run.metrics_file).expanduser().absolute(), label))
+    return found

@@ -1,168 +1,96 @@
-"""Showing a run while it works: a bar on a terminal, a line every 30 s elsewhere, or nothing."""
+"""Showing a run while it works: a bar on a terminal, lines elsewhere, or nothing but its notes."""
 
 from __future__ import annotations
 
 import os
+import re
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
-from typing import TYPE_CHECKING, Literal, TextIO
+from collections.abc import Callable
+from typing import Literal, TextIO
 
-from runner.process.redaction import REDACTOR
-from runner.text.wording import count_text, duration_text, money_text
-from schemas.reports import Progress
+from runner.engine.ports import RunListener
+from runner.telemetry.progress_text import closing_parts, progress_line, start_line, waiting_text
+from runner.telemetry.run_notes import RunNotes
+from schemas.reports import Progress, RunEnd
 
-if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-Observer = Callable[[Progress], None]
 Clock = Callable[[], float]
 Mode = Literal["auto", "rich", "plain", "none"]
 
+FIRST_LINES_S = (5.0, 15.0)
+"""When the first lines are printed: a log that is looked at shows early that a run gets on."""
 PLAIN_INTERVAL_S = 30.0
-_BAR_WIDTH = 40
+START_WITHIN_S = 1.0
+"""The start line waits so long for the rows to be counted."""
 
 
-def _done_text(progress: Progress) -> str:
-    total = f"{progress.total_images:,}" + ("" if progress.total_known else "+")
-    return f"{progress.done_images:,}/{total} images"
+class ProgressLines(RunNotes):
+    """Notes, a line at the start, some soon after it, one every `PLAIN_INTERVAL_S` seconds, and a closing line.
+
+    Why a run waits is told when it begins to.
+    """
+
+    def __init__(self, stream: TextIO, clock: Clock) -> None:
+        super().__init__(stream)
+        self._clock = clock
+        self._begun = clock()
+        self._shown_at: float | None = None
+        self._folder = ""
+        self._due = [*FIRST_LINES_S]
+        self._waits: dict[str, float] = {}
+        self._is_introduced = False
+
+    def progress(self, progress: Progress) -> None:
+        """Print it, when it is time."""
+        now = self._clock()
+        if self._shown_at is None or progress.out != self._folder:
+            self._begun = self._begun if self._shown_at is None else now
+            self._shown_at, self._folder, self._is_introduced = now, progress.out, False
+            self._due, self._waits = [*FIRST_LINES_S], {}
+        elapsed = now - self._begun
+        if not self._is_introduced and (progress.total_known or now - self._shown_at >= START_WITHIN_S):
+            self._introduce(progress)
+        super().progress(progress)
+        is_due = elapsed >= self._due[0]
+        while elapsed >= self._due[0]:
+            self._due = self._due[1:] or [PLAIN_INTERVAL_S * (elapsed // PLAIN_INTERVAL_S + 1)]
+        if self._is_new_wait(progress, elapsed) or is_due:
+            self._print(progress_line(progress))
+
+    def finished(self, end: RunEnd) -> None:
+        """Print how far the run came; nothing of a run that never had a look."""
+        if self._latest is not None:
+            if not self._is_introduced:
+                self._introduce(self._latest)
+            self._print("  ".join(closing_parts(self._latest, end)))
+
+    def _introduce(self, progress: Progress) -> None:
+        self._is_introduced = True
+        self._print(start_line(progress))
+
+    def _is_new_wait(self, progress: Progress, elapsed: float) -> bool:
+        """Whether the run waits for something that it has not told of lately; seconds and rates in it do not count."""
+        cause = re.sub(r"\d[\d,.]*", "", waiting_text(progress))
+        told = self._waits.get(cause)
+        if not cause or (told is not None and elapsed - told < PLAIN_INTERVAL_S):
+            return False
+        self._waits[cause] = elapsed
+        return True
 
 
-def _waiting_text(progress: Progress) -> str:
-    return f"waiting: {REDACTOR.text(progress.waiting)}" if progress.waiting else ""
-
-
-def _details(progress: Progress) -> str:
-    """Counts, rates, cost and time left on one line; zeros and unknowns are left out."""
-    parts = (
-        (progress.failed_images, f"{progress.failed_images:,} failed"),
-        (progress.parked_images, f"{progress.parked_images:,} parked"),
-        (progress.invalid_rows, count_text(progress.invalid_rows, "invalid row")),
-        (progress.in_flight, f"{progress.in_flight:,} in flight"),
-        (progress.images_per_minute, f"{progress.images_per_minute:,.1f} images/min"),
-        (progress.cost_usd is not None, money_text(progress.cost_usd or 0.0)),
-        (progress.cost_per_minute, f"{money_text(progress.cost_per_minute or 0.0)}/min"),
-        (progress.projected_usd is not None, f"{money_text(progress.projected_usd or 0.0)} in all"),
-        (progress.eta_s is not None, f"{duration_text(progress.eta_s or 0.0)} left"),
-    )
-    return "  ".join(text for present, text in parts if present)
-
-
-def progress_line(progress: Progress) -> str:
-    """One look at the run as one line of plain text."""
-    percent = ""
-    if progress.total_known and progress.total_images:
-        percent = f" ({100 * progress.done_images // progress.total_images} %)"
-    phase = f"{REDACTOR.text(progress.phase)}: " if progress.phase else ""
-    parts = (f"{phase}{_done_text(progress)}{percent}", _details(progress), _waiting_text(progress))
-    return "  ".join(filter(None, parts))
-
-
-class _Notes:
-    """Tells each of a run's notes once, however often a progress value repeats it."""
-
-    def __init__(self, tell: Callable[[str], object]) -> None:
-        self._tell = tell
-        self._told: set[str] = set()
-
-    def __call__(self, progress: Progress) -> None:
-        for note in progress.notes:
-            if note not in self._told:
-                self._told.add(note)
-                self._tell(f"note: {REDACTOR.text(note)}")
-
-
-@contextmanager
-def _plain(stream: TextIO, clock: Clock) -> Iterator[Observer]:
-    """A line every `PLAIN_INTERVAL_S` seconds, and the last state at the end."""
-
-    def tell(line: str) -> None:
-        stream.write(f"{line}\n")
-        stream.flush()
-
-    notes = _Notes(tell)
-    told_at = clock()
-    latest: Progress | None = None
-
-    def observe(progress: Progress) -> None:
-        nonlocal told_at, latest
-        latest = progress
-        notes(progress)
-        if clock() - told_at >= PLAIN_INTERVAL_S:
-            told_at = clock()
-            tell(progress_line(progress))
-
-    try:
-        yield observe
-    finally:
-        if latest is not None:
-            tell(progress_line(latest))
-
-
-def _drawing(progress: Progress) -> RenderableType:
-    from rich.console import Group
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-    from rich.text import Text
-
-    total = float(progress.total_images) if progress.total_known else None
-    bar = Table.grid(padding=(0, 1))
-    bar.add_row(
-        Text(REDACTOR.text(progress.phase)),
-        ProgressBar(total, progress.done_images, width=_BAR_WIDTH, pulse=total is None),
-        Text(_done_text(progress)),
-        Text(duration_text(progress.elapsed_s), style="dim"),
-    )
-    lines = [Text(line) for line in (_details(progress), _waiting_text(progress)) if line]
-    return Group(bar, *lines)
-
-
-@contextmanager
-def _rich(stream: TextIO) -> Iterator[Observer]:
-    """A bar with a line of figures below it; log lines and notes appear above."""
-    from rich.console import Console
-    from rich.live import Live
-    from rich.text import Text
-
-    console = Console(file=stream, markup=False, highlight=False, emoji=False)
-    live = Live(console=console, auto_refresh=False, redirect_stdout=False)
-    notes = _Notes(lambda line: console.print(Text(line)))
-
-    def observe(progress: Progress) -> None:
-        notes(progress)
-        live.update(_drawing(progress), refresh=True)
-
-    with live:
-        yield observe
-
-
-@contextmanager
-def _silent() -> Iterator[Observer]:
-    yield lambda _progress: None
-
-
-@contextmanager
-def _noting(stream: TextIO) -> Iterator[Observer]:
-    yield _Notes(lambda line: stream.write(f"{line}\n"))
-
-
-@contextmanager
-def make_observer(
+def progress_listeners(
     mode: Mode, stream: TextIO, *, quiet: bool = False, clock: Clock = time.monotonic
-) -> Iterator[Observer]:
-    """An observer of `Progress` values, writing to `stream` until the context ends.
+) -> list[RunListener]:
+    """What shows a run on `stream`; nothing when `quiet`.
 
     mode: `auto` is `rich` where `stream` is a terminal that can draw, otherwise `plain`; `none` is the run's notes alone.
-    quiet: nothing at all.
     clock: seconds, monotonic.
     """
     if quiet:
-        shown = _silent()
-    elif mode == "none":
-        shown = _noting(stream)
-    elif mode == "rich" or (mode == "auto" and stream.isatty() and os.environ.get("TERM") != "dumb"):
-        shown = _rich(stream)
-    else:
-        shown = _plain(stream, clock)
-    with shown as observer:
-        yield observer
+        return []
+    if mode == "none":
+        return [RunNotes(stream)]
+    if mode == "rich" or (mode == "auto" and stream.isatty() and os.environ.get("TERM") != "dumb"):
+        from runner.telemetry.live_bar import LiveBar
+
+        return [LiveBar(stream)]
+    return [ProgressLines(stream, clock)]

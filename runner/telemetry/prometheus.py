@@ -1,7 +1,7 @@
 """A run's figures for Prometheus, in a file that node_exporter's textfile collector reads.
 
-A thread of its own writes the file every few seconds, so that a slow disk never holds up a run. What is told of the last
-run that ended stays in the file while the next one is going on.
+A thread writes the file every few seconds, so that a slow disk never delays a run. The figures of the last run that ended
+stay in the file while the next one is going on.
 """
 
 from __future__ import annotations
@@ -9,55 +9,76 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Mapping
+from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.telemetry.observer import Observer
 from schemas.errors import JobError
-from schemas.reports import Progress
+from schemas.reports import Progress, RunEnd, RunPlan
 
 if TYPE_CHECKING:
     from prometheus_client import CollectorRegistry
 
 EVERY_S = 15.0
-PATIENCE_S = 10.0
-LAST = "imagemill_last_run_"
+LAST, FOLDER, MANIFEST = "imagemill_last_run_", "imagemill_folder_", "imagemill_manifest_"
 
 _LOG = logging.getLogger(__name__)
-_HELP = {
-    "timestamp_seconds": "when it ended, Unix time",
-    "exit_code": "as the exit status of the process",
+_RUN_FIGURES = {
     "duration_seconds": "its time from first to last",
-    "rows": "results rows (one an image asked for) by status",
-    "errors": "results rows by kind of error",
-    "requests_sent": "over the life of the folder",
-    "images_saved": "over the life of the folder",
-    "maybe_billed": "requests that may have been paid for without an image, over the life of the folder",
-    "cost_usd": "over the life of the folder",
+    "rows_sent": "rows that it sent",
+    "rows_skipped": "rows for which it had nothing to do",
+    "requests_sent": "requests that it sent",
+    "images_saved": "images that it saved",
+    "maybe_billed": "its requests that may have been paid for without an image",
+    "cost_usd": "what it was charged (list price where simulated)",
 }
-_LABELS = {"rows": "status", "errors": "kind"}
+_LIFE = "over the life of the folder: "
+HELP = {
+    f"{LAST}timestamp_seconds": "when the last run ended, Unix time",
+    f"{LAST}exit_code": "of the last run, as the exit status of the process",
+    f"{LAST}simulated": "1 where the service was the simulator",
+    **{f"{LAST}{name}": f"the last run alone: {meaning}" for name, meaning in _RUN_FIGURES.items()},
+    f"{FOLDER}runs": f"{_LIFE}runs that were started",
+    f"{FOLDER}requests_sent": f"{_LIFE}requests sent",
+    f"{FOLDER}images_saved": f"{_LIFE}images saved",
+    f"{FOLDER}maybe_billed": f"{_LIFE}requests that may have been paid for without an image",
+    f"{FOLDER}cost_usd": f"{_LIFE}what was charged",
+    f"{MANIFEST}rows": "rows of the manifest",
+    f"{MANIFEST}images": "images that the manifest asks for, by status",
+    f"{MANIFEST}errors": "of these the failed, parked and invalid ones, by kind of error",
+}
+"""Name -> meaning of each figure of a run that ended."""
+_LABELS = {f"{MANIFEST}images": "status", f"{MANIFEST}errors": "kind"}
 
 Samples = dict[tuple[str, str], float]
 """(figure, value of its second label or "") -> value."""
 
 
-def samples_of(summary: Mapping[str, Any], now: float) -> Samples:
-    """The figures of a run that ended. summary: the keys of `--json`; of a run that could not start, few of them."""
-    told = {
-        "timestamp_seconds": now,
-        "exit_code": summary["exit_code"],
-        "duration_seconds": summary.get("duration_s"),
-        **{name: summary.get(name) for name in ("requests_sent", "images_saved", "maybe_billed", "cost_usd")},
+def samples_of(end: RunEnd, now: float) -> Samples:
+    """The figures of a run that ended; of one that could not start, few."""
+    summary = end.summary
+    figures: dict[str, float | None] = {
+        f"{LAST}timestamp_seconds": now,
+        f"{LAST}exit_code": end.exit_code,
     }
-    samples: Samples = {(name, ""): float(value) for name, value in told.items() if value is not None}
-    for name, key in (("rows", "by_status"), ("errors", "by_error")):
-        samples |= {(name, value): float(count) for value, count in summary.get(key, {}).items()}
+    counts: dict[str, dict[str, int]] = {}
+    if summary is not None:
+        told, folder = summary.to_dict(), summary.folder
+        told["duration_seconds"] = summary.duration_s
+        figures |= {f"{LAST}{name}": told[name] for name in ("simulated", *_RUN_FIGURES)}
+        figures |= {f"{FOLDER}{name}": value for name, value in asdict(folder).items()}
+        figures[f"{MANIFEST}rows"] = summary.rows
+        counts = {f"{MANIFEST}images": summary.by_status, f"{MANIFEST}errors": summary.by_error}
+    samples: Samples = {(name, ""): float(value) for name, value in figures.items() if value is not None}
+    for name, values in counts.items():
+        samples |= {(name, value): float(count) for value, count in values.items()}
     return samples
 
 
 class MetricsFile:
     """The file of one job. Nothing that goes wrong with it is more than a warning, given once."""
+
+    under_lock = True
 
     def __init__(self, path: Path, job: str) -> None:
         """Raises JobError (exit 2) when the package that writes it is not installed."""
@@ -65,38 +86,35 @@ class MetricsFile:
             import prometheus_client  # noqa: F401
         except ImportError:
             raise JobError("--metrics-file needs a package", fix="pip install 'imagemill[metrics]'") from None
+        self.label = f"the metrics file {path} cannot be written"
         self._path = path
         self._job = job
-        self._started = time.time()
+        self._started_s = 0.0
         self._last: Samples = {}
         self._progress: Progress | None = None
         self._over = threading.Event()
         self._warned = False
         self._thread = threading.Thread(target=self._work, name="metrics", daemon=True)
 
-    def observing(self, observer: Observer | None) -> Observer:
-        """The observer, with every look shown here too; from the first one on the file is written.
+    def started(self, plan: RunPlan) -> None:
+        """Nothing is written yet: until a run holds its folder's lock the file may be that of another one."""
+        self._started_s = plan.started_s
 
-        Not before: until a run holds its lock the file may be that of another one.
-        """
+    def progress(self, progress: Progress) -> None:
+        """Write the file every few seconds from the first look on."""
+        self._progress = progress
+        if self._thread.ident is None:
+            self._thread.start()
 
-        def look(progress: Progress) -> None:
-            self._progress = progress
-            if self._thread.ident is None:
-                self._thread.start()
-            if observer is not None:
-                observer(progress)
-
-        return look
-
-    def end(self, summary: Mapping[str, Any]) -> None:
-        """Write it for the last time; waits for it, but not for ever."""
-        self._over.set()
-        last = threading.Thread(target=self._finish, args=(summary,), name="metrics", daemon=True)
-        last.start()
-        last.join(PATIENCE_S)
-        if last.is_alive():
-            self._warn("it takes too long")
+    def finished(self, end: RunEnd) -> None:
+        """Write it for the last time."""
+        if self._thread.ident is not None:
+            self._over.set()
+            self._thread.join()
+        elif end.locked_out:  # the file is the other run's
+            return
+        self._last = samples_of(end, time.time())
+        self._write(running=False)
 
     def _work(self) -> None:
         self._last = _read(self._path, self._job)
@@ -104,12 +122,6 @@ class MetricsFile:
             self._write(running=True)
             if self._over.wait(EVERY_S):
                 return
-
-    def _finish(self, summary: Mapping[str, Any]) -> None:
-        if self._thread.is_alive():
-            self._thread.join()
-        self._last = samples_of(summary, time.time())
-        self._write(running=False)
 
     def _write(self, *, running: bool) -> None:
         from prometheus_client import write_to_textfile
@@ -122,7 +134,7 @@ class MetricsFile:
     def _warn(self, problem: str) -> None:
         if not self._warned:
             self._warned = True
-            _LOG.warning("the metrics file %s cannot be written: %s", self._path, problem)
+            _LOG.warning("%s: %s", self.label, problem)
 
     def _registry(self, *, running: bool) -> CollectorRegistry:
         from prometheus_client import CollectorRegistry, Gauge
@@ -134,11 +146,13 @@ class MetricsFile:
 
         gauge("imagemill_running", "1 while a run is going on").labels(self._job).set(running)
         if running:
-            gauge("imagemill_run_started_timestamp_seconds", "Unix time").labels(self._job).set(self._started)
+            gauge("imagemill_run_started_timestamp_seconds", "Unix time").labels(self._job).set(
+                self._started_s
+            )
             self._live(gauge)
         for name in dict.fromkeys(name for name, _ in self._last):
             labels = (_LABELS[name],) if name in _LABELS else ()
-            family = gauge(f"{LAST}{name}", f"of the last run that ended: {_HELP[name]}", *labels)
+            family = gauge(name, HELP[name], *labels)
             for (figure, label), value in self._last.items():
                 if figure == name:
                     family.labels(self._job, *([label] if labels else [])).set(value)
@@ -148,18 +162,18 @@ class MetricsFile:
         seen = self._progress
         if seen is None:
             return
-        images = gauge("imagemill_run_images", "images of the folder by status, so far", "status")
+        images = gauge("imagemill_run_images", "images of this run by status, so far", "status")
         for status, count in (
-            ("succeeded", seen.done_images),
-            ("failed", seen.failed_images),
-            ("parked", seen.parked_images),
+            ("succeeded", seen.run_done_images),
+            ("failed", seen.run_failed_images),
+            ("parked", seen.run_parked_images),
         ):
             images.labels(self._job, status).set(count)
         gauge("imagemill_run_in_flight", "requests that wait for their answer").labels(self._job).set(
             seen.in_flight
         )
         if seen.cost_usd is not None:
-            gauge("imagemill_run_cost_usd", "of the folder, so far").labels(self._job).set(seen.cost_usd)
+            gauge("imagemill_run_cost_usd", "of this run, so far").labels(self._job).set(seen.cost_usd)
 
 
 def _read(path: Path, job: str) -> Samples:
@@ -171,11 +185,8 @@ def _read(path: Path, job: str) -> Samples:
     except (OSError, ValueError):
         return {}
     return {
-        (
-            sample.name.removeprefix(LAST),
-            sample.labels.get(_LABELS.get(sample.name.removeprefix(LAST), ""), ""),
-        ): sample.value
+        (sample.name, sample.labels.get(_LABELS.get(sample.name, ""), "")): sample.value
         for family in families
         for sample in family.samples
-        if sample.name.removeprefix(LAST) in _HELP and sample.labels.get("job") == job
+        if sample.name in HELP and sample.labels.get("job") == job
     }

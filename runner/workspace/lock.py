@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import errno
 import fcntl
 import os
 from collections.abc import AsyncIterator, Callable, Iterator
@@ -11,54 +12,60 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TypeVar
 
-from filelock import FileLock, Timeout
+from filelock import BaseFileLock, FileLock, Timeout
 
+from runner.process.disk_errors import explaining
+from runner.process.umask import umask
 from schemas.errors import ExitCode, JobError
 
 T = TypeVar("T")
 
 LOCK_NAME = ".lock"
-_LOOK_S = 0.3
-"""Whoever asks `is_held` has a share of the lock for an instant; a runner does not take that for another runner."""
+_CHECK_S = 0.3
+"""`is_held` takes a shared lock for an instant; within this time a run does not take that for another run."""
 _PAUSE_S = 0.1
+_NO_LOCKS = frozenset({errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP})
 
 
 @contextmanager
-def held(out: Path, *, wait_s: float) -> Iterator[None]:
+def folder_lock(out: Path, *, wait_s: float) -> Iterator[None]:
     """Hold the folder's lock. Raises JobError (exit 6) when another run still holds it after `wait_s` seconds."""
     refusal = JobError(
         f"another run is working on {out}",
         fix="wait for it to end (--wait-lock 10m waits by itself), or choose another --out",
         exit_code=ExitCode.LOCKED,
     )
-    with _taken(out / LOCK_NAME, wait_s, refusal):
+    with explaining(out / LOCK_NAME, "cannot be locked"):
+        taken = _acquired(out / LOCK_NAME, wait_s, refusal, 0o666 & ~umask())
+    with taken:
         yield
 
 
 @contextmanager
-def job_held(locks: Path, job_file: Path, *, wait_s: float) -> Iterator[None]:
+def job_lock(locks: Path, job_file: Path, *, wait_s: float) -> Iterator[None]:
     """Hold the lock of a job whose output folder changes from night to night.
 
     locks: folder for it, made if need be. job_file: its real path names the lock. Raises JobError: exit 6 as above,
     exit 9 when the lock cannot be made.
     """
     name = blake2b(os.fsencode(job_file.resolve()), digest_size=12).hexdigest()
-    try:
-        locks.mkdir(parents=True, exist_ok=True, mode=0o700)
-    except OSError as error:
-        raise _no_lock(locks, error) from error
     refusal = JobError(
         f"another run of {job_file} is going on",
         fix="wait for it to end (--wait-lock 10m waits by itself); --date makes up for a day that was missed",
         exit_code=ExitCode.LOCKED,
     )
-    with _taken(locks / f"{name}.lock", wait_s, refusal):
+    try:
+        locks.mkdir(parents=True, exist_ok=True, mode=0o700)
+        taken = _acquired(locks / f"{name}.lock", wait_s, refusal, 0o600)
+    except OSError as error:
+        raise _no_lock(locks, error) from error
+    with taken:
         yield
 
 
 @asynccontextmanager
-async def waited_for(take: Callable[[], AbstractContextManager[T]], wait_s: float) -> AsyncIterator[T]:
-    """Enter what `take` gives, for so long as another run has its lock again and again; Ctrl-C ends the wait.
+async def wait_for_lock(take: Callable[[], AbstractContextManager[T]], wait_s: float) -> AsyncIterator[T]:
+    """Enter the context that `take` gives; retries while another run has its lock. Ctrl-C ends the wait.
 
     take: to be entered without a wait of its own. Raises JobError (exit 6) after `wait_s` seconds, any other at once;
     that error is also the cause of a cancellation that ends the wait.
@@ -89,15 +96,18 @@ def _no_lock(locks: Path, error: OSError) -> JobError:
     )
 
 
-@contextmanager
-def _taken(path: Path, wait_s: float, refusal: JobError) -> Iterator[None]:
-    lock = FileLock(path, timeout=max(wait_s, _LOOK_S), mode=0o600)
+def _acquired(path: Path, wait_s: float, refusal: JobError, mode: int) -> AbstractContextManager[object]:
+    """The lock, taken; to be released at the end of its block. Raises `refusal`, or OSError."""
+    lock = FileLock(path, timeout=max(wait_s, _CHECK_S), mode=mode)
     try:
         lock.acquire()
     except Timeout:
         raise refusal from None
-    except PermissionError as error:
-        raise _no_lock(path.parent, error) from error
+    return _releasing(lock)
+
+
+@contextmanager
+def _releasing(lock: BaseFileLock) -> Iterator[None]:
     try:
         yield
     finally:
@@ -105,15 +115,38 @@ def _taken(path: Path, wait_s: float, refusal: JobError) -> Iterator[None]:
 
 
 def is_held(out: Path) -> bool:
-    """Whether some process works on the folder now. Never creates or changes anything."""
-    try:
-        descriptor = os.open(out / LOCK_NAME, os.O_RDONLY | os.O_CLOEXEC)
-    except FileNotFoundError:
+    """Whether some process works on the folder now. Never creates or changes anything.
+
+    Raises JobError (exit 2 or 9) where that cannot be told.
+    """
+    path = out / LOCK_NAME
+    with explaining(path, "cannot be read"):
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return False
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
+        except BlockingIOError:
+            return True
+        except OSError as error:
+            if error.errno not in _NO_LOCKS:
+                raise
+            return _holder_lives(os.read(descriptor, 100))
+        finally:
+            os.close(descriptor)
+    return False
+
+
+def _holder_lives(content: bytes) -> bool:
+    """Whether the process lives that filelock has written into a lock file, where the file system has no locks."""
+    number = content.partition(b"\n")[0]
+    if not number.isdigit():
         return False
     try:
-        fcntl.flock(descriptor, fcntl.LOCK_SH | fcntl.LOCK_NB)
-    except BlockingIOError:
+        os.kill(int(number), 0)
+    except (ProcessLookupError, OverflowError):
+        return False
+    except PermissionError:
         return True
-    finally:
-        os.close(descriptor)
-    return False
+    return True

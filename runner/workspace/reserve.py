@@ -1,4 +1,4 @@
-"""Space on the disk: what must stay free, and a reserve for the ledger."""
+"""A reserve of disk space and descriptors, for saving what is in flight when they run out."""
 
 from __future__ import annotations
 
@@ -6,32 +6,32 @@ import os
 from contextlib import suppress
 
 from runner.artifacts.atomic_files import Folder
-from runner.process.file_limits import Spare
-from schemas.output_folder import TEMPORARY
+from runner.process.file_limits import DescriptorReserve
+from schemas.output_folder import BALLAST, TEMPORARY
 
-_BALLAST_BYTES = 32 * 2**20
+_RESERVE_BYTES = 32 * 2**20
 
 
-class Ballast:
-    """Disk space and descriptors set aside at the start, so that what is in flight can still land when they run out."""
+class DiskReserve:
+    """Disk space and descriptors set aside at the start, so that what is in flight can still be saved when they run out."""
 
     def __init__(self, folder: Folder) -> None:
         """Takes the space if there is plenty of it; does without otherwise. Raises JobError without descriptors."""
-        self._spare = Spare()
-        self._path = folder.root / TEMPORARY / "ballast"
+        self._descriptors = DescriptorReserve()
+        self._path = folder.root / TEMPORARY / BALLAST
         stat = os.statvfs(folder.root)
-        if stat.f_bavail * stat.f_frsize < 20 * _BALLAST_BYTES:
+        if stat.f_bavail * stat.f_frsize < 20 * _RESERVE_BYTES:
             return
         with suppress(OSError), self._path.open("xb") as file:
-            os.posix_fallocate(file.fileno(), 0, _BALLAST_BYTES)
+            os.posix_fallocate(file.fileno(), 0, _RESERVE_BYTES)
 
-    def __enter__(self) -> Ballast:
+    def __enter__(self) -> DiskReserve:
         return self
 
     def __exit__(self, *_: object) -> None:
-        self.drop()
+        self.release()
 
-    def drop(self) -> None:
+    def release(self) -> None:
         """Give it all back."""
-        self._spare.drop()
+        self._descriptors.release()
         self._path.unlink(missing_ok=True)

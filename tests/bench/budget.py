@@ -19,7 +19,7 @@ from typing import Any
 
 from tests.bench.charging import ChargingService
 from tests.bench.figures import Figure, at_least, at_most
-from tests.canary import WITH_CANARY, leaks
+from tests.support.canary import WITH_CANARY, leaks
 
 JOBS = 1000
 AT_ONCE = 3
@@ -57,9 +57,9 @@ class Result:
 
 def _run(document: dict[str, Any], parked: bool) -> None:
     """One run of the job, or a retry of its parked rows, in a process of its own."""
-    from jobs.selection import Wanted
+    from jobs.selection import RetrySelection
     from runner.app.use_cases import retry_folder, run_job
-    from runner.retry.request import Asked
+    from runner.retry.request import RetryRequest
     from schemas.job import Job
 
     os.environ.update(WITH_CANARY)
@@ -67,7 +67,7 @@ def _run(document: dict[str, Any], parked: bool) -> None:
         run_job(Job.model_validate(document))
         return
     settings = {f"run.{name}": value for name, value in document["run"].items()}
-    retry_folder(Path(document["out"]), Asked(Wanted(parked=True), settings=settings))
+    retry_folder(Path(document["out"]), RetryRequest(RetrySelection(parked=True), settings=settings))
 
 
 def forks() -> ForkServerContext:

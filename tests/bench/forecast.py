@@ -10,13 +10,13 @@ from typing import Any
 
 from tests.bench.figures import Figure, at_most, load
 from tests.bench.runs import mixed
-from tests.commandline import CommandLine
+from tests.support.commandline import CommandLine
 
 WITHIN = 0.10
 WINDOW = ("--set", "limits.window_s=4")
 JOBS: dict[str, tuple[list[int], tuple[str, ...]]] = {
-    "rpm": ([1] * 300, ("--rpm", "60", *WINDOW)),
-    "ipm": (mixed(60, 3), ("--ipm", "60", *WINDOW)),
+    "rpm": ([1] * 300, ("--rpm", "900", *WINDOW)),
+    "ipm": (mixed(60, 3), ("--ipm", "900", *WINDOW)),
     "concurrency": ([1] * 300, ("--concurrency", "4", "--set", "simulator.latency=0.4")),
 }
 

@@ -13,8 +13,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from tests.canary import WITH_CANARY, is_in, leaks
-from tests.commandline import CommandLine, Ended, Service
+from tests.support.canary import WITH_CANARY, is_in, leaks
+from tests.support.commandline import CommandLine, Ended, Service
 
 LOOK_EVERY_S = 0.25
 

@@ -9,17 +9,17 @@ import tempfile
 import time
 
 from jobs.send_history import Weight
-from runner.limits.rate_limiter import Pacer, Permit
+from runner.limits.rate_limiter import AdaptiveRateLimiter, GrantedPermit
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most, load
 from tests.bench.runs import bench
-from tests.canary import WITH_CANARY, is_in
+from tests.support.canary import WITH_CANARY, is_in
 
 LIMIT = 50
 ROWS = 1000
-SHARE = ("--rpm", str(LIMIT), "--set", "limits.window_s=1", "--set", "limits.share=together")
+SHARE = ("--rpm", str(LIMIT * 60), "--set", "limits.window_s=1", "--set", "limits.share=together")
 
 
 def shared() -> list[Figure]:
@@ -63,10 +63,10 @@ def shared_pacers() -> list[Figure]:
 
 async def _shared_pacers() -> list[Figure]:
     judge, chance = Limiter(Limits(rpm=LIMIT, window_s=1)), random.Random(7)
-    limits, loop = LimitsTable(rpm=LIMIT, window_s=1, share="together"), asyncio.get_running_loop()
+    limits, loop = LimitsTable(rpm=LIMIT * 60, window_s=1, share="together"), asyncio.get_running_loop()
     refused = 0
 
-    async def leave(permit: Permit) -> None:
+    async def leave(permit: GrantedPermit) -> None:
         nonlocal refused
         await asyncio.sleep(chance.uniform(0, 0.01))  # the intent is written
         leaves = loop.time()
@@ -77,10 +77,10 @@ async def _shared_pacers() -> list[Figure]:
             refused += 1
 
     async def sender(group: asyncio.TaskGroup) -> None:
-        pacer = Pacer(limits)
-        pacer.start()
+        limiter = AdaptiveRateLimiter(limits)
+        limiter.start()
         for _ in range(ROWS // 2):
-            group.create_task(leave(await pacer.permit(Weight(1, 0.0))))
+            group.create_task(leave(await limiter.permit(Weight(1, 0.0))))
 
     async with asyncio.TaskGroup() as group:
         for _ in range(2):

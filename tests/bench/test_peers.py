@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import importlib.util
-import io
 import shutil
 import sys
+import tempfile
 import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
@@ -91,9 +91,12 @@ def test_the_server_waits_and_closes_as_told(programs: Path) -> None:
 
 def test_only_its_own_turns_count() -> None:
     lines = b"".join(b'{"began": %d, "ended": %d}\n' % span for span in ((1, 2), (2, 13), (13, 25)))
-    player = Player([], {}, io.BytesIO(lines + b'{"began": 2'))
-    player.turns += [(0.5, 3), (10, 14), (20, 21)]
-    assert player.repetitions_s() == [1, 4, 2]
+    with tempfile.TemporaryFile() as out:
+        out.write(lines + b'{"began": 2')
+        out.flush()
+        player = Player([], {}, out)
+        player.turns += [(0.5, 3), (10, 14), (20, 21)]
+        assert player.repetitions_s() == [1, 4, 2]
 
 
 def test_a_program_that_ends_in_its_turns_is_told() -> None:

@@ -6,7 +6,8 @@ import asyncio
 import random
 from collections.abc import Iterator
 
-from runner.limits.rate_limiter import Pacer, Weight
+from jobs.send_history import Weight
+from runner.limits.rate_limiter import AdaptiveRateLimiter
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
@@ -29,7 +30,7 @@ def _whole_run(rate: int, in_flight: int, rows: int) -> list[Figure]:
     latency = BUSY * in_flight / rate
     limits = f"limits = {{ rpm = {rate}, window_s = 1 }}"
     with bench(f"latency = {{ median = {latency}, p95 = {latency} }}\n{limits}") as at:
-        options = ("--rpm", str(rate), "--set", "limits.window_s=1", "--concurrency", str(in_flight))
+        options = ("--rpm", str(rate * 60), "--set", "limits.window_s=1", "--concurrency", str(in_flight))
         ended = at.run(at.manifest([1] * rows), *options)
         stats = at.stats()
     assert ended.code == 0, ended.err
@@ -50,7 +51,10 @@ def pacer_alone() -> Iterator[Figure]:
 
 async def _pacer_alone(rate: int, in_flight: int) -> list[Figure]:
     loop, chance = asyncio.get_running_loop(), random.Random(7)
-    pacer, judge = Pacer(LimitsTable(rpm=rate, window_s=1)), Limiter(Limits(rpm=rate, window_s=1))
+    limiter, judge = (
+        AdaptiveRateLimiter(LimitsTable(rpm=rate * 60, window_s=1)),
+        Limiter(Limits(rpm=rate, window_s=1)),
+    )
     slots, latency = asyncio.Semaphore(in_flight), BUSY * in_flight / rate
     refusals = 0
 
@@ -65,12 +69,12 @@ async def _pacer_alone(rate: int, in_flight: int) -> list[Figure]:
         await asyncio.sleep(latency * 0.9)
         slots.release()
 
-    pacer.start()
+    limiter.start()
     count = rate * PACER_SECONDS
     async with asyncio.TaskGroup() as group:
         for _ in range(count):
             await slots.acquire()
-            group.create_task(send(await pacer.permit(Weight(1, 0.0))))
+            group.create_task(send(await limiter.permit(Weight(1, 0.0))))
     name = f"{rate}/s, {in_flight} in flight, pacer alone"
     return [
         at_most(f"{name}: refusals", refusals, 0),
@@ -106,7 +110,7 @@ def _scaled(name: str, images: list[int], limit: tuple[str, int], window_s: floa
     unit, rate = limit
     scenario = f"latency = {{ median = 0.05 }}\nlimits = {{ {unit} = {rate}, window_s = {window_s} }}"
     with bench(scenario) as at:
-        options = (f"--{unit}", str(rate), "--set", f"limits.window_s={window_s}")
+        options = (f"--{unit}", str(rate * 60 / window_s), "--set", f"limits.window_s={window_s}")
         ended = at.run(at.manifest(images), *options)
         stats = at.stats()
     assert ended.code == 0, ended.err

@@ -1,7 +1,8 @@
 """The pacer and its pace on a clock that stands still while there is work: what they do when the machine has time.
 
-The same parts as in a run (`Pacer`, `jobs.concurrency_window`, the simulator's strict `Limiter`), driven as the engine
-drives them; no sockets, ledger or images. `cpu` tells what a permit costs, so how many a second one core can give.
+The same parts as in a run (`AdaptiveRateLimiter`, `jobs.concurrency_window`, the simulator's strict `Limiter`), driven
+as the engine drives them; no sockets, ledger or images. `cpu`: what a permit costs, so how many a second one core can
+give.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 
 from jobs import concurrency_window
-from runner.limits.rate_limiter import Pacer, Permit, Weight
+from jobs.send_history import Weight
+from runner.limits.rate_limiter import AdaptiveRateLimiter, GrantedPermit
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.sliding_window import Limiter, Limits
 from schemas.job import LimitsTable
 from tests.bench.figures import Figure, at_least, at_most
-from tests.runner.clock import run_idle
+from tests.support.clock import run_idle
 
 WAY_S = 0.002
 """The most that a request is under way to the service."""
@@ -50,8 +52,8 @@ class Played:
 class Drive:
     """A sender like the engine's dispatcher, for `seconds`, against a service with this capacity (requests a second)."""
 
-    pacer: Pacer
-    window: concurrency_window.Window
+    limiter: AdaptiveRateLimiter
+    window: concurrency_window.ConcurrencyWindow
     capacity: Callable[[float], float]
     latency_s: float
     seconds: float
@@ -63,21 +65,21 @@ class Drive:
         loop, chance = asyncio.get_running_loop(), random.Random(7)
         self._begun, self._changed = loop.time(), asyncio.Event()
         judge = Limiter(Limits(rpm=self.capacity(0.0), window_s=1.0))
-        self.pacer.start()
+        self.limiter.start()
         cpu, sent = time.process_time(), 0
         async with asyncio.TaskGroup() as group:
             while loop.time() - self._begun < self.seconds:
                 while self.in_flight >= self.window.limit:
                     self._changed.clear()
                     await self._changed.wait()
-                permit = await self.pacer.permit(Weight(1, 0.0))
+                permit = await self.limiter.permit(Weight(1, 0.0))
                 self.in_flight, sent = self.in_flight + 1, sent + 1
                 group.create_task(self._attempt(permit, judge, chance))
         self.played.cpu_us = (time.process_time() - cpu) / sent * 1e6
         self.played.worst = judge.arrivals.worst
         return self.played
 
-    async def _attempt(self, permit: Permit, judge: Limiter, chance: random.Random) -> None:
+    async def _attempt(self, permit: GrantedPermit, judge: Limiter, chance: random.Random) -> None:
         loop = asyncio.get_running_loop()
         permit.sent(loop.time())
         await asyncio.sleep(chance.uniform(0, WAY_S))
@@ -88,14 +90,14 @@ class Drive:
         except ServiceError as refusal:
             wait_s = int(refusal.headers["retry-after-ms"]) / 1000
             self.played.refused.append(at)
-            self.pacer.close_gate(wait_s, "refused")
-            self.pacer.throttled(wait_s)
-            self.window = concurrency_window.steadied(self.window, self.in_flight)
+            self.limiter.close_gate(wait_s, "refused")
+            self.limiter.throttled(wait_s)
+            self.window = concurrency_window.after_refusal(self.window, self.in_flight)
         else:
             self.played.admitted.append(at)
             await asyncio.sleep(self.latency_s * chance.uniform(0.8, 1.2))
-            self.window = concurrency_window.grown(self.window, self.latency_s)
-            self.pacer.admitted()
+            self.window = concurrency_window.after_success(self.window, self.latency_s)
+            self.limiter.admitted()
         self.in_flight -= 1
         self._changed.set()
 
@@ -118,9 +120,11 @@ def told() -> list[Figure]:
 
 
 def _told(rate: int, in_flight: int) -> Played:
-    limits = LimitsTable(rpm=rate, window_s=1)
-    window, seconds = concurrency_window.opening(in_flight, rate), 40 if rate == 50 else 6
-    return run_idle(Drive(Pacer(limits), window, lambda _at: rate, 0.8 * in_flight / rate, seconds).run())
+    limits = LimitsTable(rpm=rate * 60, window_s=1)
+    window, seconds = concurrency_window.initial_window(in_flight, rate), 40 if rate == 50 else 6
+    return run_idle(
+        Drive(AdaptiveRateLimiter(limits), window, lambda _at: rate, 0.8 * in_flight / rate, seconds).run()
+    )
 
 
 def untold() -> Iterable[Figure]:
@@ -133,10 +137,22 @@ def _untold(rate: int) -> list[Figure]:
         return rate / 2 if 60 <= at < 120 else rate
 
     steady = run_idle(
-        Drive(Pacer(LimitsTable()), concurrency_window.opening(None, None), lambda _at: rate, 0.2, 180).run()
+        Drive(
+            AdaptiveRateLimiter(LimitsTable()),
+            concurrency_window.initial_window(None, None),
+            lambda _at: rate,
+            0.2,
+            180,
+        ).run()
     )
     played = run_idle(
-        Drive(Pacer(LimitsTable()), concurrency_window.opening(None, None), capacity, 0.2, 180).run()
+        Drive(
+            AdaptiveRateLimiter(LimitsTable()),
+            concurrency_window.initial_window(None, None),
+            capacity,
+            0.2,
+            180,
+        ).run()
     )
     name = f"{rate}/s untold, virtual clock"
     return [

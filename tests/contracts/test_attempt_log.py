@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -14,7 +15,7 @@ from runner.ledger.ledger_file import LedgerFile
 from runner.ledger.reader import connection_of
 from schemas.attempt import Intent, Measured
 from schemas.failures import Failure, FailureKind, RowStatus
-from schemas.outcome import Failed, SavedImage, Success, Task
+from schemas.outcome import Failed, Link, OpenWork, Reported, SavedImage, Success, Task, Unfetched
 from tests.support.fakes import FakeLog, row
 
 IMAGE = SavedImage(0, "images/0000/r0-0-0.png", "png", 1, 1, 5, "ab" * 32)
@@ -31,10 +32,14 @@ def of_fake(use: Use, _folder: Path) -> Recorded:
         intent.attempt: (
             intent.row.row_id,
             log.outcomes[intent.attempt][1].value if intent.attempt in log.outcomes else None,
-            log.tasks[intent.attempt].task_id if intent.attempt in log.tasks else None,
+            _task_id(log.tasks.get(intent.attempt)),
         )
         for intent in log.intents
     }
+
+
+def _task_id(promised: OpenWork | None) -> str | None:
+    return promised.task_id if isinstance(promised, Task) else None
 
 
 def of_ledger(use: Use, folder: Path) -> Recorded:
@@ -61,7 +66,7 @@ async def _awaited(use: Use, log: AttemptLog) -> None:
 @pytest.fixture(params=[of_fake, of_ledger])
 def recorded(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Use], Recorded]:
     """Uses a log and tells what it holds afterwards."""
-    return lambda use: request.param(use, tmp_path)  # type: ignore[no-any-return]
+    return lambda use: request.param(use, tmp_path)
 
 
 def intent(number: int) -> Intent:
@@ -87,6 +92,14 @@ def test_each_attempt_has_its_own_outcome(recorded: Callable[[Use], Recorded]) -
     assert recorded(use) == expected
 
 
+def test_a_spooled_answer_is_no_outcome(recorded: Callable[[Use], Recorded]) -> None:
+    async def use(log: AttemptLog) -> None:
+        await log.intend(intent(0))
+        await log.spooled(0, "quarantine/spool-0.tar")
+
+    assert recorded(use) == {0: ("r0", None, None)}
+
+
 def test_a_task_is_there_before_its_outcome(recorded: Callable[[Use], Recorded]) -> None:
     async def use(log: AttemptLog) -> None:
         await log.intend(intent(0))
@@ -94,3 +107,18 @@ def test_a_task_is_there_before_its_outcome(recorded: Callable[[Use], Recorded])
         await log.still_open(0, "it takes too long")
 
     assert recorded(use) == {0: ("r0", None, "t-1")}
+
+
+def test_an_outcome_takes_the_place_of_one_whose_images_were_to_be_fetched(
+    recorded: Callable[[Use], Recorded],
+) -> None:
+    waits = Unfetched((Link(0, "https://x/1.png?sig=s"),), 1, 0, 200, Reported(), 5)
+
+    async def use(log: AttemptLog) -> None:
+        await log.intend(intent(0))
+        await log.accepted(0, waits)
+        failed = Failed(Failure(FailureKind.DOWNLOAD, "HTTP 503"), unfetched=replace(waits, saved=0))
+        await log.conclude(failed, RowStatus.PENDING, Measured(0, 2, 0.1))
+        await log.conclude(Success((IMAGE,)), RowStatus.SUCCEEDED, Measured(0, 3, 0.1, 0.2))
+
+    assert recorded(use) == {0: ("r0", "succeeded", None)}

@@ -8,15 +8,15 @@ import pytest
 
 from jobs.send_history import Weight
 from runner.engine.ports import RateLimiter
-from runner.limits.rate_limiter import Pacer
+from runner.limits.rate_limiter import AdaptiveRateLimiter
 from schemas.job import LimitsTable
-from tests.runner.clock import run_idle
+from tests.support.clock import run_idle
 from tests.support.fakes import FakeLimiter
 
 Use = Callable[[RateLimiter], Awaitable[None]]
 
 
-@pytest.fixture(params=[lambda: FakeLimiter([]), lambda: Pacer(LimitsTable())])
+@pytest.fixture(params=[lambda: FakeLimiter([]), lambda: AdaptiveRateLimiter(LimitsTable())])
 def using(request: pytest.FixtureRequest) -> Callable[[Use], None]:
     """Uses a limiter without limits inside an event loop."""
 
@@ -42,7 +42,7 @@ def test_without_limits_every_permit_is_given_and_can_be_used(using: Callable[[U
 
 def test_a_closed_gate_says_why_senders_wait(using: Callable[[Use], None]) -> None:
     async def use(limiter: RateLimiter) -> None:
-        limiter.close_gate(30.0, "the service says overloaded")
-        assert "the service says overloaded" in limiter.waiting_reason
+        limiter.close_gate(30.0, "service overloaded (503)")
+        assert "service overloaded (503)" in limiter.waiting_reason
 
     using(use)

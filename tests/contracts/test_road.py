@@ -3,35 +3,36 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 
 import pytest
 from aiohttp import web
-from aiolimiter import AsyncLimiter
-from yarl import URL
 
 from runner.engine.ports import Road
-from runner.engine.shutdown import Cut
-from runner.http.client import Deadlines, Transport
-from runner.http.ssrf_guard import Guard
-from runner.process.redaction import Redactor
-from runner.providers.profile import speaker
-from runner.roads.online import OnlineRoad
-from schemas.failures import FailureKind
-from schemas.job import Job
-from schemas.outcome import Task, Unfinished
-from schemas.providers import PROFILES
-from schemas.received import Received, Rejected
-from tests.faults.pictures import picture
-from tests.runner.runs import Asked, Service, good
-from tests.support.fakes import FakeLimiter, FakePermit, FakeRoad, received, row
+from runner.engine.shutdown import CancelEvent
+from schemas.outcome import Link, OpenWork, Reported, Unfetched
+from schemas.received import Received
+from schemas.row import Row
+from tests.attacks.faults.pictures import picture
+from tests.support.fakes import FakePermit, FakeRoad, received, row
+from tests.support.roads import online_road
+from tests.support.runs import SeenRequest, Service, good
 
 Use = Callable[[Road], Awaitable[None]]
 
 
+NEXT_KEY = {"Authorization": "Bearer the-next-one"}
+
+
+def _fake_answer(asked: Row, _turn: int) -> Received:
+    if asked.request.n > 1:
+        return received(*(picture(str(at)) for at in range(asked.request.n)))
+    return received(picture(asked.request.prompt))
+
+
 def of_fake(use: Use) -> None:
-    """A road that answers at once; a slow row is one that is cut."""
-    road = FakeRoad([], lambda each, _turn: received(picture(each.request.prompt)))
+    """A road that answers at once; it has one more key."""
+    road = FakeRoad([], _fake_answer, keys=1)
 
     async def main() -> None:
         await use(road)
@@ -39,35 +40,20 @@ def of_fake(use: Use) -> None:
     asyncio.run(main())
 
 
-async def picture_of(asked: Asked) -> web.StreamResponse:
-    """The answer that holds the prompt's picture, with the service's limits in its headers."""
-    answer = good(asked.prompt)
-    answer.headers["x-ratelimit-limit-requests"] = "60"
-    return answer
+def of_online(use: Use) -> None:
+    """Requests to a service on this machine. There is one more key."""
+    keys: list[dict[str, str] | None] = [NEXT_KEY]
 
+    async def answer(asked: SeenRequest) -> web.StreamResponse:
+        return good(asked.prompt)
 
-async def promise(_asked: Asked) -> web.StreamResponse:
-    """The answer that promises a task."""
-    return web.json_response({"id": "task-1", "status": "queued"}, status=202)
-
-
-def of_online(
-    use: Use,
-    answer: Callable[[Asked], Awaitable[web.StreamResponse]] = picture_of,
-    limiter: FakeLimiter | None = None,
-    polls: AsyncLimiter | None = None,
-) -> None:
-    """Requests to a service on this machine."""
+    async def read_key() -> Mapping[str, str] | None:
+        return keys.pop() if keys else None
 
     async def main() -> None:
-        service = Service(answer)
-        async with service.serving():
-            address, loop = service.base_url, asyncio.get_running_loop()
-            job = Job.model_validate({"endpoint": {"poll_every": 0.001}})
-            spoken = speaker(job, PROFILES["openai"], loop.time, loop.time)
-            async with Transport(address, {}, Guard(URL(address)), Deadlines(5.0)) as transport:
-                paced = polls or AsyncLimiter(10, 0.5)
-                await use(OnlineRoad(transport, limiter or FakeLimiter([]), Redactor(), spoken, paced, 10**6))
+        service = Service(answer, files={f"{at}.png": picture(str(at)) for at in range(3)})
+        async with service.serving(), online_road(service.base_url, read_key=read_key) as road:
+            await use(road)
 
     asyncio.run(main())
 
@@ -78,7 +64,7 @@ def using(request: pytest.FixtureRequest) -> Callable[[Use], None]:
     return request.param  # type: ignore[no-any-return]
 
 
-async def forget(_task: Task) -> None:
+async def forget(_task: OpenWork) -> None:
     """No task is promised here."""
 
 
@@ -87,94 +73,58 @@ def test_what_comes_of_a_row_is_its_own_image_and_its_permit_was_used(using: Cal
         permits = [FakePermit(), FakePermit()]
 
         async def sent(number: int) -> bytes:
-            way = road.send(row(number, f"prompt {number}"), permits[number], forget, Cut())
+            way = road.send(row(number, f"prompt {number}"), permits[number], forget, CancelEvent())
             async with way as (result, latency_s):
                 assert isinstance(result, Received)
                 assert latency_s >= 0
                 return b"".join(result.items[0].data or ())
 
-        assert await asyncio.gather(sent(0), sent(1)) == [picture("prompt 0"), picture("prompt 1")]
+        assert [*await asyncio.gather(sent(0), sent(1))] == [picture("prompt 0"), picture("prompt 1")]
         assert [len(permit.left) for permit in permits] == [1, 1]
 
     using(use)
 
 
-def test_a_request_that_nobody_waits_for_is_ambiguous() -> None:
-    """Of the online road: the fake answers at once."""
+def test_images_of_an_earlier_answer_are_fetched_and_nothing_is_sent(using: Callable[[Use], None]) -> None:
+    """G2. Of three images two are behind URLs; each comes back as the one of its position."""
 
     async def use(road: Road) -> None:
-        cut = Cut()
-        cut.set()
-        async with road.send(row(), FakePermit(), forget, cut) as (result, _):
-            assert isinstance(result, Rejected)
-            assert result.failure.kind is FailureKind.DISCONNECTED
+        asked = row(0, "prompt 0", n=3)
+        waits = Unfetched(tuple(Link(at, f"/files/{at}.png") for at in (0, 2)), 3, 0, 200, Reported(), 5)
+        async with road.rejoin(asked, waits, forget, CancelEvent()) as (result, _):
+            assert isinstance(result, Received)
+            assert [item.link for item in result.items] == list(waits.links)
+            assert [b"".join(item.data or ()) for item in result.items] == [picture("0"), picture("2")]
+            assert result.unfetched == waits
 
-    of_online(use)
+    using(use)
 
 
-def test_what_an_answer_says_of_limits_is_heard() -> None:
-    limiter = FakeLimiter([])
-
+def test_a_refused_key_is_renewed_while_there_is_another(using: Callable[[Use], None]) -> None:
     async def use(road: Road) -> None:
-        async with road.send(row(), FakePermit(), forget, Cut()):
-            pass
+        clock = asyncio.get_running_loop().time
+        assert [await road.renew_key(clock()), await road.renew_key(clock())] == [True, False]
 
-    of_online(use, limiter=limiter)
-    assert limiter.journal == ["limiter.heard"]
-
-
-def test_a_task_is_not_polled_before_it_is_durable() -> None:
-    """G7. A poll would come after a millisecond."""
-    polls = AsyncLimiter(10, 1000.0)
-
-    async def use(road: Road) -> None:
-        durable, cut, unpolled = asyncio.Event(), Cut(), []
-
-        async def checkpoint(_task: Task) -> None:
-            for _ in range(20):
-                await asyncio.sleep(0.002)
-            unpolled.append(polls.has_capacity(10))
-            durable.set()
-
-        async def send() -> None:
-            async with road.send(row(), FakePermit(), checkpoint, cut):
-                pass
-
-        sending = asyncio.create_task(send())
-        await durable.wait()
-        while polls.has_capacity(10):  # noqa: ASYNC110 - a limiter announces nothing
-            await asyncio.sleep(0.001)
-        cut.set()
-        await sending
-        assert unpolled == [True]
-
-    of_online(use, promise, polls=polls)
+    using(use)
 
 
-def test_a_cut_waits_for_a_task_that_is_on_its_way_to_the_disk() -> None:
-    """G7. The cut comes while the task is on its way to the disk."""
+def test_requests_carry_a_renewed_key() -> None:
+    """Of the online road; the fake sends nothing anywhere."""
+    seen: list[str | None] = []
 
-    async def use(road: Road) -> None:
-        asked, durable, recorded, cut = asyncio.Event(), asyncio.Event(), [], Cut()
+    async def answer(asked: SeenRequest) -> web.StreamResponse:
+        seen.append(asked.headers.get("Authorization"))
+        return good(asked.prompt)
 
-        async def checkpoint(task: Task) -> None:
-            asked.set()
-            await durable.wait()
-            recorded.append(task.task_id)
+    async def read_key() -> Mapping[str, str] | None:
+        return NEXT_KEY
 
-        async def send() -> object:
-            async with road.send(row(), FakePermit(), checkpoint, cut) as (result, _):
-                return result
+    async def main() -> None:
+        service = Service(answer)
+        async with service.serving(), online_road(service.base_url, read_key=read_key) as road:
+            for number in range(2):
+                async with road.send(row(number), FakePermit(), forget, CancelEvent()):
+                    assert await road.renew_key(asyncio.get_running_loop().time())
 
-        sending = asyncio.create_task(send())
-        await asked.wait()
-        cut.set()
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert not sending.done()
-        durable.set()
-        result = await sending
-        assert isinstance(result, Unfinished)
-        assert (result.kind, recorded) == (FailureKind.STOPPED, ["task-1"])
-
-    of_online(use, promise)
+    asyncio.run(main())
+    assert seen == [None, NEXT_KEY["Authorization"]]

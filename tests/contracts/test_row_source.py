@@ -10,10 +10,10 @@ import pytest
 
 from jobs.work import Work
 from runner.engine.ports import RowSource
-from runner.planning.source import Source
-from tests.runner.manifests import intake, prompts
-from tests.runner.store.ledgers import LedgerFolder
+from runner.planning.source import PendingRowSource
 from tests.support.fakes import FakeSource, row
+from tests.support.ledgers import LedgerFolder
+from tests.support.manifests import prompts, row_stream
 
 Use = Callable[[RowSource], Awaitable[None]]
 
@@ -30,10 +30,10 @@ def of_fake(use: Use, names: Sequence[str], _folder: Path) -> None:
 
 def of_manifest(use: Use, names: Sequence[str], folder: Path) -> None:
     """Rows of a manifest that the ledger does not know."""
-    with LedgerFolder(folder) as place:
+    with LedgerFolder(folder) as workspace:
 
         async def main() -> None:
-            await use(Source(intake(prompts(*names)), place.ledger.item_index()))
+            await use(PendingRowSource(row_stream(prompts(*names)), workspace.ledger.item_index()))
 
         asyncio.run(main())
 
@@ -41,7 +41,7 @@ def of_manifest(use: Use, names: Sequence[str], folder: Path) -> None:
 @pytest.fixture(params=[of_fake, of_manifest])
 def using(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[Use, Sequence[str]], None]:
     """Uses a source of rows with these prompts."""
-    return lambda use, names: request.param(use, names, tmp_path)  # type: ignore[no-any-return]
+    return lambda use, names: request.param(use, names, tmp_path)
 
 
 def test_each_row_comes_once_in_order_and_then_none(using: Callable[[Use, Sequence[str]], None]) -> None:
@@ -62,12 +62,12 @@ def test_asking_whether_there_is_anything_takes_nothing_away(
     using: Callable[[Use, Sequence[str]], None],
 ) -> None:
     async def use(source: RowSource) -> None:
-        assert await source.anything()
-        assert await source.anything()
+        assert await source.has_next()
+        assert await source.has_next()
         work = await source.next()
         assert work is not None
         assert work.row.request.prompt == "only"
-        assert not await source.anything()
+        assert not await source.has_next()
         await source.close()
 
     using(use, ["only"])

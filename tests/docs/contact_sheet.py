@@ -12,8 +12,8 @@ from typing import Any
 
 from PIL import Image, ImageDraw, ImageFont
 
-from tests.commandline import AT_ONCE, CommandLine
 from tests.docs.pages import CHECKOUT, DOCS
+from tests.support.commandline import AT_ONCE, CommandLine
 
 SHEET = DOCS / "images" / "quickstart.png"
 COLUMNS = 5

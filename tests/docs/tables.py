@@ -21,12 +21,14 @@ from runner.telemetry.prometheus import MetricsFile
 from schemas.errors import ExitCode
 from schemas.failures import RULES, Billed, Resend, Rule
 from schemas.job_options import JOB_OPTIONS
+from schemas.json_objects import json_schema
 from schemas.providers import CUSTOM_KEY_ENV, PROFILES
-from schemas.reports import Progress
+from schemas.reports import Progress, RunEnd
 from schemas.request import FIELDS, MAX_PROMPT_CHARS
 from schemas.results import COLUMNS
+from schemas.summary import State, Summary
 from schemas.task_dialects import AUTO, DIALECTS, GENERATIONS, SYNC, TaskDialect
-from tests.waiting import until
+from tests.support.waiting import until
 
 _RESENT = {
     Resend.NEVER: "not sent again",
@@ -48,6 +50,7 @@ _EXIT_CODES = {
     ExitCode.BUDGET: "budget reached (`--max-cost`, `--max-requests`)",
     ExitCode.LOCAL: "this machine: disk full, descriptors",
     ExitCode.MAX_DURATION: "`--max-duration` or `--deadline` reached",
+    ExitCode.HUNG_UP: "hung up (SIGHUP: the terminal is gone); resumable",
     ExitCode.INTERRUPTED: "interrupted (Ctrl-C); resumable",
     ExitCode.TERMINATED: "terminated (SIGTERM); resumable",
 }
@@ -243,17 +246,36 @@ def relays() -> str:
 
 def _metrics_text() -> str:
     """What the file of a job holds while a run goes on and the last one has ended."""
-    numbers = {"duration_s": 1, "requests_sent": 1, "images_saved": 1, "maybe_billed": 1, "cost_usd": 1}
-    summary = {"exit_code": 0, "by_status": {"succeeded": 1}, "by_error": {"moderation": 1}, **numbers}
-    seen = Progress("running", 1, True, 1, 0, 0, 0, 0, 16, 1.0, 1.0, 1.0, None)
+    summary = Summary(
+        imagemill="0.1.0",
+        command="run",
+        simulated=False,
+        state=State.FINISHED,
+        run_id="run",
+        out="out",
+        rows=2,
+        images=2,
+        by_status={"succeeded": 1},
+        by_error={"moderation": 1},
+        requests_sent=1,
+        images_saved=1,
+        maybe_billed=1,
+        cost_usd=1.0,
+        duration_s=1.0,
+        exit_code=3,
+        exit_reason="finished: 1 failed",
+        next="",
+    )
+    end = RunEnd(3, summary.exit_reason, summary)
+    seen = Progress("running", 1, True, 1, 0, 0, 0, 0, 16, 1.0, 1.0, 1.0, None, folder_cost_usd=1.0)
     with TemporaryDirectory() as folder:
         path = Path(folder) / "job.prom"
-        MetricsFile(path, "job").end(summary)
+        MetricsFile(path, "job").finished(end)
         going = MetricsFile(path, "job")
-        going.observing(None)(seen)
+        going.progress(seen)
         until(lambda: "imagemill_run_images" in path.read_text("utf-8"))
         text = path.read_text("utf-8")
-        going.end(summary)
+        going.finished(end)
     return text
 
 
@@ -264,6 +286,18 @@ def metrics() -> str:
         labels = sorted({name for sample in family.samples for name in sample.labels} - {"job"})
         rows.append((f"`{family.name}`", _code("job", *labels), family.documentation))
     return _table(("figure", "labels", "meaning"), sorted(rows))
+
+
+def json_objects() -> str:
+    """What each command prints with --json, besides what every object has."""
+    schema = json_schema()["$defs"]["commands"]["properties"]
+    shared = set(schema["failure"]["properties"])
+    rows = [
+        (f"`{name}`", _code(*(each for each in found["properties"] if each not in shared)))
+        for name, found in schema.items()
+        if name not in ("failure", "version")
+    ]
+    return _table(("command", "its own fields"), rows)
 
 
 def ledger() -> str:
@@ -289,6 +323,7 @@ TABLES: dict[str, Callable[[], str]] = {
     "ledger": ledger,
     "manifest-columns": manifest_columns,
     "metrics": metrics,
+    "json-objects": json_objects,
     "price-keys": price_keys,
     "profiles": profiles,
     "relays": relays,

@@ -16,10 +16,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.canary import CANARY
-from tests.commandline import CommandLine, Ended, Service
-from tests.crash.forkserver import ForkServer, Run
+from tests.attacks.crash.forkserver import ForkServer, Run
 from tests.docs.pages import DOCS, PAGES, README, Block, Command, blocks, console_commands, name_of
+from tests.support.canary import CANARY
+from tests.support.commandline import CommandLine, Ended, Service
 
 PAGES_WITH_COMMANDS = [
     page
@@ -52,7 +52,7 @@ if inspect.iscoroutine(found):
 
 ANYTHING = "…"
 _VARIES = (
-    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d"), "TIME"),
+    (re.compile(r"\d{4}-\d\d-\d\d \d\d:\d\d:\d\d([+-]\d\d:\d\d)?"), "TIME"),
     (re.compile(r"\d{8}-\d{6}-[0-9a-f]{6}"), "RUN"),
     (re.compile(r"\b\d[\d.,]* (?:ms|s|min|h)\b"), "DURATION"),
     (re.compile(r" {2,}"), "  "),

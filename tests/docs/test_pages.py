@@ -106,6 +106,19 @@ def test_every_module_that_is_named_exists(texts: dict[Path, str]) -> None:
             assert (CHECKOUT / file).is_file(), f"{name_of(page)}: {file}"
 
 
+def test_the_page_of_helpers_names_every_helper() -> None:
+    folder = CHECKOUT / "tests" / "support"
+    text = (folder / "README.md").read_text("utf-8")
+    named = set(re.findall(r"`(\w+\.py|odd_manifests)`", text))
+    named |= {f"{module}.py" for module in re.findall(r"`(\w+)\.\w+(?:\(\))?`", text)}
+    here = {path.name for path in folder.iterdir() if path.name.removesuffix(".py").isidentifier()}
+    assert (named - here - {"conftest.py"}, here - named - {"__pycache__"}) == (set(), set())
+    defined = "".join(path.read_text("utf-8") for path in folder.glob("*.py"))
+    functions = re.findall(r"`(?:\w+\.)?(\w+)\(\)`", text)
+    assert functions
+    assert [name for name in functions if f"def {name}(" not in defined] == []
+
+
 @pytest.mark.parametrize("page", PAGES, ids=name_of)
 def test_toml_is_toml(texts: dict[Path, str], page: Path) -> None:
     for block in blocks(texts[page]):

@@ -106,7 +106,11 @@ def test_known_models_have_a_price_whatever_is_asked(
     ("reported", "prices", "cost", "estimated"),
     [
         (Reported(cost_usd=0.123, output_tokens=10**6), Prices(0.5, TABLE), 0.123, False),
-        (Reported(cost_usd=0.0), LISTED, 0.0, False),
+        (Reported(cost_usd=0.0), LISTED, 0.06, True),
+        (Reported(cost_usd=0.0), Prices(0.5), 1.0, True),
+        (Reported(cost_usd=0.0, output_tokens=1000), LISTED, 0.01, True),
+        (Reported(cost_usd=0.0), Prices(), 0.0, False),
+        (Reported(cost_usd=0.0), Prices(0.0), 0.0, True),
         (Reported(output_tokens=1000), Prices(0.5, TABLE), 1.0, True),
         (Reported(input_tokens=500, output_tokens=1000), LISTED, 0.0105, True),
         (Reported(output_tokens=1000), LISTED, 0.01, True),

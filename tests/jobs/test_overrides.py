@@ -6,7 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.overrides import Changes, Template, TemplateError, Texts, remade, template, unknown
+from jobs.overrides import (
+    FilledTexts,
+    Overrides,
+    Template,
+    TemplateError,
+    override_row,
+    template,
+    unknown_column,
+)
 from jobs.rows import RequestDefaults
 from schemas.request import MAX_PROMPT_CHARS, ImageRequest
 from schemas.row import Row, RowProblem
@@ -23,7 +31,7 @@ def sent(
     fields: dict[str, str], params: dict[str, str] | None = None, own: tuple[tuple[str, str], ...] = ()
 ) -> Row:
     """The row as it is sent with these texts."""
-    made = remade(row(), own, "row 'r3'", Texts(fields, params or {}), DEFAULTS, {})
+    made = override_row(row(), own, "row 'r3'", FilledTexts(fields, params or {}), DEFAULTS, {})
     assert isinstance(made, Row)
     return made
 
@@ -52,7 +60,7 @@ def test_a_brace_alone_is_refused(text: str) -> None:
 @pytest.mark.parametrize("name", ["prompt.upper", "a[0]", "a!r", "a:>9", "a.__class__"])
 def test_a_name_leads_nowhere_beyond_its_column(name: str) -> None:
     assert template(f"{{{name}}}") == Template(("", ""), (name,))
-    assert "no attributes" in unknown(name)
+    assert "no attributes" in unknown_column(name)
 
 
 @given(st.text())
@@ -68,8 +76,8 @@ def test_a_null_is_refused_and_an_empty_text_is_not() -> None:
 
 
 def test_columns_are_told_once() -> None:
-    changes = Changes((("prompt", template("{a} {b} {a}")),), (("style", template("{c}{b}")),))
-    assert (changes.columns, bool(changes), bool(Changes())) == (("a", "b", "c"), True, False)
+    changes = Overrides((("prompt", template("{a} {b} {a}")),), (("style", template("{c}{b}")),))
+    assert (changes.columns, bool(changes), bool(Overrides())) == (("a", "b", "c"), True, False)
 
 
 def test_an_override_wins_over_the_row_and_the_row_over_the_default() -> None:
@@ -100,7 +108,7 @@ def test_the_row_stays_the_same_item_and_keeps_its_own_prompt() -> None:
     ],
 )
 def test_what_no_manifest_may_say_no_override_may(fields: dict[str, str], told: str) -> None:
-    made = remade(row(), (), "row 'r3'", Texts(fields, {}), DEFAULTS, {})
+    made = override_row(row(), (), "row 'r3'", FilledTexts(fields, {}), DEFAULTS, {})
     assert isinstance(made, RowProblem)
     assert made.message.startswith("row 'r3': ")
     assert told in made.message
@@ -108,7 +116,7 @@ def test_what_no_manifest_may_say_no_override_may(fields: dict[str, str], told: 
 
 def test_what_the_service_is_known_to_refuse_is_not_sent() -> None:
     defaults = RequestDefaults((("model", "gpt-image-2"),), service="openai")
-    texts = Texts({"output_format": "png", "output_compression": "50"}, {})
-    made = remade(row(), (), "here", texts, defaults, {})
+    texts = FilledTexts({"output_format": "png", "output_compression": "50"}, {})
+    made = override_row(row(), (), "here", texts, defaults, {})
     assert isinstance(made, RowProblem)
     assert "output_compression 50 does not go with output_format 'png'" in made.message

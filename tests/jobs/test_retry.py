@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from jobs.brake import ACCOUNT_KINDS
 from jobs.retry import (
     BACKOFF_CAP_S,
-    NOT_FOUND_LIMIT,
+    NOT_FOUND_ATTEMPTS,
     PROBE_S,
     QUOTA_CAP,
     QUOTA_SHARE,
     QUOTA_START,
+    Decision,
     GiveUp,
     Halt,
     History,
@@ -39,13 +43,16 @@ HISTORIES = st.builds(
     counted=st.integers(0, 200),
     patient=st.integers(0, 2000),
     ambiguous_left=st.integers(0, 5),
-    not_found_running=st.integers(0, 5),
+    moderated=st.integers(0, 5),
+    refusals=st.integers(0, 5),
+    works=st.booleans(),
 )
 POLICIES = st.builds(
     RetryPolicy,
     attempts=st.integers(1, 100),
     on_ambiguous=st.sampled_from(["park", "retry"]),
     give_up_s=st.floats(0.1, 1e5),
+    moderation=st.integers(0, 3),
 )
 DRAWS = st.floats(0, 1, exclude_max=True)
 
@@ -55,10 +62,10 @@ COUNTED = [KIND.SERVER_ERROR, KIND.CONNECT]
 
 
 def decision(
-    kind: FailureKind, *, wait: float | None = None, policy: RetryPolicy | None = None, **told: object
-):
+    kind: FailureKind, *, wait: float | None = None, policy: RetryPolicy | None = None, **told: Any
+) -> Decision:
     """The decision at time 1000 with the middle draw."""
-    history = History(**told)  # type: ignore[arg-type]
+    history = History(**told)
     return decide(
         Failure(kind, "x", retry_after_s=wait), history, policy or RetryPolicy(), now=1000.0, draw=0.5
     )
@@ -79,7 +86,9 @@ def test_what_may_have_been_paid_is_sent_again_only_within_a_declared_budget(
     failure: Failure, history: History, policy: RetryPolicy, now: float, draw: float
 ) -> None:
     found = decide(failure, history, policy, now=now, draw=draw)
-    if isinstance(found, Retry) and failure.rule.billed is not Billed.NO:
+    if isinstance(found, Retry) and failure.kind is KIND.MODERATION:
+        assert 0 < history.moderated <= policy.moderation
+    elif isinstance(found, Retry) and failure.rule.billed is not Billed.NO:
         assert policy.on_ambiguous == "retry"
         assert history.ambiguous_left > 0
 
@@ -90,7 +99,8 @@ def test_safe_failures_are_sent_again_fewer_times_than_attempts(
 ) -> None:
     found = decide(failure, history, policy, now=now, draw=draw)
     if isinstance(found, Retry) and failure.rule.resend is Resend.COUNTED:
-        assert history.counted < policy.attempts
+        everybody = failure.kind in ACCOUNT_KINDS and history.refusals >= history.counted
+        assert history.counted < policy.attempts or everybody
 
 
 @given(FAILURES, HISTORIES, POLICIES, SECONDS, DRAWS)
@@ -168,10 +178,19 @@ def test_backoff_doubles_up_to_its_cap() -> None:
     assert waits == [Retry(1000.0 + wait) for wait in doubled]
 
 
-def test_the_same_wrong_model_three_times_running_stops_the_run() -> None:
-    assert NOT_FOUND_LIMIT == 3
-    assert decision(KIND.NOT_FOUND, not_found_running=2) == GiveUp()
-    assert decision(KIND.NOT_FOUND, not_found_running=3) == Halt(RowStatus.FAILED)
+def test_a_row_whose_model_is_not_found_is_sent_a_few_times_only() -> None:
+    """Its run may end for it meanwhile: see `jobs.brake`."""
+    often = RetryPolicy(attempts=100)
+    assert isinstance(decision(KIND.NOT_FOUND, policy=often, counted=NOT_FOUND_ATTEMPTS - 1), Retry)
+    assert decision(KIND.NOT_FOUND, policy=often, counted=NOT_FOUND_ATTEMPTS) == GiveUp()
+    assert decision(KIND.NOT_FOUND, policy=RetryPolicy(attempts=1), counted=1) == GiveUp()
+
+
+def test_a_refused_row_is_sent_again_only_as_often_as_the_user_says() -> None:
+    once = RetryPolicy(moderation=1)
+    assert decision(KIND.MODERATION, moderated=1) == GiveUp()
+    assert decision(KIND.MODERATION, policy=once, moderated=1) == Retry(1000.25)
+    assert decision(KIND.MODERATION, policy=once, moderated=2) == GiveUp()
 
 
 @given(FAILURES, st.integers(1, 10_000), POLICIES)

@@ -34,7 +34,7 @@ def columns(records: Sequence[Record], start: int = 0) -> RecordColumns:
     roles["id"] = [record.id for record in records]
     return RecordColumns(
         positions=range(start, start + len(records)),
-        places=[f"line {start + i + 2}" for i in range(len(records))],
+        locations=[f"line {start + i + 2}" for i in range(len(records))],
         roles=roles,
         malformed={i: record.malformed for i, record in enumerate(records) if record.malformed},
     )
@@ -190,10 +190,12 @@ def test_a_malformed_record_keeps_its_message_and_its_place() -> None:
     assert good.position == 1
 
 
-@pytest.mark.parametrize("prompt", [None, "", " ", "\n\t "])
-def test_a_row_needs_a_prompt(prompt: str | None) -> None:
+@pytest.mark.parametrize(
+    ("prompt", "fault"), [(None, "holds no text"), ("", "is empty"), (" ", "is empty"), ("\n\t ", "is empty")]
+)
+def test_a_row_needs_a_prompt(prompt: str | None, fault: str) -> None:
     assert problem(Record(prompt), names={"prompt": "caption"}) == (
-        "line 2: column 'caption' is empty; every row needs a prompt"
+        f"line 2: column 'caption' {fault}; every row needs a prompt"
     )
 
 
@@ -297,3 +299,34 @@ def test_many_different_fields_do_not_fill_the_memory_of_the_reader() -> None:
     assert [row.request.get("size") for row in rows if isinstance(row, Row)] == [
         record.fields["size"] for record in records
     ]
+
+
+def test_a_malformed_row_keeps_what_can_be_told_of_it() -> None:
+    rows = read(
+        Record(None, "7", {"size": "1x1"}, "line 2: bad"),
+        Record("a fox", None, {}, "line 3: bad"),
+        Record("a fox", None),
+        Record("an owl", "7"),
+        Record(None, None, {}, "line 6: bad"),
+    )
+    first, second, third, fourth, last = rows
+    assert isinstance(first, RowProblem) and isinstance(second, RowProblem) and isinstance(last, RowProblem)
+    assert (first.row_id, first.prompt, first.message, first.fields) == (
+        "7",
+        None,
+        "line 2: bad",
+        (("size", "1x1"),),
+    )
+    assert (second.prompt, second.message) == ("a fox", "line 3: bad")
+    assert third.row_id == read(Record("a fox"))[0].row_id, "no row that cannot be sent numbers one that can"
+    assert isinstance(fourth, Row) and fourth.row_id == "7", "the row that can be sent has the id"
+    assert last.row_id == f"{second.row_id}-1", "rows of which nothing is known are numbered"
+
+
+def test_odd_prompts_are_sent_with_a_warning() -> None:
+    row, other = read(Record("# a", "1"), Record("#b", "2", {"quality": "odd"}))
+    assert isinstance(row, Row) and isinstance(other, Row)
+    assert row.warnings == (
+        "the prompt begins with # like a comment and is sent as it is (the first: line 2, '# a')",
+    )
+    assert row.warnings[0] in other.warnings and len(other.warnings) == 2

@@ -7,7 +7,7 @@ from random import Random
 from hypothesis import given
 from hypothesis import strategies as st
 
-from jobs.selection import FirstOfEach, sample
+from jobs.selection import DistinctFilter, sample
 from schemas.request import ImageRequest
 from schemas.row import Row, RowProblem
 
@@ -68,11 +68,11 @@ VALUES = st.lists(
 
 @given(VALUES)
 def test_the_first_of_each_value_is_kept_over_all_batches(batches: list[list[str | None]]) -> None:
-    first, known = FirstOfEach(), set[str | None]()
+    first, known = DistinctFilter(), set[str | None]()
     for batch in batches:
         expected = []
         for i, value in enumerate(batch):
             if value not in known:
                 known.add(value)
                 expected.append(i)
-        assert first.kept(batch) == expected
+        assert first.offsets(batch) == expected

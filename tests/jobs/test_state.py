@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ from hypothesis import strategies as st
 
 from jobs.state import AttemptRecord, ImageState, fold
 from schemas.failures import FailureKind, RowStatus
-from schemas.outcome import MissingImage, SavedImage
+from schemas.outcome import Link, MissingImage, SavedImage
 
 
 def image(index: int, name: str = "x", revised: str | None = None) -> SavedImage:
@@ -127,6 +128,18 @@ def test_the_newest_outcome_counts(status: RowStatus, kind: FailureKind) -> None
     assert {each.message for each in state.images} == {"why 2"}
 
 
+def test_images_that_no_request_was_for_are_pending_once_the_row_has_a_success() -> None:
+    """A larger `--n`: the service was never asked for them, so they are no failures of its."""
+    assert (
+        told(fold([succeeded(1, 0, 1)], 4).images) == [("succeeded", None)] * 2 + [("pending", "stopped")] * 2
+    )
+    more = attempt(2, RowStatus.FAILED, kind=FailureKind.MODERATION)._replace(indexes=(2, 3))
+    found = told(fold([succeeded(1, 0, 1), more], 5).images)
+    assert found[2:] == [("failed", "moderation")] * 2 + [("pending", "stopped")]
+    refused = ended(1, RowStatus.FAILED, FailureKind.MODERATION)
+    assert told(fold([refused], 3).images) == [("failed", "moderation")] * 3
+
+
 def test_an_attempt_in_flight_is_pending() -> None:
     state = fold([attempt(1, live=True)], 2)
     assert told(state.images) == [("pending", None)] * 2
@@ -135,7 +148,7 @@ def test_an_attempt_in_flight_is_pending() -> None:
 
 def test_an_attempt_of_a_dead_run_is_parked_and_may_have_been_paid() -> None:
     state = fold([attempt(1)], 2)
-    assert told(state.images) == [("parked", "disconnected")] * 2
+    assert told(state.images) == [("parked", "interrupted")] * 2
     assert state.maybe_billed == 1
 
 
@@ -193,3 +206,30 @@ def test_an_image_that_is_lacking_is_told_by_the_newest_attempt_that_asked_for_i
         assert told(state.images)[1] == ("failed", "download")
         assert [each.try_number for each in state.images] == [1 if later.status is RowStatus.PARKED else 2, 1]
     assert told(fold([first, parked._replace(indexes=(1,))], 2).images)[1] == ("parked", "timeout")
+
+
+DOWN = Link(0, "https://x/1.png", "a red fox", kind=FailureKind.DOWNLOAD, message="HTTP 503")
+
+
+@pytest.mark.parametrize("status", [None, RowStatus.PENDING])
+def test_an_image_that_is_still_to_be_fetched_is_pending_and_says_why(status: RowStatus | None) -> None:
+    waiting = attempt(1)._replace(status=status, links=(DOWN,))
+    (image,) = fold([waiting], 1).images
+    assert (image.status, image.kind, image.message) == (RowStatus.PENDING, FailureKind.DOWNLOAD, "HTTP 503")
+    assert image.revised_prompt == "a red fox"
+
+
+def test_of_a_row_that_is_partly_fetched_only_the_rest_is_pending() -> None:
+    half = succeeded(1, 0)._replace(links=(replace(DOWN, position=1),))
+    assert told(fold([half], 2).images) == [("succeeded", None), ("pending", "download")]
+
+
+def test_the_links_of_a_request_for_some_images_are_theirs() -> None:
+    asked = attempt(2)._replace(status=RowStatus.PENDING, indexes=(2,), links=(DOWN,))
+    states = fold([succeeded(1, 0, 1), asked], 3).images
+    assert told(states) == [("succeeded", None), ("succeeded", None), ("pending", "download")]
+
+
+def test_an_answer_in_a_spool_file_is_there_whatever_links_it_had() -> None:
+    kept = attempt(1)._replace(spooled="quarantine/spool-0.tar", links=(DOWN,))
+    assert told(fold([kept], 1).images) == [("pending", "local")]

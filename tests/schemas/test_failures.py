@@ -33,10 +33,23 @@ def test_what_halts_the_run_leaves_its_row_pending_and_unpaid(kind: FailureKind)
 
 
 @pytest.mark.parametrize("kind", FailureKind)
-def test_only_unpaid_refusals_make_everybody_wait(kind: FailureKind) -> None:
+def test_what_makes_everybody_wait_goes_on(kind: FailureKind) -> None:
     rule = RULES[kind]
     if rule.slows:
-        assert (rule.billed, rule.halts) == (Billed.NO, False)
+        assert (rule.resend is not Resend.NEVER, rule.halts) == (True, False)
+
+
+AMBIGUOUS = {kind for kind, rule in RULES.items() if rule.resend is Resend.IF_ALLOWED}
+
+
+def test_ambiguity_slows_all_senders_but_for_that_of_the_users_own_making() -> None:
+    slowing = {kind for kind in AMBIGUOUS if RULES[kind].slows}
+    assert slowing == AMBIGUOUS - {FailureKind.INTERRUPTED}
+
+
+def test_a_web_page_leaves_its_row_pending_and_unpaid() -> None:
+    rule = RULES[FailureKind.NOT_AN_API]
+    assert (rule.rest, rule.billed, rule.who) == (RowStatus.PENDING, Billed.NO, "you")
 
 
 @pytest.mark.parametrize("kind", FailureKind)

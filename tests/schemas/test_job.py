@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
-from schemas.job import Job, LimitsTable, RunTable, parse_duration
+from schemas.durations import parse_duration
+from schemas.job import Job, LimitsTable, RunTable
 
 
 @pytest.mark.parametrize(
@@ -23,13 +24,19 @@ from schemas.job import Job, LimitsTable, RunTable, parse_duration
         ("1d 2h", 93_600.0),
         (" 1.5h ", 5_400.0),
         ("0", 0.0),
+        ("2 minutes", 120.0),
+        ("1 hour 30 min", 5_400.0),
+        ("1 day", 86_400.0),
+        ("90 sec", 90.0),
     ],
 )
 def test_durations(text: str, seconds: float) -> None:
     assert parse_duration(text) == seconds
 
 
-@pytest.mark.parametrize("text", ["", "soon", "10 parsecs", "5x", "m", "1h and a bit"])
+@pytest.mark.parametrize(
+    "text", ["", "soon", "10 parsecs", "5x", "m", "1h and a bit", "3 months", "1 monday"]
+)
 def test_what_is_no_duration_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match="not a duration"):
         parse_duration(text)

@@ -11,7 +11,7 @@ from typing import Any
 import pyarrow.parquet as pq
 import pytest
 
-from tests.commandline import CommandLine
+from tests.support.commandline import CommandLine
 
 KEPT = Path(__file__).resolve().parents[1] / "data" / "folder-0.1.0"
 ATTEMPTS = 8
@@ -51,7 +51,8 @@ FINISHED = {
 }
 
 
-def test_status_says_what_0_1_0_said(command: CommandLine, folders: Path) -> None:
+@pytest.mark.usefixtures("folders")
+def test_status_says_what_0_1_0_said(command: CommandLine) -> None:
     told = command("status", "out", "--json").json
     assert (told["by_status"], told["by_error"]) == (
         {"succeeded": 6, "failed": 2, "parked": 1},
@@ -65,7 +66,8 @@ def test_status_says_what_0_1_0_said(command: CommandLine, folders: Path) -> Non
     )
 
 
-def test_a_finished_folder_is_whole(command: CommandLine, folders: Path) -> None:
+@pytest.mark.usefixtures("folders")
+def test_a_finished_folder_is_whole(command: CommandLine) -> None:
     ended = command("verify", "out", "--json")
     assert (ended.code, ended.json["problems"]) == (0, [])
 
@@ -106,7 +108,8 @@ def test_a_retry_asks_only_for_the_image_that_a_row_lacks(command: CommandLine, 
     assert ledger(folders / "out", new) == [(4, 1, "[1]")]
 
 
-def test_the_history_and_the_runs_are_there(command: CommandLine, folders: Path) -> None:
+@pytest.mark.usefixtures("folders")
+def test_the_history_and_the_runs_are_there(command: CommandLine) -> None:
     told = command("history", "out", "storm", "--json").json
     (row,) = told["rows"]
     assert [(each["status"], each["kind"]) for each in row["attempts"]] == [("parked", "disconnected")]

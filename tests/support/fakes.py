@@ -1,32 +1,28 @@
-"""The engine's ports as fakes in memory. Each passes the contract suite of its port (`tests/contracts`).
+"""The ports as fakes in memory. Each passes the contract suite of its port (`tests/contracts`).
 
-`world()` gives all of them over one journal, in which every call to a port stands in order.
+`tests/support/world.py` gives an engine over all of them.
 """
 
 from __future__ import annotations
 
 import asyncio
 import hashlib
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+import threading
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from jobs.circuit_breaker import Breaker
-from jobs.classify import RateTold
-from jobs.cost import Estimate, Prices
-from jobs.retry import RetryPolicy
+from jobs.cost import Estimate
+from jobs.rate_headers import ReportedRate
 from jobs.send_history import Weight
 from jobs.work import Work
-from runner.engine.engine import Engine
-from runner.engine.policy import Verdicts
-from runner.engine.ports import Arrival, CancelSignal, Checkpoint, Permit, Ports, StoreRefused
-from runner.engine.shutdown import Ending
-from runner.process.redaction import Redactor
-from schemas.artifacts import Asked, Label, NotAnImage
-from schemas.attempt import Intent, Measured, NextNumbers
+from runner.engine.ports import Arrival, CancelSignal, Checkpoint, Permit, StoreRefused
+from schemas.artifacts import Label, NotAnImage, RequestedFormat, SpoolNote
+from schemas.attempt import Intent, Measured
 from schemas.failures import RowStatus
-from schemas.outcome import Outcome, SavedImage, Task
+from schemas.outcome import KeptBody, OpenWork, Outcome, SavedImage, Unfetched
 from schemas.received import Pieces, Received, ReceivedImage, Result
+from schemas.reports import Progress, RunEnd, RunPlan
 from schemas.request import ImageRequest
 from schemas.row import Row
 
@@ -46,7 +42,7 @@ class FakeBody:
     data: bytes = b"body"
     images: Sequence[object] = ()
 
-    def verbatim(self) -> Iterable[bytes]:
+    def verbatim(self) -> Iterator[bytes]:
         """The body."""
         return iter((self.data,))
 
@@ -67,7 +63,7 @@ class FakeSource:
         self.journal.append("source.next")
         return self.works.pop(0) if self.works else None
 
-    async def anything(self) -> bool:
+    async def has_next(self) -> bool:
         return bool(self.works)
 
     async def close(self) -> None:
@@ -76,12 +72,16 @@ class FakeSource:
 
 @dataclass
 class FakePermit:
-    """Notes when the request left."""
+    """Notes when the request left, or that it will not."""
 
     left: list[float] = field(default_factory=list)
+    given_back: bool = False
 
     def sent(self, now: float) -> None:
         self.left.append(now)
+
+    def unused(self) -> None:
+        self.given_back = True
 
 
 @dataclass
@@ -90,8 +90,9 @@ class FakeRoad:
 
     journal: Journal
     answer: Callable[[Row, int], Result]
-    tasks: Mapping[str, Task] = field(default_factory=dict)
+    tasks: Mapping[str, OpenWork] = field(default_factory=dict)
     capacity: int | None = None
+    keys: int = 0
     tries: dict[str, int] = field(default_factory=dict)
 
     @asynccontextmanager
@@ -110,10 +111,20 @@ class FakeRoad:
 
     @asynccontextmanager
     async def rejoin(
-        self, row: Row, task: Task, checkpoint: Checkpoint, cancel: CancelSignal
+        self, row: Row, task: OpenWork, checkpoint: Checkpoint, cancel: CancelSignal
     ) -> AsyncIterator[Arrival]:
         self.journal.append("road.rejoin")
-        yield Arrival(self.answer(row, 0), 0.5)
+        result = self.answer(row, 0)
+        if isinstance(task, Unfetched) and isinstance(result, Received):
+            links = {link.position: link for link in task.links}
+            items = (replace(result.items[position], link=link) for position, link in links.items())
+            result = replace(result, items=tuple(items), unfetched=task)
+        yield Arrival(result, 0.5)
+
+    async def renew_key(self, left_at: float) -> bool:
+        self.journal.append("road.renew_key")
+        self.keys -= 1
+        return self.keys >= 0
 
 
 @dataclass
@@ -123,8 +134,9 @@ class FakeLog:
     journal: Journal
     refuses: int = 0
     intents: list[Intent] = field(default_factory=list)
-    tasks: dict[int, Task] = field(default_factory=dict)
+    tasks: dict[int, OpenWork] = field(default_factory=dict)
     waits: list[int] = field(default_factory=list)
+    spools: dict[int, str] = field(default_factory=dict)
     outcomes: dict[int, tuple[Outcome, RowStatus, Measured]] = field(default_factory=dict)
 
     def _record(self, what: str) -> None:
@@ -137,13 +149,17 @@ class FakeLog:
         self._record("log.intend")
         self.intents.append(intent)
 
-    async def accepted(self, attempt: int, task: Task) -> None:
+    async def accepted(self, attempt: int, task: OpenWork) -> None:
         self._record("log.accepted")
         self.tasks[attempt] = task
 
     async def still_open(self, attempt: int, why: str) -> None:
         self._record("log.still_open")
         self.waits.append(attempt)
+
+    async def spooled(self, attempt: int, file_name: str) -> None:
+        self._record("log.spooled")
+        self.spools[attempt] = file_name
 
     async def conclude(self, outcome: Outcome, status: RowStatus, measured: Measured) -> None:
         self._record("log.conclude")
@@ -158,6 +174,8 @@ class FakeStore:
     refuses: int = 0
     full: str | None = None
     files: dict[str, bytes] = field(default_factory=dict)
+    spool_refuses: bool = False
+    spooled: list[tuple[Label, bytes, SpoolNote]] = field(default_factory=list)
     released: bool = False
 
     def _keep(self, name: str, data: bytes) -> str:
@@ -167,7 +185,7 @@ class FakeStore:
         self.files[name] = data
         return name
 
-    async def save_image(self, data: Pieces, asked: Asked, label: Label) -> SavedImage:
+    async def save_image(self, data: Pieces, requested: RequestedFormat, label: Label) -> SavedImage:
         self.journal.append("store.save_image")
         whole = b"".join(data)
         if whole.startswith(b"bad"):
@@ -176,9 +194,18 @@ class FakeStore:
         digest = hashlib.sha256(whole).hexdigest()
         return SavedImage(label.image, name, "png", 1, 1, len(whole), digest)
 
-    async def quarantine(self, label: Label, data: Iterable[bytes]) -> str:
+    async def quarantine(self, label: Label, data: Iterable[bytes]) -> KeptBody:
         self.journal.append("store.quarantine")
-        return self._keep(f"quarantine/{label.slug}-{label.attempt}.body", b"".join(data))
+        whole = b"".join(data)
+        name = self._keep(f"quarantine/{label.slug}-{label.attempt}.body", whole)
+        return KeptBody(name, len(whole), hashlib.sha256(whole).hexdigest())
+
+    async def spool(self, label: Label, data: Iterable[bytes], note: SpoolNote) -> str:
+        self.journal.append("store.spool")
+        if self.spool_refuses:
+            raise StoreRefused(28, "No space left on device")
+        self.spooled.append((label, b"".join(data), note))
+        return "quarantine/spool-0.tar"
 
     def room_for(self, in_flight: int) -> str | None:
         self.journal.append("store.room_for")
@@ -214,8 +241,8 @@ class FakeLimiter:
     def admitted(self) -> None:
         self.journal.append("limiter.admitted")
 
-    def heard(self, rates: Mapping[str, RateTold]) -> None:
-        self.journal.append("limiter.heard")
+    def observe_rates(self, rates: Mapping[str, ReportedRate]) -> None:
+        self.journal.append("limiter.observe_rates")
 
 
 @dataclass
@@ -248,44 +275,31 @@ class FakeBudget:
 
 
 @dataclass
-class World:
-    """An engine over fakes. journal: every call to a port."""
+class FakeListener:
+    """Notes what it hears. raises: it does so each time. stuck: each look waits for it."""
 
     journal: Journal
-    source: FakeSource
-    road: FakeRoad
-    log: FakeLog
-    store: FakeStore
-    limiter: FakeLimiter
-    budget: FakeBudget
-    ending: Ending
+    raises: Exception | None = None
+    stuck: threading.Event | None = None
+    under_lock: bool = True
+    label: str = "a fake"
+    looks: list[Progress] = field(default_factory=list)
+    ends: list[RunEnd] = field(default_factory=list)
 
-    def engine(self) -> Engine:
-        """To be made inside an event loop."""
-        ports = Ports(self.source, self.road, self.log, self.store, self.limiter, self.budget)
-        verdicts = Verdicts(RetryPolicy(), 0, Breaker())
-        return Engine(
-            ports,
-            NextNumbers(0, 0, 0),
-            ending=self.ending,
-            verdicts=verdicts,
-            prices=Prices(per_image=0.1),
-            redactor=Redactor(),
-            wall_ms=lambda: 1_000,
-        )
+    def _hear(self, what: str) -> None:
+        self.journal.append(f"listener.{what}")
+        if self.raises is not None:
+            raise self.raises
 
+    def started(self, plan: RunPlan) -> None:
+        self._hear("started")
 
-def world(answer: Callable[[Row, int], Result], rows: Sequence[Row]) -> World:
-    """Fakes for these rows."""
-    journal: Journal = []
-    works = [Work(each, None) for each in rows]
-    return World(
-        journal,
-        FakeSource(journal, works),
-        FakeRoad(journal, answer),
-        FakeLog(journal),
-        FakeStore(journal),
-        FakeLimiter(journal),
-        FakeBudget(journal),
-        Ending(),
-    )
+    def progress(self, progress: Progress) -> None:
+        self.looks.append(progress)
+        if self.stuck is not None:
+            self.stuck.wait()
+        self._hear("progress")
+
+    def finished(self, end: RunEnd) -> None:
+        self.ends.append(end)
+        self._hear("finished")

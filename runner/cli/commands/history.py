@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,22 +22,26 @@ def _spent(usd: float | None) -> str:
 
 
 def _when(text: str | None) -> str:
-    return "" if text is None else text[:19].replace("T", " ")
+    from runner.text.wording import time_text
+
+    return "" if text is None else time_text(text)
 
 
 def _asked_for(command: dict[str, Any]) -> Iterator[str]:
     """The options of a run, about as they were typed."""
     for name, value in command.get("select", {}).items():
         for each in value if isinstance(value, list) else [value]:
-            yield f"--{name}" if each is True else f"--{name} {each}"
+            yield f"--{name}" if each is True else f"--{name} {shlex.quote(str(each))}"
     for name, value in {**command.get("set", {}), **command.get("settings", {})}.items():
-        yield f"--set {name}={value}"
+        yield f"--set {shlex.quote(f'{name}={value}')}"
+    if command.get("select", {}).get("succeeded"):
+        yield "--yes"
 
 
-def _run_lines(runs: list[dict[str, Any]]) -> Iterator[tuple[str, ...]]:
+def _run_lines(runs: list[dict[str, Any]], out: str) -> Iterator[tuple[str, ...]]:
     for run in runs:
         command = run["command"] or {"command": "run"}
-        called = " ".join((command["command"], *_asked_for(command)))
+        called = " ".join(("imagemill", command["command"], out, *_asked_for(command)))
         counts = f"{run['attempts']:,}", f"{run['images']:,}", _spent(run["cost_usd"])
         yield run["run_id"], *counts, called, run["reason"] or ""
 
@@ -94,7 +99,8 @@ def _show(found: dict[str, Any], *, named: bool) -> None:
         return
     print_table(
         ("run", "requests", "images", "cost", "called as", "ended"),
-        list(_run_lines(found["runs"])),
+        list(_run_lines(found["runs"], shlex.quote(found["out"]))),
+        optional=("images", "cost"),
     )
     shown = found["rows"][:_SHOWN_ROWS]
     if not shown:
@@ -112,12 +118,12 @@ def _show(found: dict[str, Any], *, named: bool) -> None:
 
 def _history(**values: Any) -> int:
     set_up_logs(values)
-    from runner.cli.console import print_json
+    from runner.cli.json_report import of_folder, print_report
     from runner.maintenance.history import history
 
     found = history(Path(values["out"]), values["row"])
     if values["as_json"]:
-        print_json(found)
+        print_report("history", of_folder(values["out"]) | found)
     else:
         _show(found, named=values["row"] is not None)
     return 0

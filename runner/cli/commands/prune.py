@@ -54,26 +54,29 @@ def _agreed(found: Pruning) -> bool:
     from runner.text.wording import count_text
     from schemas.errors import JobError
 
-    told = f"{count_text(len(found.files), 'superseded image')} ({_size(found.bytes)}) would be removed"
+    message = f"{count_text(len(found.files), 'superseded image')} ({_size(found.bytes)}) would be removed"
     if not sys.stdin.isatty():
-        raise JobError(f"{told}; nothing was removed", fix="add --yes, or --dry-run to look first")
-    return click.confirm(f"{told}. Remove {'it' if len(found.files) == 1 else 'them'}?", err=True)
+        raise JobError(f"{message}; nothing was removed", fix="add --yes, or --dry-run to look first")
+    agreed = click.confirm(f"{message}. Remove {'it' if len(found.files) == 1 else 'them'}?", err=True)
+    if not agreed:
+        click.echo("nothing was removed", err=True)
+    return agreed
 
 
 def _prune(**values: Any) -> int:
     set_up_logs(values)
-    from runner.cli.console import print_json
+    from runner.cli.json_report import of_folder, print_report
     from runner.maintenance import prune
 
     out, removed = Path(values["out"]), values["removed"]
-    found = prune.look(out, removed=removed)
+    found = prune.preview(out, removed=removed)
     done = False
     if not values["dry_run"] and (found.files or found.leftover):
         if found.files and not values["yes"] and not _agreed(found):
             return 0
         found, done = prune.prune(out, removed=removed), True
     if values["as_json"]:
-        print_json(_report(found, done=done))
+        print_report("prune", of_folder(out) | _report(found, done=done))
     else:
         _show(found, done=done)
     return 0

@@ -3,13 +3,28 @@
 from __future__ import annotations
 
 import sys
-from dataclasses import asdict
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+import click
 
 from runner.cli.groups import Command
 from runner.cli.option import Option
-from runner.cli.options import common_options, job_from, job_on, job_options, source_argument
+from runner.cli.options import common_options, job_from, job_on, job_options, rows_from, source_argument
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from schemas.job import Job
+    from schemas.reports import Service
+
+
+def _say(service: Service) -> None:
+    """Where requests are about to go, with which model and key."""
+    from runner.process.redaction import REDACTOR
+
+    click.echo(f"service  {REDACTOR.text(str(service))}", err=True)
 
 
 def _run(**values: Any) -> int:
@@ -18,20 +33,29 @@ def _run(**values: Any) -> int:
         from runner.cli.commands.plan import show_plan
 
         return show_plan(job, as_json=values["as_json"])
-    from runner.cli.console import print_facts, print_json
-    from runner.cli.render import summary_facts
-    from runner.schedule import scheduled_run
-    from runner.telemetry.progress import make_observer
+    with rows_from(job, kept=True) as rows:
+        return _run_job(job, rows, values)
 
-    with make_observer(job.output.progress, sys.stderr, quiet=values["quiet"]) as observer:
-        summary = scheduled_run.run_nightly(
-            job, values["source"], partial(job_on, values), observer=observer, signals=True
+
+def _run_job(job: Job, rows: Path | None, values: Mapping[str, Any]) -> int:
+    from runner.cli.run_end import last_words, print_summary
+    from runner.process.signals import taken
+    from runner.schedule import scheduled_run
+    from runner.telemetry.progress import progress_listeners
+
+    with taken(last_words("run", as_json=values["as_json"])):
+        shown = progress_listeners(job.output.progress, sys.stderr, quiet=values["quiet"])
+        summary = scheduled_run.run_scheduled(
+            job,
+            values["source"],
+            partial(job_on, values),
+            manifest=rows,
+            listeners=shown,
+            signals=True,
+            say=None if values["quiet"] or job.output.progress == "none" else _say,
         )
-    if values["as_json"]:
-        print_json(asdict(summary))
-    else:
-        print_facts(summary_facts(summary, simulated=job.simulate))
-    return summary.exit_code
+        print_summary(summary, as_json=values["as_json"])
+    return int(summary.exit_code or 0)
 
 
 command = Command(
@@ -43,8 +67,9 @@ command = Command(
         Option(["--dry-run"], group="Output", is_flag=True, help="as `imagemill plan`"),
         *common_options(),
     ],
-    help="Make the images of a manifest, or of the job that a job file describes."
+    help="Make the images of a manifest (- is stdin), or of the job that a job file describes."
     " Running it again with the same --out resumes: nothing that is done is sent again.",
-    epilog="Exit codes: 0 all succeeded, 2 usage, 3 some rows failed, 4 key or quota, 5 service down, 6 locked,"
-    " 7 damaged, 8 budget, 9 disk, 10 --max-duration or --deadline, 130/143 interrupted.",
+    epilog="Example: imagemill run prompts.csv --out runs/a --max-cost 5\n\n"
+    "Exit codes: 0 all succeeded, 2 usage, 3 some rows failed, 4 key or quota, 5 service down, 6 locked,"
+    " 7 damaged, 8 budget, 9 disk, 10 --max-duration or --deadline, 129/130/143 hung up, interrupted, terminated.",
 )

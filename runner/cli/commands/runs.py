@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import asdict
-from datetime import datetime
 from typing import TYPE_CHECKING, Any
 
 import click
@@ -14,17 +12,30 @@ from runner.cli.option import Option
 from runner.cli.options import common_options, set_up_logs
 
 if TYPE_CHECKING:
-    from runner.maintenance.runs import PastRun
+    from schemas.listings import PastRun
 
-_HEAD = ("started", "time", "exit", "rows", "again", "requests", "images", "maybe billed", "cost", "run", "")
+_HEAD = (
+    "started",
+    "time",
+    "exit",
+    "rows",
+    "again",
+    "requests",
+    "images",
+    "maybe billed",
+    "cost",
+    "run",
+    "ended",
+)
+_OPTIONAL = ("again", "maybe billed", "run", "time", "requests")
+"""What a narrow terminal does without, in this order."""
 
 
 def _line(run: PastRun, several: bool) -> tuple[str, ...]:
-    from runner.text.wording import duration_text, money_text
+    from runner.text.wording import duration_text, money_text, time_text
 
-    started = datetime.fromisoformat(run.started).astimezone()
     return (
-        f"{started:%Y-%m-%d %H:%M:%S}",
+        time_text(run.started),
         "" if run.duration_s is None else duration_text(run.duration_s),
         "–" if run.exit_code is None else str(run.exit_code),
         f"{run.rows:,}",
@@ -38,29 +49,18 @@ def _line(run: PastRun, several: bool) -> tuple[str, ...]:
     )
 
 
-def _table(runs: Sequence[PastRun]) -> list[str]:
-    from runner.process.redaction import REDACTOR
-
-    several = len({run.out for run in runs}) > 1
-    lines = [_HEAD, *(_line(run, several) for run in runs)]
-    widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    return [
-        REDACTOR.text("  ".join(cell.ljust(width) for cell, width in zip(line, widths, strict=True)).rstrip())
-        for line in lines
-    ]
-
-
 def _runs(**values: Any) -> int:
     set_up_logs(values)
-    from runner.cli.console import print_json
+    from runner.cli.console import print_table
+    from runner.cli.json_report import print_report
     from runner.maintenance.runs import past_runs
 
     found = past_runs(values["source"], values["limit"])
     if values["as_json"]:
-        print_json({"runs": [asdict(run) for run in found]})
+        print_report("runs", {"runs": [asdict(run) for run in found]})
         return 0
-    for line in _table(found):
-        click.echo(line)
+    several = len({run.out for run in found}) > 1
+    print_table(_HEAD, [_line(run, several) for run in found], optional=_OPTIONAL)
     return 0
 
 

@@ -7,7 +7,8 @@ of the file. Where the record had run over very many lines, they are read one by
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Sequence
 from itertools import count, islice
 
 from runner.manifest.formats.tsv import split_record
@@ -31,7 +32,7 @@ def csv_rows(
     if csv.field_size_limit() < MAX_RECORD_BYTES:
         csv.field_size_limit(MAX_RECORD_BYTES)  # of the whole process, so it is only ever raised
     restart: int | None = start
-    one_by_one_to = start
+    one_by_one_to = inside_to = start
     while restart is not None:
         if restart < one_by_one_to:
             yield from _single_lines(lines, restart, one_by_one_to, width, delimiter)
@@ -41,10 +42,9 @@ def csv_rows(
             item = _checked(row, width, delimiter)
             if item is None:
                 continue
-            problem = lines.problem(at, stop)
-            yield at, item if problem is None else Malformed(problem)
+            yield at, _with_problem(item, lines.problem(at, stop), inside=at < inside_to)
             if isinstance(item, Malformed) and stop > at + 1:
-                restart = at + 1
+                restart, inside_to = at + 1, max(inside_to, stop)
                 one_by_one_to = stop if stop - at > REREAD_LINES else restart
                 break
 
@@ -67,8 +67,7 @@ def tsv_rows(lines: Lines, *, start: int, width: int) -> Iterator[tuple[int, Row
                 one_by_one_to = stop + looked
         item = _checked([] if row == [""] else row, width, "\t")
         if item is not None:
-            problem = lines.problem(at, stop)
-            yield at, item if problem is None else Malformed(problem)
+            yield at, _with_problem(item, lines.problem(at, stop))
         at = stop
 
 
@@ -89,9 +88,10 @@ def _split(lines: Lines, start: int, delimiter: str) -> Iterator[tuple[int, int,
         try:
             row = next(reader, None)
         except csv.Error as error:
-            row = _wrong_quotes(error)
+            row = _wrong_quotes(error, next(lines.read_from(at)), delimiter)
         except UnclosedRecord:
-            yield at, max(at + 2, start + reader.line_num), Malformed(_UNCLOSED)
+            kept = _first_cell(next(lines.read_from(at)), delimiter)
+            yield at, max(at + 2, start + reader.line_num), Malformed(_UNCLOSED, kept)
             return
         if row is None:
             return
@@ -109,15 +109,57 @@ def _single_lines(
         try:
             item = _checked(next(csv.reader((line,), delimiter=delimiter, strict=True)), width, delimiter)
         except csv.Error as error:
-            item = _wrong_quotes(error)
-        problem = lines.problem(at, at + 1)
+            item = _wrong_quotes(error, line, delimiter)
         if item is not None:
-            yield at, item if problem is None else Malformed(problem)
+            yield at, _with_problem(item, lines.problem(at, at + 1), inside=True)
 
 
-def _wrong_quotes(error: csv.Error) -> Malformed:
+def readable_cells(row: Row | None, width: int, *, first: bool) -> Sequence[str | None]:
+    """What can be told of a malformed record of a table of this width: its cells that are text.
+
+    row: all of its cells, or the first alone: nothing can have shifted that. first: whether it counts then.
+    """
+    if row is None or width == 1:
+        return (None,) * width
+    if len(row) != width:
+        told = first and _is_text(row[0])
+        return (row[0] if told else None, *(None,) * (width - 1))
+    return [cell if _is_text(cell) else None for cell in row]
+
+
+def _is_text(cell: str) -> bool:
+    try:
+        cell.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _with_problem(item: Row | Malformed, problem: str | None, *, inside: bool = False) -> Row | Malformed:
+    """The record, whose lines may have a problem of their own.
+
+    inside: it may be a line of a malformed record before it; then nothing that it holds can be told for sure.
+    """
+    if problem is None and not (inside and isinstance(item, Malformed)):
+        return item
+    if isinstance(item, Malformed):
+        return Malformed(problem or item.problem, None if inside else item.kept)
+    return Malformed(problem or "", item)
+
+
+def _first_cell(line: str, delimiter: str) -> Row | None:
+    """The first cell of a record whose quotes go wrong further on, alone; None where it cannot be told."""
+    if line.startswith('"'):
+        found = re.match(r'"((?:[^"]++|"")*+)"' + re.escape(delimiter), line)
+        return None if found is None else [found[1].replace('""', '"')]
+    cell, mark, _ = line.partition(delimiter)
+    return [cell] if mark and '"' not in cell else None
+
+
+def _wrong_quotes(error: csv.Error, line: str, delimiter: str) -> Malformed:
     return Malformed(
-        f"its quotes do not match ({error}); close each quoted value and double the quotes inside it"
+        f"its quotes do not match ({error}); close each quoted value and double the quotes inside it",
+        _first_cell(line, delimiter),
     )
 
 
@@ -130,4 +172,4 @@ def _checked(row: Row | Malformed, width: int, delimiter: str) -> Row | Malforme
     found = f"{len(row):,} field{'s' * (len(row) != 1)}"
     sign = "a tab" if delimiter == "\t" else repr(delimiter)
     fix = "add what is missing" if len(row) < width else f"put quotes around a value that holds {sign}"
-    return Malformed(f"has {found}, the header has {width:,}; {fix}")
+    return Malformed(f"has {found}, the header has {width:,}; {fix}", row[:1] if len(row) > 1 else None)

@@ -1,4 +1,4 @@
-"""A pandas DataFrame as a manifest. Its index is left out; object columns may hold anything."""
+"""A pandas DataFrame as a manifest. An index with a name is columns too; object columns may hold anything."""
 
 from __future__ import annotations
 
@@ -19,7 +19,8 @@ from runner.manifest.arrow_text import (
     string_array,
     text_values,
 )
-from runner.manifest.records import Places, Texts, Values
+from runner.manifest.columns import assign_roles
+from runner.manifest.records import Locations, RecordTexts, Values
 from runner.manifest.tables import BATCH_RECORDS, Block, Table, batch_sizes, unique_names
 
 if TYPE_CHECKING:
@@ -32,18 +33,54 @@ _NESTED = (list, dict, tuple, set, frozenset, np.ndarray)
 
 def dataframe_table(frame: pd.DataFrame) -> Table:
     """The frame's columns, by their names as text; missing values (None, NaN, NA, NaT) are null."""
+    frame = _with_index(frame)
     names = unique_names(map(_utf8, map(str, frame.columns)), LABEL)
     columns = {name: frame.iloc[:, at] for at, name in enumerate(names)}
     types = cache(lambda: {name: _carried_type(series) for name, series in columns.items()})
     return Table(LABEL, names, types, partial(_blocks, columns, len(frame), types))
 
 
-def arrow_table(frame: pd.DataFrame) -> pa.Table:
-    """The whole frame as Arrow: columns of one type keep it, mixed and nested ones are text (nested: JSON)."""
+def _with_index(frame: pd.DataFrame) -> pd.DataFrame:
+    """The frame with the levels of its index that have a name as its first columns, unless a column has that name."""
+    named = [
+        (level, name)
+        for level, name in enumerate(frame.index.names)
+        if name is not None and name not in frame.columns
+    ]
+    if named:
+        frame = frame.copy(deep=False)
+        for at, (level, name) in enumerate(named):
+            frame.insert(at, name, frame.index.get_level_values(level), allow_duplicates=True)
+    return frame
+
+
+def arrow_table(frame: pd.DataFrame, *, prompt_col: str | None = None, id_col: str | None = None) -> pa.Table:
+    """The whole frame as Arrow: columns of one type keep it, mixed and nested ones are text (nested: JSON).
+
+    prompt_col, id_col: as for `open_manifest`. Columns with a role are text, and what is none there is null.
+    Raises ManifestError where there are no prompts.
+    """
+    frame = _with_index(frame)
     table = dataframe_table(frame)
-    kinds = table.types().values()
-    arrays = [_arrow(frame.iloc[:, at], kind) for at, kind in enumerate(kinds)]
+    roles = assign_roles(table.names, LABEL, prompt_col=prompt_col, id_col=id_col)
+    arrays = []
+    for at, (name, kind) in enumerate(table.types().items()):
+        series = frame.iloc[:, at]
+        if name == roles.get("id"):
+            series = _whole(series)
+        arrays.append(string_array(_role_text(series)[0]) if name in roles.values() else _arrow(series, kind))
     return pa.table(arrays, names=list(table.names))
+
+
+def _whole(series: pd.Series) -> pd.Series:
+    """Ids that pandas has made floats, as for a missing one among whole numbers, as the whole numbers that they were."""
+    values = _objects(series)
+    there = [value for value in values if value is not None]
+    if not there or not all(isinstance(value, float) and value.is_integer() for value in there):
+        return series
+    return series.astype(object).where(
+        series.isna(), [None if value is None else int(value) for value in values]
+    )
 
 
 def _blocks(
@@ -57,12 +94,12 @@ def _blocks(
     while start < rows:
         count = min(next(sizes), rows - start)
         part = slice(start, start + count)
-        places = Places("row %d", range(start, start + count))
-        yield Block(places, partial(_texts, columns, part, roles), partial(_column, columns, part, types))
+        locations = Locations("row %d", range(start, start + count))
+        yield Block(locations, partial(_texts, columns, part, roles), partial(_column, columns, part, types))
         start += count
 
 
-def _texts(columns: Mapping[str, pd.Series], part: slice, roles: Mapping[str, str]) -> Texts:
+def _texts(columns: Mapping[str, pd.Series], part: slice, roles: Mapping[str, str]) -> RecordTexts:
     return merged_roles({role: _role_text(columns[name].iloc[part]) for role, name in roles.items()}, roles)
 
 
@@ -78,7 +115,9 @@ def _carried_type(series: pd.Series) -> pa.DataType:
     if own is not None:
         return plain_type(own.type)
     values = [value for value in _objects(series) if value is not None]
-    if len(set(map(type, values))) > 1 or isinstance(next(iter(values), None), _NESTED):
+    if any(isinstance(value, _NESTED) for value in values):
+        return _nested_type(values)
+    if len(set(map(type, values))) > 1:
         return pa.string()
     try:
         kind = plain_type(pa.infer_type(values))
@@ -88,6 +127,37 @@ def _carried_type(series: pd.Series) -> pa.DataType:
     except (pa.ArrowException, OverflowError):  # 30 digits, for one
         return pa.string()
     return kind
+
+
+def _nested_type(values: list[Any]) -> pa.DataType:
+    """The type of lists or dicts that come back from Parquet as they are; text, for JSON, where there is none.
+
+    That is so where they are of different shapes: dicts would get each other's keys.
+    """
+    plain = [_listed(value) for value in values]
+    try:
+        array = pa.array(plain)
+    except (pa.ArrowException, OverflowError):
+        return pa.string()
+    kind = plain_type(array.type)
+    return kind if _is_written(kind) and array.to_pylist() == plain else pa.string()
+
+
+def _listed(value: Any) -> Any:
+    """Tuples and arrays as lists, throughout."""
+    if isinstance(value, np.ndarray):
+        return value.tolist()
+    if isinstance(value, list | tuple):
+        return [_listed(item) for item in value]
+    return {key: _listed(item) for key, item in value.items()} if isinstance(value, dict) else value
+
+
+def _is_written(kind: pa.DataType) -> bool:
+    """Whether Parquet holds the type: nothing in it is without a type or without fields."""
+    if pa.types.is_null(kind):
+        return False
+    parts = [kind.field(at).type for at in range(kind.num_fields)]
+    return bool(parts or not pa.types.is_nested(kind)) and all(map(_is_written, parts))
 
 
 def _own_array(series: pd.Series) -> pa.Array | None:
@@ -117,7 +187,7 @@ def _arrow(series: pd.Series, kind: pa.DataType) -> pa.Array:
     values = _objects(series)
     if is_text(kind):
         return string_array([None if value is None else _carried(value) for value in values]).cast(kind)
-    return pa.array(values, type=kind)
+    return pa.array(list(map(_listed, values)), type=kind)
 
 
 def _role_text(series: pd.Series) -> tuple[Values, Problems]:

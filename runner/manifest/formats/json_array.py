@@ -12,11 +12,12 @@ from runner.manifest.records import ManifestError
 from runner.manifest.tables import Malformed
 
 MAX_ITEM_CHARS = MAX_LINE_BYTES
-"""A longer item cannot be told from a broken one, and ends the reading."""
+"""A longer item is taken to be broken, and ends the reading."""
 
 _BLANK = re.compile(r"[ \t\r\n]*")
 
 
+# Not ijson: it gives values (`1e5` as Decimal("1E+5"), `-0` as 0), and a row keeps the text that was written.
 class ArrayItems:
     """Reads the items of the array that `chunks` hold. source: the file's name, for messages."""
 

@@ -13,8 +13,8 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from runner.manifest.arrow_text import merged_roles, plain_type, text_values
-from runner.manifest.records import ManifestError, Places, Texts
-from runner.manifest.sources import Source, reading
+from runner.manifest.records import Locations, ManifestError, RecordTexts
+from runner.manifest.sources import SourceFile, reading
 from runner.manifest.tables import BATCH_RECORDS, Block, Table, batch_sizes, unique_names
 
 BUFFER_BYTES = 1024 * 1024
@@ -26,7 +26,7 @@ MAX_BATCH_BYTES = 16 * 1024 * 1024
 _SAMPLED_GROUPS = 32
 
 
-def open_parquet(source: Source) -> Table:
+def open_parquet(source: SourceFile) -> Table:
     """A Parquet file by its footer. Columns keep their types; dictionaries are decoded."""
     with reading(source.name), closing(_open(source)) as file:
         schema = file.schema_arrow
@@ -36,7 +36,7 @@ def open_parquet(source: Source) -> Table:
     return Table(source.name, names, types.copy, partial(_blocks, source, fields))
 
 
-def _open(source: Source) -> pq.ParquetFile:
+def _open(source: SourceFile) -> pq.ParquetFile:
     return pq.ParquetFile(
         source.seekable(), pre_buffer=False, buffer_size=BUFFER_BYTES, page_checksum_verification=True
     )
@@ -49,7 +49,7 @@ def _occurrence(schema: pa.Schema, index: int) -> tuple[str, int]:
 
 
 def _blocks(
-    source: Source, fields: Mapping[str, tuple[str, int]], columns: Mapping[str, str]
+    source: SourceFile, fields: Mapping[str, tuple[str, int]], columns: Mapping[str, str]
 ) -> Iterator[Block]:
     others = {name: field for name, field in fields.items() if name not in columns.values()}
     with (
@@ -63,11 +63,11 @@ def _blocks(
             count = min(next(sizes), total - start)
             texts = partial(_texts, role_rows, columns, start, count)
             extra = partial(_other_column, other_rows, others, start, count)
-            yield Block(Places("row %d", range(start, start + count)), texts, extra)
+            yield Block(Locations("row %d", range(start, start + count)), texts, extra)
             start += count
 
 
-def _texts(rows: _Rows, columns: Mapping[str, str], start: int, count: int) -> Texts:
+def _texts(rows: _Rows, columns: Mapping[str, str], start: int, count: int) -> RecordTexts:
     return merged_roles({role: text_values(rows.column(role, start, count)) for role in columns}, columns)
 
 
@@ -84,7 +84,7 @@ class _Rows:
     fields: any key -> the column's name in the file and which one of that name it is.
     """
 
-    def __init__(self, source: Source, fields: Mapping[str, tuple[str, int]]) -> None:
+    def __init__(self, source: SourceFile, fields: Mapping[str, tuple[str, int]]) -> None:
         self._source = source
         self._fields = fields
         self._file: pq.ParquetFile | None = None

@@ -9,8 +9,8 @@ from pathlib import Path
 import pyarrow as pa
 
 from runner.manifest.lines import MAX_LINE_BYTES, Lines, line_blocks, not_utf8, utf8_chunks
-from runner.manifest.records import ManifestError, Places
-from runner.manifest.sources import Source, local_source, open_text, printable, reading
+from runner.manifest.records import Locations, ManifestError
+from runner.manifest.sources import SourceFile, local_source, open_text, printable, reading
 from runner.manifest.tables import Block, Malformed, Table, gather, text_block
 
 SUFFIX = ".txt"
@@ -18,8 +18,8 @@ SUFFIX = ".txt"
 _BAD_NAME = "the file's name is not UTF-8; rename the file"
 
 
-def open_lines(source: Source) -> Table:
-    """Every line is a prompt, the empty ones too, but not those at the very end."""
+def open_lines(source: SourceFile) -> Table:
+    """Every line is a prompt; blank lines are none."""
     with open_text(source) as file:
         next(line_blocks(file), None)
     return Table(
@@ -30,7 +30,7 @@ def open_lines(source: Source) -> Table:
     )
 
 
-def local_folder(folder: Path) -> list[tuple[str, Source]]:
+def local_folder(folder: Path) -> list[tuple[str, SourceFile]]:
     """Ids and files of a folder's `.txt` files, sorted by name; hidden files and subfolders are left out.
 
     The names are in memory at once.
@@ -39,7 +39,7 @@ def local_folder(folder: Path) -> list[tuple[str, Source]]:
     return [(name[: -len(SUFFIX)], local_source(folder / name, printable(name))) for name in names]
 
 
-def folder_table(files: Sequence[tuple[str, Source]], label: str) -> Table:
+def folder_table(files: Sequence[tuple[str, SourceFile]], label: str) -> Table:
     """One prompt a file, with the file's name as its id. Raises ManifestError where there is no file."""
     if not files:
         raise ManifestError(
@@ -55,31 +55,27 @@ def is_prompt_file(name: str) -> bool:
     return name.lower().endswith(SUFFIX) and not name.startswith(".")
 
 
-def _line_blocks(source: Source, columns: Mapping[str, str]) -> Iterator[Block]:
+def _line_blocks(source: SourceFile, columns: Mapping[str, str]) -> Iterator[Block]:
     with open_text(source) as file:
         lines = Lines(line_blocks(file))
         for batch in gather(_prompts(lines), lambda: lines.passed_bytes):
             yield text_block(
-                Places("line %d", batch.starts), {"prompt": batch.items}, columns, batch.malformed
+                Locations("line %d", batch.starts), {"prompt": batch.items}, columns, batch.malformed
             )
 
 
 def _prompts(lines: Lines) -> Iterator[tuple[int, str | Malformed]]:
-    """Line number and text; empty lines are held back until one follows that is not."""
-    empty = 0
+    """Line number and text of each line that is not blank."""
     for number, line in enumerate(lines.read_from(1), 1):
         lines.hold = number
-        prompt = line.rstrip("\r\n")
-        if not prompt:
-            empty += 1
-            continue
-        yield from ((number - back, "") for back in range(empty, 0, -1))
-        empty = 0
         problem = lines.problem(number, number + 1)
-        yield number, prompt if problem is None else Malformed(problem)
+        if problem is not None:
+            yield number, Malformed(problem)
+        elif not line.isspace():
+            yield number, line.rstrip("\r\n")
 
 
-def _file_blocks(files: Sequence[tuple[str, Source]], columns: Mapping[str, str]) -> Iterator[Block]:
+def _file_blocks(files: Sequence[tuple[str, SourceFile]], columns: Mapping[str, str]) -> Iterator[Block]:
     passed = 0
 
     def records() -> Iterator[tuple[str, tuple[str, str] | Malformed]]:
@@ -87,14 +83,16 @@ def _file_blocks(files: Sequence[tuple[str, Source]], columns: Mapping[str, str]
         for name, source in files:
             prompt = _file_text(source)
             if isinstance(prompt, Malformed):
-                yield source.name, prompt
+                yield source.name, Malformed(prompt.problem, (name if _is_utf8(name) else None, None))
                 continue
             passed += len(prompt)
-            yield source.name, (name, prompt) if _is_utf8(name) else Malformed(_BAD_NAME)
+            yield source.name, (name, prompt) if _is_utf8(name) else Malformed(_BAD_NAME, (None, prompt))
 
     for batch in gather(records(), lambda: passed):
         ids, prompts = zip(*((None, None) if item is None else item for item in batch.items), strict=True)
-        yield text_block(Places("%s", batch.starts), {"id": ids, "prompt": prompts}, columns, batch.malformed)
+        yield text_block(
+            Locations("%s", batch.starts), {"id": ids, "prompt": prompts}, columns, batch.malformed
+        )
 
 
 def _is_utf8(name: str) -> bool:
@@ -105,11 +103,12 @@ def _is_utf8(name: str) -> bool:
     return True
 
 
-def _file_text(source: Source) -> str | Malformed:
+def _file_text(source: SourceFile) -> str | Malformed:
     """The whole file without its final line end, if it has one."""
     with reading(source.name), source.stream() as file:
         chunks, offset = utf8_chunks(file)
         data = b"".join(_capped(chunks))
+    source.check()
     if len(data) > MAX_LINE_BYTES:
         return Malformed(f"the file has more than {MAX_LINE_BYTES >> 20} MiB; shorten it or remove it")
     try:

@@ -6,6 +6,7 @@ import asyncio
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
 from typing import Any
 
 import pybase64
@@ -24,10 +25,11 @@ Dress = Callable[[Document], Document]
 
 
 class ImageRenderer:
-    """Makes bodies for one simulator; `close` ends its threads."""
+    """Makes bodies for one simulator; `close` ends its threads. grain: files are as large as real ones."""
 
-    def __init__(self, seed: int, profile: str, dialect: Dialect) -> None:
+    def __init__(self, seed: int, profile: str, dialect: Dialect, *, grain: bool = False) -> None:
         self._seed = seed
+        self._grain = grain
         self._profile = dialect.profile or profile
         self._relative = dialect.relative
         self._only_base64 = dialect.reading.forced_format == "b64_json"
@@ -46,7 +48,10 @@ class ImageRenderer:
         key: the caller's. dress: makes the dialect's document of a plain answer.
         """
         made = images_made(order.n, fault)
-        pictures = [picture_of(order, index, max(made, order.n), self._seed) for index in range(made)]
+        pictures = [
+            replace(picture_of(order, index, max(made, order.n), self._seed), grain=self._grain)
+            for index in range(made)
+        ]
         forced = None if self._only_base64 else wants_base64(fault)
         if order.as_url if forced is None else not forced:
             origin = "" if self._relative else f"{request.scheme}://{request.host}"

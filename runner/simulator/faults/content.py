@@ -38,7 +38,7 @@ def wants_base64(fault: Fault | None) -> bool | None:
     """True or False where a fault fixes how images come, whatever was asked for; None where it does not."""
     if fault is None:
         return None
-    if fault.kind in _BASE64:
+    if fault.kind in _BASE64 or fault.kind in _IN_OTHER_FORMS:
         return True
     return False if KINDS[fault.kind].stage is Stage.URL else None
 
@@ -74,6 +74,34 @@ def _wrap(text: str) -> str:
     return "".join(text[at : at + 76] + "\n" for at in range(0, len(text), 76))
 
 
+def _event(document: Document) -> bytes:
+    return b"data: " + json.dumps(document).encode() + b"\n\n"
+
+
+def _as_stream(document: Document, key: str) -> bytes:
+    kind = "image_generation.completed"
+    events = [_event({"type": kind, **item, "usage": document.get("usage")}) for item in document["data"]]
+    return b": wait\n\n" + b"".join(events) + b"data: [DONE]\n\n"
+
+
+def _as_response(document: Document, key: str) -> Document:
+    calls = [{"type": "image_generation_call", "result": item["b64_json"]} for item in document["data"]]
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "status": "completed",
+        "output": calls,
+        "usage": document.get("usage"),
+    }
+
+
+_IN_OTHER_FORMS: dict[str, _DocumentFault] = {"event_stream": _as_stream, "response_form": _as_response}
+_UPSTREAM = {"error": {"message": "Upstream request failed", "type": "upstream_error"}}
+_PAGE = b"<!doctype html><html><head><title>A relay</title></head><body><div id=root></div></body></html>"
+_DECLINED = {
+    "choices": [{"message": {"content": "I'm sorry, but I can't draw that."}, "finish_reason": "stop"}]
+}
+
 _BASE64: dict[str, Callable[[str], str]] = {
     "data_uri": lambda text: f"data:image/png;base64,{text}",
     "wrapped_base64": _wrap,
@@ -86,6 +114,13 @@ DOCUMENTS: dict[str, _DocumentFault] = {
     "slow": lambda document, key: document,
     "moderation_200": lambda document, key: _error_under_200("moderation", key),
     "error_200": lambda document, key: _error_under_200("rate_limit_no_hint", key),
+    "upstream_200": lambda document, key: _UPSTREAM,
+    "page_200": lambda document, key: _PAGE,
+    "refused_slot": lambda document, key: (
+        document | {"data": [{"b64_json": "", "respect_moderation": False}]}
+    ),
+    "refused_in_words": lambda document, key: _DECLINED,
+    **_IN_OTHER_FORMS,
     "bad_json": lambda document, key: json.dumps(document).encode()[:-2],
     "not_object": lambda document, key: _as_list(document),
     "empty_data": lambda document, key: document | {"data": []},
@@ -104,7 +139,12 @@ DOCUMENTS: dict[str, _DocumentFault] = {
 """(good document, caller's key) -> what is sent instead: JSON, or bytes as they are."""
 
 
-_OF_THE_WHOLE = {"bad_json", "not_object", "moderation_200", "error_200", "echo_key"}
+_OF_THE_WHOLE = frozenset(
+    {
+        *("bad_json", "not_object", "moderation_200", "error_200", "echo_key", "upstream_200", "page_200"),
+        *("refused_slot", "refused_in_words"),
+    }
+)
 """Kinds that spoil what the dialect made of the answer; the others spoil what it makes that of."""
 
 
@@ -116,6 +156,8 @@ def spoil(document: Document, fault: Fault | None, key: str, dress: Callable[[Do
     change = DOCUMENTS.get(fault.kind) if fault else None
     if fault is None or change is None:
         changed = dress(document)
+    elif fault.kind in _IN_OTHER_FORMS:
+        changed = change(document, key)
     elif fault.kind in _OF_THE_WHOLE:
         changed = change(dress(document), key)
     else:

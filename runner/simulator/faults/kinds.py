@@ -1,4 +1,4 @@
-"""What can go wrong: one table of fault kinds, and which request meets which fault.
+"""What can go wrong: one table of fault kinds.
 
 The table says what a kind means and whether the service charges for it; how it is played stands with its stage
 (`refusals.REFUSALS` and `PAGES`, `wire.ACTIONS`, `content.DOCUMENTS` and `IMAGES`, `downloads.ACTIONS`).
@@ -7,11 +7,8 @@ The table says what a kind means and whether the service charges for it; how it 
 from __future__ import annotations
 
 import re
-from collections import Counter
 from dataclasses import dataclass
 from enum import Enum
-
-from runner.simulator.pictures.picture import digest
 
 
 class Stage(Enum):
@@ -107,6 +104,33 @@ _OTHERS = (
     Kind("slow", Stage.DOCUMENT, "a good answer `delay` seconds late (default 5)", True, delay_s=5.0),
     Kind("moderation_200", Stage.DOCUMENT, "the moderation error under status 200", False),
     Kind("error_200", Stage.DOCUMENT, "a rate limit error under status 200", False),
+    Kind(
+        "upstream_200",
+        Stage.DOCUMENT,
+        "an error under status 200 that does not tell whether the image was made",
+        True,
+    ),
+    Kind(
+        "page_200",
+        Stage.DOCUMENT,
+        "a web page under status 200, as behind a base URL without its /v1",
+        False,
+        late=False,
+    ),
+    Kind(
+        "refused_slot",
+        Stage.DOCUMENT,
+        "an empty slot that the service's moderation withholds; it is charged",
+        True,
+    ),
+    Kind("refused_in_words", Stage.DOCUMENT, "a chat's sentence that declines to draw", True),
+    Kind(
+        "event_stream",
+        Stage.DOCUMENT,
+        "a stream of events, although none was asked for; the image is good",
+        True,
+    ),
+    Kind("response_form", Stage.DOCUMENT, "the image in an `image_generation_call`; it is good", True),
     Kind("bad_json", Stage.DOCUMENT, "a whole body that is not JSON", True),
     Kind("not_object", Stage.DOCUMENT, "JSON, but a list", True),
     Kind("empty_data", Stage.DOCUMENT, "`data` is an empty list", True),
@@ -228,47 +252,6 @@ class Fault:
     def delay_s(self) -> float:
         """Extra seconds."""
         return KINDS[self.kind].delay_s if self.delay is None else self.delay
-
-
-MARKERS = (
-    Fault("moderation", match=re.compile(r"\[\[refuse\]\]")),
-    Fault("rate_limit", match=re.compile(r"\[\[throttle\]\]"), times=1),
-    Fault("server_error", match=re.compile(r"\[\[error\]\]"), times=1),
-)
-"""Faults that a prompt asks for itself; they work with and without a scenario, after the scenario's own."""
-
-
-class FaultPlan:
-    """Chooses the fault of each admitted request: the first in file order that applies and is not used up."""
-
-    def __init__(self, faults: tuple[Fault, ...], seed: int) -> None:
-        self._faults = (*faults, *MARKERS)
-        self._seed = seed
-        self._met: Counter[tuple[int, str]] = Counter()
-
-    def choose(self, prompt: str, row: int, *, for_task: bool = False) -> Fault | None:
-        """The fault that this attempt meets, counted as met. row: the prompt's place, see `Fault.rows`.
-
-        for_task: the request asks for a task.
-        """
-        for place, fault in enumerate(self._faults):
-            meant = KINDS[fault.kind].for_task in (None, for_task)
-            if not meant or not self._applies(place, fault, prompt, row):
-                continue
-            if fault.times is None:
-                return fault
-            if self._met[place, prompt] < fault.times:
-                self._met[place, prompt] += 1
-                return fault
-        return None
-
-    def _applies(self, place: int, fault: Fault, prompt: str, row: int) -> bool:
-        if fault.match is not None:
-            return fault.match.search(prompt) is not None
-        if fault.rows is not None:
-            return row in fault.rows
-        share = 0.0 if fault.share is None else fault.share
-        return digest(self._seed, place, prompt) < share * 2**128
 
 
 def kinds_table() -> str:

@@ -9,11 +9,15 @@ from aiohttp import web
 
 from runner.simulator.faults.kinds import KINDS, Fault, Stage
 from runner.simulator.requests.errors import INVALID, ServiceError, retry_headers
+from runner.simulator.sliding_window import reset_time
 
 
 @dataclass(frozen=True, slots=True)
 class Refusal:
-    """The error of one fault kind. wait_s: seconds for `Retry-After`; None sends no hint."""
+    """The error of one fault kind. wait_s: seconds for `Retry-After`; None sends no hint.
+
+    used_up: images a minute of a limit that `x-ratelimit-*` tells as reached; None for no such headers.
+    """
 
     status: int
     type: str
@@ -21,6 +25,7 @@ class Refusal:
     message: str
     param: str | None = None
     wait_s: float | None = None
+    used_up: int | None = None
 
 
 _SAFETY = (
@@ -38,7 +43,7 @@ REFUSALS: dict[str, Refusal] = {
         "Your request was rejected as a result of our safety system. Your prompt may contain text that is not "
         "allowed by our safety system.",
     ),
-    "rate_limit": Refusal(429, "requests", "rate_limit_exceeded", _RATE, wait_s=1),
+    "rate_limit": Refusal(429, "requests", "rate_limit_exceeded", _RATE, wait_s=1, used_up=5),
     "rate_limit_text": Refusal(429, "requests", "rate_limit_exceeded", _RATE + " Please try again in 500ms."),
     "rate_limit_no_hint": Refusal(429, "requests", "rate_limit_exceeded", _RATE),
     "slow_down": Refusal(
@@ -85,12 +90,9 @@ REFUSALS: dict[str, Refusal] = {
 def refusal_error(fault: Fault, request_id: str) -> ServiceError:
     """The error of a fault whose kind is in `REFUSALS`, with the fault's own parameters."""
     refusal = REFUSALS[fault.kind]
-    headers: dict[str, str] = {}
-    if fault.retry_after is not None:
-        wait = fault.retry_after
-        headers = {"Retry-After": wait} if isinstance(wait, str) else retry_headers(wait)
-    elif refusal.wait_s is not None:
-        headers = retry_headers(refusal.wait_s)
+    headers = _wait_headers(
+        refusal.wait_s if fault.retry_after is None else fault.retry_after, refusal.used_up
+    )
     message = (refusal.message if fault.message is None else fault.message).replace(
         "{request_id}", request_id
     )
@@ -103,6 +105,20 @@ def refusal_error(fault: Fault, request_id: str) -> ServiceError:
         headers=headers,
         own=_details(message) if fault.kind == "unprocessable" else None,
     )
+
+
+def _wait_headers(wait: float | str | None, used_up: int | None) -> dict[str, str]:
+    """What tells when to come back. wait: seconds, or `Retry-After` as it is. used_up: see `Refusal`."""
+    if wait is None or isinstance(wait, str):
+        return {} if wait is None else {"Retry-After": wait}
+    headers = retry_headers(wait)
+    if used_up is not None:
+        headers |= {
+            "x-ratelimit-limit-images": str(used_up),
+            "x-ratelimit-remaining-images": "0",
+            "x-ratelimit-reset-images": reset_time(wait),
+        }
+    return headers
 
 
 def _details(message: str) -> dict[str, Any]:

@@ -64,10 +64,10 @@ def read_order(document: dict[str, Any], dialect: Dialect, profile: str) -> Orde
     size = SIZES[reading.size](document)
     if size is not None:
         plain["size"] = size
-    _translate_format(plain, reading)
+    answer = _answer_format(plain, reading)
     order = check_order(plain, dialect.profile or profile)
-    if reading.forced_format:
-        order = replace(order, as_url=reading.forced_format == "url")
+    if answer:
+        order = replace(order, as_url=answer == "url")
     return replace(order, format=reading.image) if reading.image else order
 
 
@@ -95,17 +95,17 @@ def _is_of(value: Any, kind: type) -> bool:
     return type(value) is kind or (kind is float and type(value) is int)
 
 
-def _translate_format(plain: dict[str, Any], reading: Reading) -> None:
-    """Put the documented word for `response_format` in the place of the dialect's own, or its default."""
-    asked = plain.get("response_format")
-    if asked is None and reading.default_format:
-        plain["response_format"] = reading.default_format
-    elif asked is not None and reading.formats:
-        words = dict(reading.formats)
-        if asked not in words:
-            message = f"Invalid value: '{asked}'. Supported values are: {', '.join(map(repr, words))}."
-            raise ServiceError(400, message, param="response_format", code="invalid_value")
-        plain["response_format"] = words[asked]
+def _answer_format(plain: dict[str, Any], reading: Reading) -> str:
+    """How images are sent, where the dialect has words of its own for `response_format` or a default; they are taken out,
+    because the profile need not know that field. "" where it is as documented."""
+    if not reading.formats and not reading.default_format:
+        return reading.forced_format
+    words = dict(reading.formats) or {name: name for name in ("url", "b64_json")}
+    asked = plain.pop("response_format", None)
+    if asked is not None and asked not in words:
+        message = f"Invalid value: '{asked}'. Supported values are: {', '.join(map(repr, words))}."
+        raise ServiceError(400, message, param="response_format", code="invalid_value")
+    return reading.forced_format or (reading.default_format if asked is None else words[asked])
 
 
 def _from_edges(document: dict[str, Any]) -> str | None:

@@ -10,12 +10,14 @@ from typing import Any, NoReturn
 from runner.simulator.requests.errors import ServiceError
 from schemas.providers import PROFILES
 from schemas.request import FIELDS, MAX_PROMPT_CHARS, FieldRule
-from schemas.request_rules import ANY_SIZE, Document, Fault, document_of
+from schemas.request_rules import ANY_SIZE, Fault, RequestRules, rules_of
 
 MAX_EDGE, MAX_RATIO, EDGE_STEP = ANY_SIZE.most_edge, ANY_SIZE.most_ratio, ANY_SIZE.step
 """Smaller images than the service's are drawn too: a rehearsal need not cost the time of large ones."""
 
-_DALLE_FIELDS = frozenset({"prompt", "model", "n", "size", "quality", "response_format", "style", "user"})
+_CALLERS = ("user", "safety_identifier")
+"""Fields that tell who asks, which OpenAI takes with every request."""
+_DALLE_FIELDS = frozenset({"prompt", "model", "n", "size", "quality", "response_format", "style", *_CALLERS})
 _VALUES = {
     **{name: rule.known for name, rule in FIELDS.items() if rule.known and name != "size"},
     "output_format": ("png", "jpeg", "webp"),
@@ -85,7 +87,7 @@ def check_order(document: dict[str, Any], profile: str) -> Order:
     for name in ("prompt", "model"):
         if name not in document:
             raise _mistake(f"Missing required parameter: '{name}'.", name, "missing_required_parameter")
-    documented = document_of(profile, model)
+    documented = rules_of(profile, model)
     for name, value in document.items():
         _check_value(name, value, documented)
     if document["model"] == "no-such-model" or document["model"].startswith("missing"):
@@ -114,13 +116,13 @@ def _refused(fault: Fault) -> ServiceError:
 def accepted_fields(profile: str, model: str) -> frozenset[str]:
     """The body fields that a service of this profile takes for this model."""
     if PROFILES[profile].own_document:
-        return frozenset({"prompt", *FIELDS})
+        return frozenset({"prompt", *_CALLERS, *FIELDS})
     if model.startswith("dall-e"):
         return _DALLE_FIELDS
-    return frozenset({"prompt", "user", *FIELDS}) - frozenset(PROFILES[profile].dropped)
+    return frozenset({"prompt", *_CALLERS, *FIELDS}) - frozenset(PROFILES[profile].dropped)
 
 
-def _check_value(name: str, value: Any, documented: Document | None) -> None:
+def _check_value(name: str, value: Any, documented: RequestRules | None) -> None:
     rule = FIELDS.get(name)
     _check_type(name, value, rule.kind if rule else str)
     if name == "size":

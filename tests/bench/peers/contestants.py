@@ -18,8 +18,8 @@ import pyarrow.parquet as pq
 from tests.bench.peers import pictures
 from tests.bench.peers.measuring import Failed, Looks, watched
 from tests.bench.peers.programs import CannotRun, LoadServer, Serving
-from tests.canary import WITH_CANARY
-from tests.commandline import COMMAND, CommandLine
+from tests.support.canary import WITH_CANARY
+from tests.support.commandline import COMMAND, CommandLine
 
 CLIENTS = Path(__file__).parent / "clients"
 ROOT = Path(__file__).parents[3]
@@ -71,12 +71,14 @@ class Ground:
     """Folders of a bench. programs: compiled programs and pictures. scratch: where images are written.
 
     kept: where long manifests are, and folders that know most of their rows; they may be from an earlier bench.
+    check: `output.check` of imagemill's runs.
     """
 
     programs: Path
     scratch: Path
     kept: Path
     python_with_openai: str = ""
+    check: str = "decode"
 
     def run(self, name: str, task: Task) -> Result:
         """Let one contestant do the task, in a new folder that is emptied afterwards."""
@@ -159,10 +161,11 @@ def write_prompts(path: Path, rows: int) -> None:
     path.write_text(f"prompt\n{lines}")
 
 
-def _mill(_ground: Ground, server: LoadServer, task: Task, work: Path) -> list[str]:
+def _mill(ground: Ground, server: LoadServer, task: Task, work: Path) -> list[str]:
     write_prompts(work / "prompts.csv", task.images)
     options = ("--base-url", server.base_url, "--concurrency", str(task.in_flight), "--json", "-q")
-    return [COMMAND, "run", str(work / "prompts.csv"), *options, "--out", str(work / "out")]
+    check = ("--set", f"output.check={ground.check}")
+    return [COMMAND, "run", str(work / "prompts.csv"), *options, *check, "--out", str(work / "out")]
 
 
 def _inside(_ground: Ground, server: LoadServer, task: Task, work: Path) -> list[str]:

@@ -18,9 +18,9 @@ from jobs.naming import image_name
 from runner.artifacts.atomic_files import Folder
 from runner.config.loader import load_job
 from runner.ledger import writer as ledger
-from runner.ledger.completion_cache import MapBuilder
-from runner.planning.prepare import Prepared, prepare
-from runner.planning.row_stream import Intake
+from runner.ledger.completion_cache import CompletionBuilder
+from runner.planning.prepare import PreparedJob, prepare
+from runner.planning.row_stream import RowStream
 from schemas.output_folder import LEDGER_NAME
 from schemas.request import canonical_params
 from schemas.row import Row
@@ -84,7 +84,7 @@ def write_manifest(path: Path, rows: int) -> None:
     part.replace(path)
 
 
-def prepared(manifest: Path, out: Path) -> Prepared:
+def prepared(manifest: Path, out: Path) -> PreparedJob:
     """The job that the command would run with these and the bench's endpoint."""
     overrides = {"endpoint.base_url": ENDPOINT, "out": str(out)}
     return prepare(load_job(str(manifest), overrides, environ={}, cwd=manifest.parent), sends=False)
@@ -100,9 +100,9 @@ def fill(made: Long) -> None:
     connection.execute("PRAGMA synchronous=OFF")
     connection.execute("INSERT INTO runs VALUES (0, 'bench', ?, 'bench', ?, NULL)", (now_ms, ENDPOINT))
     connection.execute("INSERT INTO run_ends VALUES (0, ?, 130, 'interrupted')", (now_ms,))
-    intake = prepared(made.manifest, made.out).intake
-    builder = MapBuilder(intake.job)
-    for chunk in _chunks(made, intake, builder, connection, now_ms):
+    row_stream = prepared(made.manifest, made.out).row_stream
+    builder = CompletionBuilder(row_stream.job)
+    for chunk in _chunks(made, row_stream, builder, connection, now_ms):
         connection.execute("BEGIN")
         for table, names in _COLUMNS.items():
             marks = ",".join("?" * len(names))
@@ -115,12 +115,12 @@ def fill(made: Long) -> None:
 
 
 def _chunks(
-    made: Long, intake: Intake, builder: MapBuilder, connection: sqlite3.Connection, now_ms: int
+    made: Long, row_stream: RowStream, builder: CompletionBuilder, connection: sqlite3.Connection, now_ms: int
 ) -> Iterator[dict[str, list[Any]]]:
     """The records of the rows that are done, batch by batch of the manifest."""
     attempt = 0
     known: dict[str, int] = {}
-    for batch in intake.batches():
+    for batch in row_stream.batches():
         first = attempt
         chunk: dict[str, list[Any]] = {table: [] for table in _COLUMNS}
         digests = os.urandom(32 * len(batch.rows))

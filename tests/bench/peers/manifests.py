@@ -19,8 +19,8 @@ from tests.bench.peers.pictures import SMALL
 from tests.bench.peers.programs import LoadServer, Serving
 from tests.bench.peers.traffic import Size
 from tests.bench.peers.turns import repetitions
-from tests.canary import WITH_CANARY
-from tests.commandline import COMMAND, CommandLine
+from tests.support.canary import WITH_CANARY
+from tests.support.commandline import COMMAND, CommandLine
 
 SHORT_ROWS = 1000
 FEW_ROWS = 100
@@ -76,7 +76,7 @@ def _first_request(ground: Ground, manifest: Path, out: Path) -> tuple[float, fl
             asked[0] = time.monotonic()
             return bool(server.stats()["posts"])
 
-        options = ("--base-url", server.base_url, "--out", str(out), "--json", "-q")
+        options = ("--base-url", server.base_url, "--out", str(out), "--json", "-q", "--new-endpoint")
         looks = _run(ground, [COMMAND, "run", str(manifest), *options], enough)
         stats = server.stats()
     if not stats["posts"]:

@@ -15,16 +15,20 @@ PICTURES = 16
 BIG, SMALL = "big", "small"
 SIZES = {BIG: (720, 700), SMALL: (80, 64)}
 """1.5 MB and 15 KB of PNG; 2.0 MB and 20 KB of answer."""
+PHOTO_SIZES = {BIG: (1024, 920), SMALL: (100, 90)}
+"""The same of pictures that compress as photographs do, to half of their pixels."""
+_NOISE = bytes(byte & 15 for byte in range(256))
 
 
-def _png(width: int, height: int) -> bytes:
+def _png(width: int, height: int, *, photo: bool) -> bytes:
     def chunk(kind: bytes, data: bytes) -> bytes:
         return struct.pack(">I", len(data)) + kind + data + struct.pack(">I", zlib.crc32(kind + data))
 
-    lines = b"".join(b"\0" + os.urandom(width * 3) for _ in range(height))
+    noise = (os.urandom(width * 3) for _ in range(height))
+    lines = b"".join(b"\1" + row.translate(_NOISE) if photo else b"\0" + row for row in noise)
     header = struct.pack(">IIBBBBB", width, height, 8, 2, 0, 0, 0)
     return b"\x89PNG\r\n\x1a\n" + b"".join(
-        (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines, 0)), chunk(b"IEND", b""))
+        (chunk(b"IHDR", header), chunk(b"IDAT", zlib.compress(lines, 6 * photo)), chunk(b"IEND", b""))
     )
 
 
@@ -36,11 +40,11 @@ def _answer(picture: bytes) -> bytes:
     return json.dumps({**document, "quality": "high", "size": "1024x1024", "usage": usage}, indent=2).encode()
 
 
-def write(folder: Path) -> None:
-    """`KIND.N.png` and `KIND.N.json` for every kind and number."""
-    for kind, (width, height) in SIZES.items():
+def write(folder: Path, *, photos: bool = False) -> None:
+    """`KIND.N.png` and `KIND.N.json` for every kind and number. photos: they are work to decode."""
+    for kind, (width, height) in (PHOTO_SIZES if photos else SIZES).items():
         for number in range(PICTURES):
-            picture = _png(width, height)
+            picture = _png(width, height, photo=photos)
             (folder / f"{kind}.{number}.png").write_bytes(picture)
             (folder / f"{kind}.{number}.json").write_bytes(_answer(picture))
 

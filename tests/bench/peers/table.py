@@ -94,6 +94,8 @@ def _options(arguments: list[str]) -> argparse.Namespace:
     )
     parser.add_argument("--plot", type=Path, help="measure for the plot too, and write it here (SVG)")
     parser.add_argument("--made", type=Path, help="keep long manifests and ledgers here, for the next bench")
+    parser.add_argument("--check", choices=("decode", "structure"), default="decode", help="of imagemill")
+    parser.add_argument("--photos", action="store_true", help="pictures that are work to decode")
     options = parser.parse_args(arguments)
     unknown = set(options.names) - set(BENCHES)
     if unknown:
@@ -113,21 +115,25 @@ def main(arguments: list[str]) -> int:
         benches = {name: BENCHES[name] for name in options.names or BENCHES}
         if options.plot:
             benches["plot"] = partial(plot, target=options.plot)
-        return _measure(scratch, kept.resolve(), benches, size)
+        return _measure(scratch, kept.resolve(), benches, size, options)
     finally:
         shutil.rmtree(scratch)
 
 
-def _measure(scratch: Path, kept: Path, benches: dict[str, Bench], size: Size) -> int:
+def _measure(
+    scratch: Path, kept: Path, benches: dict[str, Bench], size: Size, options: argparse.Namespace
+) -> int:
     (scratch / "programs").mkdir()
-    ground = Ground(scratch / "programs", scratch, kept, python_with_openai())
+    ground = Ground(scratch / "programs", scratch, kept, python_with_openai(), options.check)
     try:
         compiled(ground.programs)
     except CannotRun as reason:
         sys.stdout.write(f"skipped: {reason}\n")
         return 0
-    pictures.write(ground.programs)
-    sys.stdout.write(f"{_machine(ground)}\n{size.images} images a run, median of {size.rounds} rounds\n")
+    pictures.write(ground.programs, photos=options.photos)
+    sys.stdout.write(
+        f"{_machine(ground)}\n{size.images} images a run, median of {size.rounds} rounds; output.check = {options.check}\n"
+    )
     show_head()
     bad = 0
     for name, bench in benches.items():

@@ -6,6 +6,7 @@ What a shared machine is like in one second and what in the next is then the sam
 from __future__ import annotations
 
 import json
+import os
 import signal
 import subprocess
 import tempfile
@@ -43,8 +44,12 @@ class Player:
         self._process.send_signal(signal.SIGSTOP)
         self.turns.append((began, time.monotonic()))
         if self._process.poll() is not None:
-            self._out.seek(0)
-            raise Failed(f"{' '.join(self._command)} ended: {self._out.read()[-400:].decode()}")
+            raise Failed(f"{' '.join(self._command)} ended: {self._printed()[-400:].decode()}")
+
+    def _printed(self) -> bytes:
+        """What it has printed. Read by position: the process shares the file's own, and goes on writing there."""
+        out = self._out.fileno()
+        return os.pread(out, os.fstat(out).st_size, 0)
 
     @property
     def spent_s(self) -> float:
@@ -54,14 +59,12 @@ class Player:
     @property
     def has_done_one(self) -> bool:
         """Whether a repetition has finished."""
-        self._out.seek(0)
-        return self._out.readline().endswith(b"\n")
+        return b"\n" in self._printed()
 
     def repetitions_s(self) -> list[float]:
         """Seconds of its turns that each finished repetition took."""
-        self._out.seek(0)
         told = [
-            json.loads(line) for line in self._out.read().splitlines(keepends=True) if line.endswith(b"\n")
+            json.loads(line) for line in self._printed().splitlines(keepends=True) if line.endswith(b"\n")
         ]
         return [
             sum(max(0.0, min(end, one["ended"]) - max(start, one["began"])) for start, end in self.turns)

@@ -11,7 +11,8 @@ from schemas.failures import Failure, FailureKind, RowStatus
 from schemas.outcome import Failed, Success, Task
 from schemas.received import Rejected, Result
 from schemas.row import Row
-from tests.support.fakes import World, received, row, world
+from tests.support.fakes import received, row
+from tests.support.world import World, world
 
 WAITS = ["budget.refusal", "store.room_for", "limiter.permit", "budget.refusal", "store.room_for"]
 SENDS = ["budget.reserve", "log.intend", "road.send"]
@@ -86,8 +87,8 @@ def test_a_disk_that_refuses_stops_the_sending_and_not_the_saving() -> None:
     made = world(lambda _row, _turn: received(b"image"), [row(0)])
     made.store.refuses = 1
     run(made)
-    assert made.ending.reason is not None
-    assert made.ending.reason.exit_code is ExitCode.LOCAL
+    assert made.shutdown.reason is not None
+    assert made.shutdown.reason.exit_code is ExitCode.LOCAL
     assert made.store.released
     assert made.log.outcomes[0][1] is RowStatus.SUCCEEDED
 
@@ -104,8 +105,8 @@ def test_a_used_up_budget_ends_the_run_before_anything_is_sent() -> None:
     made = world(lambda _row, _turn: received(b"image"), [row(i) for i in range(3)])
     made.budget.requests = 2
     run(made)
-    assert made.ending.reason is not None
-    assert made.ending.reason.exit_code is ExitCode.BUDGET
+    assert made.shutdown.reason is not None
+    assert made.shutdown.reason.exit_code is ExitCode.BUDGET
     assert made.journal.count("road.send") == 2
 
 
@@ -129,4 +130,4 @@ def test_a_refusal_for_speed_slows_all_senders() -> None:
     made = world(answer, [row()])
     run(made)
     assert made.journal.count("limiter.throttled") == 1
-    assert "rate_limited" in made.limiter.waiting_reason
+    assert "service busy" in made.limiter.waiting_reason

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from runner.manifest.open import open_manifest
-from tests.runner.manifest.readback import Found, read_back
+from tests.support.manifest_readback import Found, read_back
 
 Reader = Callable[..., Found]
 
@@ -25,9 +25,11 @@ def nothing_left(tmp_path: Path) -> Iterator[None]:
 def read(tmp_path: Path) -> Reader:
     """`read(name, content, **options)` writes a manifest and gives back its records."""
 
-    def written_and_read(name: str, content: bytes, **options: str | None) -> Found:
+    def written_and_read(
+        name: str, content: bytes, prompt_col: str | None = None, id_col: str | None = None
+    ) -> Found:
         path = tmp_path / name
         path.write_bytes(content)
-        return read_back(open_manifest(path, **options))
+        return read_back(open_manifest(path, prompt_col=prompt_col, id_col=id_col))
 
     return written_and_read

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 
 from runner.manifest.columns import assign_roles
@@ -30,7 +32,7 @@ from schemas.request import FIELDS
         (["size", "n"], {"prompt_col": "size"}, {"prompt": "size", "n": "n"}),
     ],
 )
-def test_roles(names: list[str], options: dict[str, str], roles: dict[str, str]) -> None:
+def test_roles(names: list[str], options: dict[str, Any], roles: dict[str, str]) -> None:
     assert assign_roles(names, "a.csv", **options) == roles
 
 

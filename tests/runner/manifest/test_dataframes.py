@@ -14,7 +14,7 @@ import pytest
 from runner.manifest.formats.dataframe import arrow_table
 from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
-from tests.runner.manifest.readback import read_back
+from tests.support.manifest_readback import read_back
 
 ROLES = [
     # values of the id column, their texts
@@ -48,7 +48,7 @@ def test_roles_as_text(ids: pd.Series, texts: list[str | None]) -> None:
     found = read_back(open_manifest(pd.DataFrame({"prompt": ["a", "b", "c"], "id": ids})))
     assert found.ids == texts
     assert found.prompts == ["a", "b", "c"]
-    assert found.places == ["row 0", "row 1", "row 2"]
+    assert found.locations == ["row 0", "row 1", "row 2"]
 
 
 EXTRAS = [
@@ -62,7 +62,17 @@ EXTRAS = [
     (pd.Series([1, "a"], dtype=object), pa.string(), ["1", "a"]),
     (pd.Series([1, 2.5], dtype=object), pa.string(), ["1", "2.5"]),
     (pd.Series([10**30, 1], dtype=object), pa.string(), ["1" + "0" * 30, "1"]),
-    (pd.Series([{"é": [1, np.int64(2)]}, None], dtype=object), pa.string(), ['{"é": [1, 2]}', None]),
+    (
+        pd.Series([{"é": [1, np.int64(2)]}, None], dtype=object),
+        pa.struct({"é": pa.list_(pa.int64())}),
+        [{"é": [1, 2]}, None],
+    ),
+    (pd.Series([["a"], []], dtype=object), pa.list_(pa.string()), [["a"], []]),
+    (pd.Series([(1, 2), np.array([3])], dtype=object), pa.list_(pa.int64()), [[1, 2], [3]]),
+    (pd.Series([{"a": 1}, {"b": 1}], dtype=object), pa.string(), ['{"a": 1}', '{"b": 1}']),
+    (pd.Series([{}, {}], dtype=object), pa.string(), ["{}", "{}"]),
+    (pd.Series([[], None], dtype=object), pa.string(), ["[]", None]),
+    (pd.Series([["a"], "b"], dtype=object), pa.string(), ['["a"]', "b"]),
     (pd.Series([[1, "a"], np.array([1, 2])], dtype=object), pa.string(), ['[1, "a"]', "[1, 2]"]),
     (pd.Series(["\ud800", "b"], dtype=object), pa.string(), ["\\ud800", "b"]),
     (pd.Series([b"\xff", "b"], dtype=object), pa.string(), ["\\xff", "b"]),
@@ -117,6 +127,21 @@ def test_no_rows_and_no_prompts() -> None:
         open_manifest(pd.DataFrame({"words": ["a"]}))
     found = read_back(open_manifest(pd.DataFrame({"words": ["a"], "n": [2]}), prompt_col="words"))
     assert found.roles == {"prompt": ["a"], "n": ["2"]}
+
+
+@pytest.mark.parametrize(
+    ("ids", "texts"),
+    [
+        ([1.0, None], ["1", None]),
+        ([1.0, 2.5], ["1.0", "2.5"]),
+        (pd.Series([7.0, None], dtype=object), ["7", None]),
+        (pd.Series([7.0, "a"], dtype=object), ["7.0", "a"]),
+        ([float("inf"), 1.0], ["inf", "1.0"]),
+    ],
+)
+def test_whole_ids_that_pandas_made_floats(ids: object, texts: list[str | None]) -> None:
+    table = arrow_table(pd.DataFrame({"prompt": ["a", "b"], "id": ids}))
+    assert table.column("id").to_pylist() == texts
 
 
 def test_labels() -> None:

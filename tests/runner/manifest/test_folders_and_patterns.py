@@ -11,8 +11,8 @@ import pytest
 
 from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
-from tests.runner.manifest.odd.parquets import parquet
-from tests.runner.manifest.readback import read_back
+from tests.support.manifest_readback import read_back
+from tests.support.odd_manifests.parquets import parquet
 
 
 def fill(folder: Path, files: dict[str, bytes]) -> Path:
@@ -51,7 +51,7 @@ def test_a_folder(tmp_path: Path) -> None:
         "b": "b",
         "v1.2": "wide",
     }
-    assert found.places == ["10.txt", "9.txt", "B.TXT", "a.txt", "b.txt", "v1.2.txt"]
+    assert found.locations == ["10.txt", "9.txt", "B.TXT", "a.txt", "b.txt", "v1.2.txt"]
     assert manifest.columns == {"prompt": "prompt", "id": "id"} and not found.extras
 
 
@@ -59,7 +59,8 @@ def test_what_is_wrong_with_a_file_of_a_folder(tmp_path: Path) -> None:
     fill(tmp_path, {"a.txt": b"Dal\xed", "b.txt": b"x" * (4 * 1024 * 1024 + 1), "c.txt": b"c"})
     (tmp_path / os.fsdecode(b"d\xff.txt")).write_bytes(b"d")
     found = read_back(open_manifest(tmp_path))
-    assert found.prompts == [None, None, "c", None]
+    assert found.prompts == [None, None, "c", "d"]
+    assert found.ids == ["a", "b", "c", None]
     assert found.malformed[0].startswith("a.txt: byte 3 of the file (0xed) is not UTF-8")
     assert found.malformed[1].startswith("b.txt: the file has more than 4 MiB")
     assert found.malformed[3] == r"d\udcff.txt: the file's name is not UTF-8; rename the file"
@@ -102,14 +103,14 @@ def test_files_of_several_forms(tmp_path: Path) -> None:
     manifest = open_manifest(str(tmp_path / "?.*"))
     found = read_back(manifest)
     assert found.prompts == ["a", None, "j", "p", "plain", "z"]
-    assert found.ids == ["1", None, None, "4", None, None]
+    assert found.ids == ["1", "2", None, "4", None, None]
     assert found.roles["size"] == [None, None, "auto", None, None, None]
     assert found.extras == {
         "tag": ["t", None, None, None, None, None],
         "x": [None, None, "[1]", "7", None, None],
         "score": [None, None, None, "0.5", None, "0.50"],
     }
-    assert found.places == [
+    assert found.locations == [
         "a.csv, line 2",
         "a.csv, line 3",
         "b.jsonl, line 1",
@@ -177,10 +178,10 @@ def test_patterns(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     assert read_back(open_manifest("p/*.txt")).prompts == ["p/b.txt"]
     found = read_back(open_manifest("p/**/*.txt"))
     assert found.prompts == ["p/b.txt", "p/x/a.txt", "p/y/a.txt"]
-    assert found.places == ["b.txt, line 1", "x/a.txt, line 1", "y/a.txt, line 1"]
+    assert found.locations == ["b.txt, line 1", "x/a.txt, line 1", "y/a.txt, line 1"]
     assert read_back(open_manifest("p/[xy]/a.txt")).prompts == ["p/x/a.txt", "p/y/a.txt"]
     assert read_back(open_manifest("q[1].txt")).prompts == ["q[1].txt"]
-    assert read_back(open_manifest(str(tmp_path / "q?.txt"))).places == ["line 1"]
+    assert read_back(open_manifest(str(tmp_path / "q?.txt"))).locations == ["line 1"]
     for pattern in ("p/*.csv", "nowhere/*.txt"):
         with pytest.raises(ManifestError, match="no file matches"):
             open_manifest(pattern)

@@ -15,9 +15,9 @@ from hypothesis import strategies as st
 
 from runner.manifest.open import open_manifest
 from schemas.errors import JobError
-from tests.runner.manifest.odd.parquets import parquet
-from tests.runner.manifest.odd.texts import zstd
-from tests.runner.manifest.readback import Found, read_back
+from tests.support.manifest_readback import Found, read_back
+from tests.support.odd_manifests.parquets import parquet
+from tests.support.odd_manifests.texts import zstd
 
 PROMPTS = [f'thing "{i}", {i * i}\nand more' for i in range(12)]
 EXAMPLES = settings(deadline=None, max_examples=150)

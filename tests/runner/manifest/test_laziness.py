@@ -14,7 +14,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.manifest.open import open_manifest
-from tests.runner.manifest.readback import read_back
+from tests.support.manifest_readback import read_back
 
 MIB = 1024 * 1024
 LINE = "a photo of thing number {0}, in the style of painter {0}"

@@ -6,13 +6,13 @@ import pytest
 
 from schemas.errors import ExitCode, JobError
 from tests.runner.manifest.conftest import Reader
-from tests.runner.manifest.odd.case import Odd
-from tests.runner.manifest.odd.csv_structure import CSV_STRUCTURE
-from tests.runner.manifest.odd.csv_values import CSV_VALUES
-from tests.runner.manifest.odd.jsons import JSONS
-from tests.runner.manifest.odd.parquets import PARQUETS
-from tests.runner.manifest.odd.texts import TEXTS
-from tests.runner.manifest.odd.tsvs import TSVS
+from tests.support.odd_manifests.case import Odd
+from tests.support.odd_manifests.csv_structure import CSV_STRUCTURE
+from tests.support.odd_manifests.csv_values import CSV_VALUES
+from tests.support.odd_manifests.jsons import JSONS
+from tests.support.odd_manifests.parquets import PARQUETS
+from tests.support.odd_manifests.texts import TEXTS
+from tests.support.odd_manifests.tsvs import TSVS
 
 ALL = CSV_VALUES + CSV_STRUCTURE + TSVS + JSONS + TEXTS + PARQUETS
 
@@ -30,5 +30,5 @@ def test_odd_manifest(odd: Odd, read: Reader) -> None:
     assert found.malformed.keys() == odd.malformed.keys()
     assert all(part in found.malformed[record] for record, part in odd.malformed.items())
     assert odd.ids is None or found.ids == list(odd.ids)
-    assert odd.places is None or found.places == list(odd.places)
+    assert odd.locations is None or found.locations == list(odd.locations)
     assert odd.extras is None or found.extras == {name: list(values) for name, values in odd.extras.items()}

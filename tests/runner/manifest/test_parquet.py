@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 from runner.manifest.formats.parquet import MAX_BATCH_BYTES
 from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
-from tests.runner.manifest.odd.parquets import parquet
+from tests.support.odd_manifests.parquets import parquet
 
 ROWS = 7_000
 TABLE = {
@@ -38,7 +38,7 @@ def path(tmp_path: Path) -> Path:
 def test_extras_in_any_order_and_after_the_end(path: Path) -> None:
     batches = list(open_manifest(path).batches())
     assert sum(map(len, batches)) == ROWS
-    starts = [int(batch.places[0].removeprefix("row ")) for batch in batches]
+    starts = [int(batch.locations[0].removeprefix("row ")) for batch in batches]
     for at in (3, 1, 1, len(batches) - 1, 0, 4):
         extras = batches[at].extras()
         wanted = range(starts[at], starts[at] + len(batches[at]))
@@ -56,7 +56,7 @@ def test_records_in_any_order(data: st.DataObject, group: int, in_order: bool) -
         numbers = st.lists(st.integers(0, len(batches) - 1), min_size=1)
         chosen = data.draw(numbers)
         for batch in (batches[at] for at in (sorted(set(chosen)) if in_order else chosen)):
-            start = int(batch.places[0].removeprefix("row "))
+            start = int(batch.locations[0].removeprefix("row "))
             wanted = range(start, start + len(batch))
             assert batch.roles["prompt"] == [f"thing {row}" for row in wanted]
             assert batch.roles["id"] == [str(row) for row in wanted]

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from runner.manifest.open import open_manifest
-from tests.runner.manifest.readback import read_back
+from tests.support.manifest_readback import read_back
 
 pytestmark = pytest.mark.needs_shared
 
@@ -22,7 +22,7 @@ def test_parti_prompts(shared_data: Path) -> None:
     assert [str(prompt).encode() for prompt in found.prompts] == [row[0] for row in raw[1:]]
     assert [note.encode() for note in found.extras["Note"]] == [row[3] for row in raw[1:]]
     assert str(found.prompts[1_560]).startswith('"G I G G L E" painted')
-    assert found.places[1_560] == "line 1562" and not found.malformed
+    assert found.locations[1_560] == "line 1562" and not found.malformed
 
 
 def test_geneval_metadata(shared_data: Path) -> None:
@@ -53,7 +53,7 @@ def test_t2i_compbench(shared_data: Path, name: str) -> None:
 def test_t2i_compbench_as_a_pattern(shared_data: Path) -> None:
     found = read_back(open_manifest(str(shared_data / "t2i-compbench" / "*_val.txt")))
     assert len(found.prompts) == 900
-    assert found.places[::300] == [
+    assert found.locations[::300] == [
         "color_val.txt, line 1",
         "complex_val.txt, line 1",
         "numeracy_val.txt, line 1",

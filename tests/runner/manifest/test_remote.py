@@ -13,14 +13,19 @@ import urllib.request
 from collections.abc import Iterator
 from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING
 
 import pyarrow as pa
 import pytest
 
+from runner.manifest.held_files import HELD_BYTES, HeldFiles
 from runner.manifest.open import open_manifest
 from runner.manifest.records import ManifestError
-from tests.runner.manifest.odd.parquets import parquet
-from tests.runner.manifest.readback import read_back
+from tests.support.manifest_readback import read_back
+from tests.support.odd_manifests.parquets import parquet
+
+if TYPE_CHECKING:
+    from obstore.store import S3Store
 
 obstore = pytest.importorskip("obstore", reason="obstore (imagemill[cloud]) is not installed")
 
@@ -64,7 +69,7 @@ def s3_address() -> Iterator[str]:
 
 
 @pytest.fixture
-def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> obstore.store.S3Store:
+def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> S3Store:
     """The bucket, through the environment that obstore reads."""
     for name, value in {
         "AWS_ENDPOINT_URL": s3_address,
@@ -73,7 +78,8 @@ def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> obstore.store.S3
         "AWS_REGION": "us-east-1",
     }.items():
         monkeypatch.setenv(name, value)
-    return obstore.store.from_url(f"s3://{BUCKET}", client_options={"allow_http": True})
+    store: S3Store = obstore.store.from_url(f"s3://{BUCKET}", client_options={"allow_http": True})
+    return store
 
 
 @pytest.mark.parametrize(
@@ -87,24 +93,24 @@ def bucket(s3_address: str, monkeypatch: pytest.MonkeyPatch) -> obstore.store.S3
         ("a.txt", "\n".join(PROMPTS).encode()),
     ],
 )
-def test_one_file(bucket: obstore.store.S3Store, key: str, content: bytes) -> None:
+def test_one_file(bucket: S3Store, key: str, content: bytes) -> None:
     obstore.put(bucket, key, content)
     url = f"s3://{BUCKET}/{key.replace('?', '[?]')}"
     for _ in range(2):
         assert read_back(open_manifest(url)).prompts == PROMPTS
 
 
-def test_a_long_file_comes_in_parts(bucket: obstore.store.S3Store) -> None:
+def test_a_long_file_comes_in_parts(bucket: S3Store) -> None:
     lines = [f"prompt {i} {'x' * 1_000}" for i in range(5_000)]
     obstore.put(bucket, "long.txt", "\n".join(lines).encode())
     assert read_back(open_manifest(f"s3://{BUCKET}/long.txt")).prompts == lines
 
 
-def test_patterns_and_folders(bucket: obstore.store.S3Store) -> None:
+def test_patterns_and_folders(bucket: S3Store) -> None:
     for key in ("p/b.csv", "p/a.csv", "p/a.md", "p/sub/c.csv", "q/a.csv"):
         obstore.put(bucket, key, f"prompt\n{key}\n".encode())
     found = read_back(open_manifest(f"s3://{BUCKET}/p/*.csv"))
-    assert found.prompts == ["p/a.csv", "p/b.csv"] and found.places == ["a.csv, line 2", "b.csv, line 2"]
+    assert found.prompts == ["p/a.csv", "p/b.csv"] and found.locations == ["a.csv, line 2", "b.csv, line 2"]
     assert read_back(open_manifest(f"s3://{BUCKET}/p/**/*.csv")).prompts == [
         "p/a.csv",
         "p/b.csv",
@@ -119,7 +125,7 @@ def test_patterns_and_folders(bucket: obstore.store.S3Store) -> None:
     assert (manifest.label, manifest.stem) == (f"s3://{BUCKET}/t/", "t")
 
 
-def test_odd_files(bucket: obstore.store.S3Store) -> None:
+def test_odd_files(bucket: S3Store) -> None:
     obstore.put(bucket, "empty.txt", b"")
     assert read_back(open_manifest(f"s3://{BUCKET}/empty.txt")).prompts == []
     obstore.put(bucket, "empty.parquet", b"")
@@ -142,13 +148,13 @@ def test_odd_files(bucket: obstore.store.S3Store) -> None:
         ("https://host/folder/?x=1", "is a folder, which web servers do not list"),
     ],
 )
-def test_what_is_not_there(bucket: obstore.store.S3Store, url: str, message: str) -> None:
+def test_what_is_not_there(bucket: S3Store, url: str, message: str) -> None:
     with pytest.raises(ManifestError) as stop:
         open_manifest(url)
     assert message in stop.value.message and stop.value.fix and "\n" not in stop.value.message
 
 
-def test_a_file_that_changes_while_it_is_read(bucket: obstore.store.S3Store) -> None:
+def test_a_file_that_changes_while_it_is_read(bucket: S3Store) -> None:
     content = b"prompt,n\n" + b"a,1\n" * 1_000_000
     obstore.put(bucket, "changing.csv", content)
     batches = open_manifest(f"s3://{BUCKET}/changing.csv").batches()
@@ -156,6 +162,29 @@ def test_a_file_that_changes_while_it_is_read(bucket: obstore.store.S3Store) -> 
     obstore.put(bucket, "changing.csv", content.replace(b"a", b"b"))
     with pytest.raises(ManifestError, match=r"changing\.csv has changed while it was read"):
         list(batches)
+
+
+def test_a_held_object_is_read_as_it_was(bucket: S3Store) -> None:
+    obstore.put(bucket, "held.csv", CSV)
+    manifest = open_manifest(f"s3://{BUCKET}/held.csv", held=HeldFiles())
+    assert manifest.changed() is None
+    obstore.put(bucket, "held.csv", CSV.replace(b"thing", b"other"))
+    assert manifest.changed() == "held.csv was written to"
+    obstore.delete(bucket, "held.csv")
+    assert manifest.changed() == "held.csv was moved or removed"
+    assert read_back(manifest).prompts == PROMPTS
+
+
+def test_a_long_held_object_gives_no_record_of_another(bucket: S3Store) -> None:
+    content = b"prompt,n\n" + b"a,1\n" * (HELD_BYTES // 4 + 1)
+    obstore.put(bucket, "long.csv", content)
+    manifest = open_manifest(f"s3://{BUCKET}/long.csv", held=HeldFiles())
+    obstore.put(bucket, "long.csv", content.replace(b"a", b"b"))
+    with pytest.raises(ManifestError, match=r"long\.csv has changed while it was read"):
+        next(manifest.batches())
+    obstore.delete(bucket, "long.csv")
+    with pytest.raises(ManifestError, match=r"long\.csv is not there"):
+        next(manifest.batches())
 
 
 def test_without_obstore(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -226,6 +255,14 @@ def test_web_addresses(web: tuple[str, bool]) -> None:
             ManifestError, match=r"a b\.parquet lies on a server that serves whole files only"
         ):
             open_manifest(f"{address}/a%20b.parquet?token=s%3Dcret")
+
+
+def test_a_held_web_file_is_asked_for_once_more_to_see_that_it_is_the_same(web: tuple[str, bool]) -> None:
+    """Also Parquet from a server that does not serve parts, which a run reads from memory."""
+    for path in ("/a.csv", "/a%20b.parquet"):
+        manifest = open_manifest(f"{web[0]}{path}?token=s%3Dcret", held=HeldFiles())
+        assert read_back(manifest).prompts == read_back(manifest).prompts == PROMPTS
+        assert manifest.changed() is None
 
 
 def test_secrets_of_an_address_are_in_no_message(web: tuple[str, bool]) -> None:

@@ -8,6 +8,7 @@ import json
 from collections.abc import Callable
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import pandas as pd
 from hypothesis import given, settings
@@ -16,7 +17,7 @@ from hypothesis import strategies as st
 from runner.manifest.columns import ALIASES
 from runner.manifest.lines import line_blocks
 from runner.manifest.open import open_manifest
-from tests.runner.manifest.readback import Found, read_back
+from tests.support.manifest_readback import Found, read_back
 
 AWKWARD = st.sampled_from(
     [*list("ab\"',;\t\n\r \\{}[]:\x00é漢🎨\ufeff\u2028\x85\x1c"), "\r\n", '""', "NA", "007"]
@@ -42,7 +43,7 @@ def check(found: Found, rows: list[tuple[str, str, str]]) -> None:
     assert list(back) == rows
 
 
-def csv_bytes(rows: list[tuple[str, str, str]], **dialect: object) -> bytes:
+def csv_bytes(rows: list[tuple[str, str, str]], **dialect: Any) -> bytes:
     out = io.StringIO(newline="")
     csv.writer(out, **dialect).writerows([COLUMNS, *rows])
     return out.getvalue().encode()
@@ -135,6 +136,8 @@ def test_json_lines_and_arrays(
     check(written("a.json", lambda path: path.write_bytes(array)), rows)
 
 
+READ = {"prompt", *ALIASES["id"]}
+"""What imagemill reads itself; these cells must be text or numbers."""
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | TEXT,
     lambda inner: st.lists(inner, max_size=3) | st.dictionaries(TEXT, inner, max_size=3),
@@ -143,7 +146,7 @@ JSON = st.recursive(
 
 
 @EXAMPLES
-@given(st.dictionaries(TEXT.filter(lambda key: key != "prompt"), JSON, max_size=4), st.booleans())
+@given(st.dictionaries(TEXT.filter(lambda key: key not in READ), JSON, max_size=4), st.booleans())
 def test_json_values_keep_their_source_text(values: dict[str, object], spaced: bool) -> None:
     separators = (" , ", " : ") if spaced else (",", ":")
     line = json.dumps({"prompt": "a", **values}, separators=separators).encode()

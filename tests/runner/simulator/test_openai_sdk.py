@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import base64
 import urllib.request
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from io import BytesIO
 from typing import Any
 
@@ -19,16 +19,17 @@ from openai import (
 )
 from PIL import Image
 
-from tests.canary import CANARY
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator, Start
 
 
 @pytest.fixture(scope="module")
-def simulator(simulate_once: Callable[..., Any]) -> Any:
+def simulator(simulate_once: Start) -> Any:
     return simulate_once("--latency", "0")
 
 
 @pytest.fixture
-def client(simulator: Any) -> Iterator[OpenAI]:
+def client(simulator: Simulator) -> Iterator[OpenAI]:
     with OpenAI(base_url=simulator.base_url, api_key=CANARY, max_retries=0) as made:
         yield made
 

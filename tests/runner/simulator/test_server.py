@@ -8,16 +8,15 @@ import signal
 import socket
 import subprocess
 import sys
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import aiohttp
 import pytest
 
 from runner.simulator.faults.kinds import KINDS
 from runner.simulator.server import main
-from tests.canary import CANARY
+from tests.support.canary import CANARY
+from tests.support.simulator import Start
 
 COMMAND = [sys.executable, "-m", "runner.simulator"]
 
@@ -27,8 +26,8 @@ def run(*options: str) -> subprocess.CompletedProcess[str]:
 
 
 def test_the_first_line_and_the_end_of_stdin() -> None:
-    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen([*COMMAND, "--parent-stdin"], text=True, **pipes) as process:
+    command, pipe = [*COMMAND, "--parent-stdin"], subprocess.PIPE
+    with subprocess.Popen(command, text=True, stdin=pipe, stdout=pipe, stderr=pipe) as process:
         assert process.stdin and process.stdout and process.stderr
         first = process.stdout.readline()
         port = int(first.removeprefix("base_url=http://127.0.0.1:").removesuffix("/v1\n"))
@@ -57,7 +56,7 @@ def test_it_dies_with_a_parent_that_is_killed() -> None:
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_signals_end_it_quietly_even_with_requests_hanging(simulate: Callable[..., Any], number: int) -> None:
+def test_signals_end_it_quietly_even_with_requests_hanging(simulate: Start, number: int) -> None:
     simulator = simulate(scenario="[[fault]]\nmatch='.'\nkind='hang'")
     with simulator.open(), simulator.open():
         simulator.wait_for("in_flight", 2)
@@ -65,7 +64,7 @@ def test_signals_end_it_quietly_even_with_requests_hanging(simulate: Callable[..
         assert simulator.process.wait(timeout=10) == 0
 
 
-def test_callers_who_leave_midway_are_no_news(simulate: Callable[..., Any]) -> None:
+def test_callers_who_leave_midway_are_no_news(simulate: Start) -> None:
     simulator = simulate("--latency", "0.02")
     head = (
         b"POST /v1/images/generations HTTP/1.1\r\nHost: x\r\nAuthorization: Bearer %b\r\n" % CANARY.encode()
@@ -80,7 +79,7 @@ def test_callers_who_leave_midway_are_no_news(simulate: Callable[..., Any]) -> N
     assert simulator.stats()["billed_by_prompt"] == {"paid and not fetched": 1}
 
 
-def test_a_port_in_use(simulate: Callable[..., Any]) -> None:
+def test_a_port_in_use(simulate: Start) -> None:
     taken = simulate().port
     outcome = run("--port", str(taken))
     assert (outcome.returncode, outcome.stdout) == (2, "")
@@ -89,7 +88,7 @@ def test_a_port_in_use(simulate: Callable[..., Any]) -> None:
     assert run("--port", "70000").returncode == 2
 
 
-def test_a_port_of_choice(simulate: Callable[..., Any]) -> None:
+def test_a_port_of_choice(simulate: Start) -> None:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
@@ -120,7 +119,7 @@ def test_list_faults(capsys: pytest.CaptureFixture[str]) -> None:
     assert all(len(line) < 120 for line in lines)
 
 
-def test_a_thousand_connections_at_once(simulate: Callable[..., Any]) -> None:
+def test_a_thousand_connections_at_once(simulate: Start) -> None:
     simulator = simulate("--latency", "0.3")
     order = {"model": "m", "size": "16x16", "response_format": "url"}
 

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from io import BytesIO
-from typing import Any
 
 from PIL import Image
 
-from tests.canary import CANARY
-from tests.runner.simulator.replies import fetch
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator
+from tests.support.simulator_replies import fetch
 
 
-def test_other_paths_and_methods(dieyuyun: Any) -> None:
+def test_other_paths_and_methods(dieyuyun: Simulator) -> None:
     assert (
         dieyuyun.ask("POST", "/v1/image/generations")
         .error["message"]
@@ -24,7 +24,7 @@ def test_other_paths_and_methods(dieyuyun: Any) -> None:
     assert models["data"][0]["id"] == "gpt-image-2-official"
 
 
-def test_an_answer_with_urls(dieyuyun: Any) -> None:
+def test_an_answer_with_urls(dieyuyun: Simulator) -> None:
     reply = dieyuyun.order(response_format=None, n=3, size="128x64")
     document = reply.json()
     assert set(document) == {"created", "data", "usage"}
@@ -35,7 +35,7 @@ def test_an_answer_with_urls(dieyuyun: Any) -> None:
     assert len({file.body for file in files}) == 3
 
 
-def test_headers(dieyuyun: Any) -> None:
+def test_headers(dieyuyun: Simulator) -> None:
     replies = [dieyuyun.order(), dieyuyun.order(n=99)]
     assert len({reply.headers["x-request-id"] for reply in replies}) == 2
     for reply in replies:
@@ -43,7 +43,7 @@ def test_headers(dieyuyun: Any) -> None:
         assert not [name for name in reply.headers if name.startswith("x-ratelimit")]
 
 
-def test_openais_own_models_answer_in_base64_only(openai: Any) -> None:
+def test_openais_own_models_answer_in_base64_only(openai: Simulator) -> None:
     refused = openai.order(model="gpt-image-2")
     assert (refused.status, refused.error["code"], refused.error["param"]) == (
         400,

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from typing import Any
 
 import pytest
 from hypothesis import given
@@ -12,6 +10,7 @@ from hypothesis import strategies as st
 
 from runner.simulator.requests.errors import ServiceError
 from runner.simulator.sliding_window import Limiter, Limits
+from tests.support.simulator import Start
 
 ARRIVALS = st.lists(st.tuples(st.floats(0, 3), st.integers(1, 10)), min_size=1, max_size=60)
 
@@ -96,7 +95,7 @@ def test_lowered_limits_count_what_was_admitted_before() -> None:
     limiter.admit(12.0, 1)
 
 
-def test_unannounced_limits_and_an_outage_on_the_wire(simulate: Callable[..., Any]) -> None:
+def test_unannounced_limits_and_an_outage_on_the_wire(simulate: Start) -> None:
     simulator = simulate(
         scenario="""
         latency = { median = 0 }
@@ -121,7 +120,7 @@ def test_unannounced_limits_and_an_outage_on_the_wire(simulate: Callable[..., An
     assert stats["faults"]["overloaded"] == stats["statuses"]["503"]
 
 
-def test_on_the_wire(simulate: Callable[..., Any]) -> None:
+def test_on_the_wire(simulate: Start) -> None:
     simulator = simulate("--latency", "0", "--rpm", "100", "--ipm", "5")
     first = simulator.order(n=4)
     assert first.headers["x-ratelimit-limit-images"] == "5"
@@ -143,14 +142,14 @@ def test_on_the_wire(simulate: Callable[..., Any]) -> None:
     )
 
 
-def test_invalid_requests_take_nothing_from_a_limit(simulate: Callable[..., Any]) -> None:
+def test_invalid_requests_take_nothing_from_a_limit(simulate: Start) -> None:
     simulator = simulate(scenario="latency = { median = 0 }\nlimits = { rpm = 1, window_s = 3600 }")
     assert [simulator.order(n=0).status for _ in range(3)] == [400] * 3
     assert [simulator.order().status for _ in range(2)] == [200, 429]
     assert simulator.stats()["refused"] == 4
 
 
-def test_options_go_before_the_scenario(simulate: Callable[..., Any]) -> None:
+def test_options_go_before_the_scenario(simulate: Start) -> None:
     simulator = simulate(
         "--rpm", "1", "--latency", "0", scenario="limits = { rpm = 50, ipm = 3 }\nlatency = { median = 60 }"
     )

@@ -16,23 +16,23 @@ from runner.artifacts.atomic_files import Folder
 from runner.cli.main import own_process
 from runner.ledger.reader import LedgerReader
 from runner.planning.plan import plan as planned
-from runner.planning.prepare import Prepared
+from runner.planning.prepare import PreparedJob
 from runner.results.table import ResultsTable
 from schemas.failures import RowStatus
 from tests.bench.peers.making import prepared
 
 
-def plan(ready: Prepared) -> int:
+def plan(ready: PreparedJob) -> int:
     """Plan; rows that are done."""
     return planned(ready).done
 
 
-def results(ready: Prepared) -> int:
+def results(ready: PreparedJob) -> int:
     """Write the table into a folder that is removed; rows that are done, each of one image."""
     target = Path(tempfile.mkdtemp(dir=ready.out.parent))
     try:
         with LedgerReader.open(ready.out) as ledger:
-            table = ResultsTable(ready.intake, ledger, known=ledger.completed_rows(ready.job))
+            table = ResultsTable(ready.row_stream, ledger, known=ledger.completed_rows(ready.job))
             counts = table.write(Folder(target), lambda _statements: None)
         return counts.by_status[RowStatus.SUCCEEDED.value]
     finally:

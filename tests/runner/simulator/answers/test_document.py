@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from runner.simulator.answers.document import Latency, latency_of, output_tokens
 from schemas.providers import OPENAI_PRICES
 from schemas.request import FIELDS
+from tests.support.simulator import Simulator
 
 
-def test_revised_prompts_elaborate(dieyuyun: Any) -> None:
+def test_revised_prompts_elaborate(dieyuyun: Simulator) -> None:
     first, again = (dieyuyun.order(prompt="a heron.", n=2).json()["data"] for _ in range(2))
     assert [item["revised_prompt"] for item in first] == [item["revised_prompt"] for item in again]
     assert all(item["revised_prompt"].startswith("a heron, ") for item in first)
@@ -24,7 +23,7 @@ def test_usage_comes_to_the_list_price(prefix: str, size: str, quality: str) -> 
     assert usd == pytest.approx(OPENAI_PRICES.per_image[prefix, size, quality], abs=0.0005)
 
 
-def test_usage_counts_every_image(dieyuyun: Any) -> None:
+def test_usage_counts_every_image(dieyuyun: Simulator) -> None:
     usage = dieyuyun.order(n=3, prompt="x" * 40, quality="high", size="auto", response_format="url").json()[
         "usage"
     ]
@@ -34,7 +33,7 @@ def test_usage_counts_every_image(dieyuyun: Any) -> None:
 
 
 @pytest.mark.parametrize("quality", FIELDS["quality"].known)
-def test_every_quality_has_a_price(dieyuyun: Any, quality: str) -> None:
+def test_every_quality_has_a_price(dieyuyun: Simulator, quality: str) -> None:
     assert dieyuyun.order(quality=quality, model="some-new-model").json()["usage"]["output_tokens"] > 0
 
 

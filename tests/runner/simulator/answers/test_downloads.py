@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import base64
 from io import BytesIO
-from typing import Any
 
 import pytest
 from PIL import Image
 
-from tests.runner.simulator.replies import fetch, meet
+from tests.support.simulator import Simulator
+from tests.support.simulator_replies import fetch, meet
 
 
-def test_urls_that_misbehave(faulty: Any) -> None:
+def test_urls_that_misbehave(faulty: Simulator) -> None:
     fetched = {}
     for kind in ("url_404", "url_403", "url_html", "url_slow", "url_redirect", "url_loop"):
         url = meet(faulty, kind).json()["data"][0]["url"]
@@ -26,7 +26,7 @@ def test_urls_that_misbehave(faulty: Any) -> None:
     assert faulty.ask("GET", fetched["url_loop"].headers["location"]).status == 302
 
 
-def test_urls_cut_foreign_and_relative(faulty: Any) -> None:
+def test_urls_cut_foreign_and_relative(faulty: Simulator) -> None:
     url = meet(faulty, "url_truncate").json()["data"][0]["url"]
     with pytest.raises(Exception, match="IncompleteRead"):
         faulty.ask("GET", url)
@@ -36,7 +36,7 @@ def test_urls_cut_foreign_and_relative(faulty: Any) -> None:
     assert faulty.ask("GET", relative).status == 200
 
 
-def test_urls_hold_what_base64_holds_and_stay(dieyuyun: Any) -> None:
+def test_urls_hold_what_base64_holds_and_stay(dieyuyun: Simulator) -> None:
     inline = dieyuyun.order(n=2).json()["data"]
     links = dieyuyun.order(n=2, response_format="url").json()["data"]
     for item, link in zip(inline, links, strict=True):
@@ -45,7 +45,7 @@ def test_urls_hold_what_base64_holds_and_stay(dieyuyun: Any) -> None:
         assert fetch(dieyuyun, link["url"]).status == 200
 
 
-def test_urls_need_their_signature(dieyuyun: Any) -> None:
+def test_urls_need_their_signature(dieyuyun: Simulator) -> None:
     url = dieyuyun.order(response_format="url").json()["data"][0]["url"]
     assert fetch(dieyuyun, url.partition("?")[0]).status == 403
     assert dieyuyun.ask("GET", "/files/unknown.png?sig=x").status == 404

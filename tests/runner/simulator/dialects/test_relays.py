@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,8 +16,9 @@ from runner.simulator.dialects.relays import RELAYS
 from runner.simulator.faults.kinds import KINDS, Stage
 from schemas.task_dialects import AUTO, STATUSES
 from schemas.task_dialects import DIALECTS as ROWS
-from tests.canary import CANARY
-from tests.runner.simulator.replies import at, picture, place_of
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator, Start
+from tests.support.simulator_replies import at, picture, place_of
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def _at(document: Any, path: str) -> Any:
 class Speaker:
     """A simulator and what it is asked with."""
 
-    simulator: Any
+    simulator: Simulator
     relay: Relay
 
     def submit(self, prompt: str, **fields: Any) -> Any:
@@ -124,7 +124,7 @@ def scenario_of(dialect: str) -> str:
 
 
 @pytest.fixture(scope="module", params=[relay.name for relay in RELAYS])
-def relay(request: pytest.FixtureRequest, simulate_once: Callable[..., Any]) -> Speaker:
+def relay(request: pytest.FixtureRequest, simulate_once: Start) -> Speaker:
     """A simulator for each relay, where the prompt `kind NAME;` meets that fault."""
     return Speaker(simulate_once(scenario=scenario_of(request.param)), relay_of(request.param))
 

@@ -11,8 +11,9 @@ import pytest
 
 from runner.simulator.dialects import DIALECTS
 from runner.simulator.dialects.relays import RELAYS
-from tests.canary import CANARY
-from tests.runner.simulator.replies import at, picture
+from tests.support.canary import CANARY
+from tests.support.simulator import Start
+from tests.support.simulator_replies import at, picture
 
 BEARER = {"Authorization": f"Bearer {CANARY}"}
 GENERATIONS = "/v1/images/generations"
@@ -70,7 +71,7 @@ SERVERS = {
 }
 
 
-def asker(simulate: Callable[..., Any], name: str) -> tuple[Any, Callable[..., Any]]:
+def asker(simulate: Start, name: str) -> tuple[Any, Callable[..., Any]]:
     """A simulator that speaks this dialect, and a function that posts the fields of an order to it."""
     server, simulator = SERVERS[name], simulate("--latency", "0", "--dialect", name)
 
@@ -86,7 +87,7 @@ def test_every_other_dialect_is_tested() -> None:
 
 
 @pytest.mark.parametrize("name", list(SERVERS))
-def test_answers_and_mistakes(simulate: Callable[..., Any], name: str) -> None:
+def test_answers_and_mistakes(simulate: Start, name: str) -> None:
     server = SERVERS[name]
     simulator, ask = asker(simulate, name)
     reply = ask(prompt="a boat", n=2, **server.size)
@@ -103,7 +104,7 @@ def test_answers_and_mistakes(simulate: Callable[..., Any], name: str) -> None:
     assert simulator.stats()["tasks"]["submitted"] == 0
 
 
-def test_azure_wants_its_header_and_its_version(simulate: Callable[..., Any]) -> None:
+def test_azure_wants_its_header_and_its_version(simulate: Start) -> None:
     _, ask = asker(simulate, "azure")
     path = SERVERS["azure"].path
     assert ask(path=path.partition("?")[0], prompt="p").status == 404
@@ -114,7 +115,7 @@ def test_azure_wants_its_header_and_its_version(simulate: Callable[..., Any]) ->
     assert ask(prompt="p", response_format="url").json()["error"]["code"] == "unknown_parameter"
 
 
-def test_xai_has_ratios_instead_of_sizes(simulate: Callable[..., Any]) -> None:
+def test_xai_has_ratios_instead_of_sizes(simulate: Start) -> None:
     simulator, ask = asker(simulate, "xai")
     for name in ("size", "quality", "style"):
         refused = ask(prompt="p", **{name: "x"})
@@ -126,7 +127,7 @@ def test_xai_has_ratios_instead_of_sizes(simulate: Callable[..., Any]) -> None:
     assert ask(prompt="p", resolution="8k").status == 400
 
 
-def test_words_for_how_images_come(simulate: Callable[..., Any]) -> None:
+def test_words_for_how_images_come(simulate: Start) -> None:
     _, together = asker(simulate, "together")
     order = {"prompt": "p", "width": 64, "height": 64}
     assert together(**order, response_format="b64_json").status == 400
@@ -140,7 +141,7 @@ def test_words_for_how_images_come(simulate: Callable[..., Any]) -> None:
         assert ask(prompt="p", size="64x64", seed=1, guidance_scale=4).status == 200
 
 
-def test_servers_that_ignore_what_they_do_not_know(simulate: Callable[..., Any]) -> None:
+def test_servers_that_ignore_what_they_do_not_know(simulate: Start) -> None:
     localai, ask = asker(simulate, "localai")
     document = ask(prompt="p", size="auto", mode=3).json()
     assert picture(localai, document["data"][0]["url"]).size == (512, 512)

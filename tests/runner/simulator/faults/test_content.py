@@ -6,24 +6,24 @@ import base64
 import json
 from collections.abc import Callable
 from io import BytesIO
-from typing import Any
 
 import pytest
 from PIL import Image
 
 from runner.simulator.faults import content
-from tests.canary import CANARY
-from tests.runner.simulator.replies import image_of, meet
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator, Start
+from tests.support.simulator_replies import image_of, meet
 
 
 @pytest.mark.parametrize("kind", ["moderation_200", "error_200"])
-def test_errors_under_200(faulty: Any, kind: str) -> None:
+def test_errors_under_200(faulty: Simulator, kind: str) -> None:
     reply = meet(faulty, kind)
     assert reply.status == 200
     assert reply.error["code"] in {"moderation_blocked", "rate_limit_exceeded"}
 
 
-def test_documents_without_a_usable_image(faulty: Any) -> None:
+def test_documents_without_a_usable_image(faulty: Simulator) -> None:
     with pytest.raises(json.JSONDecodeError):
         meet(faulty, "bad_json").json()
     assert isinstance(meet(faulty, "not_object").json(), list)
@@ -35,25 +35,33 @@ def test_documents_without_a_usable_image(faulty: Any) -> None:
     assert f"Bearer {CANARY}".encode() in meet(faulty, "echo_key").body
 
 
-def test_more_and_fewer_images(faulty: Any) -> None:
+def test_more_and_fewer_images(faulty: Simulator) -> None:
     assert [len(meet(faulty, "fewer_images", n=n).json()["data"]) for n in (1, 3)] == [0, 2]
     extra = meet(faulty, "extra_images", n=3).json()["data"]
     assert len({item["b64_json"] for item in extra}) == 4
 
 
-def test_base64_in_other_dress(faulty: Any) -> None:
-    for kind, undress in (
-        ("data_uri", lambda text: text.partition(",")[2]),
-        ("wrapped_base64", lambda text: text.replace("\n", "")),
-    ):
-        text = meet(faulty, kind, response_format="url").json()["data"][0]["b64_json"]
-        assert Image.open(BytesIO(base64.b64decode(undress(text), validate=True))).size == (64, 64)
+def undressed(kind: str, text: str) -> str:
+    """The base64 digits alone."""
+    return text.partition(",")[2] if kind == "data_uri" else text.replace("\n", "")
+
+
+@pytest.mark.parametrize(
+    ("kind", "dress"), [("data_uri", "data:image/png;base64,"), ("wrapped_base64", "\n")]
+)
+def test_base64_in_other_dress(faulty: Simulator, kind: str, dress: str) -> None:
+    text = meet(faulty, kind, response_format="url").json()["data"][0]["b64_json"]
+    assert dress in text
+    assert Image.open(BytesIO(base64.b64decode(undressed(kind, text), validate=True))).size == (64, 64)
+
+
+def test_base64_that_is_no_image(faulty: Simulator) -> None:
     assert image_of(meet(faulty, "html_base64")).startswith(b"<!DOCTYPE html>")
     with pytest.raises(ValueError, match="Only base64 data is allowed"):
         image_of(meet(faulty, "bad_base64"))
 
 
-def test_missing_fields_with_good_images(faulty: Any) -> None:
+def test_missing_fields_with_good_images(faulty: Simulator) -> None:
     documents = {kind: meet(faulty, f"no_{kind}") for kind in ("created", "usage", "revised_prompt")}
     assert "created" not in documents["created"].json()
     assert "usage" not in documents["usage"].json()
@@ -63,7 +71,7 @@ def test_missing_fields_with_good_images(faulty: Any) -> None:
 
 
 @pytest.mark.parametrize("kind", list(content.IMAGES))
-def test_spoilt_images_come_inline_and_by_url(faulty: Any, kind: str) -> None:
+def test_spoilt_images_come_inline_and_by_url(faulty: Simulator, kind: str) -> None:
     inline = image_of(meet(faulty, kind))
     assert SPOILT[kind](inline)
     url = meet(faulty, kind, response_format="url").json()["data"][0]["url"]
@@ -94,7 +102,7 @@ SPOILT: dict[str, Callable[[bytes], bool]] = {
 }
 
 
-def test_wrong_formats(simulate: Callable[..., Any]) -> None:
+def test_wrong_formats(simulate: Start) -> None:
     formats = ("png", "jpeg", "webp", "gif", "bmp", "tiff", "svg")
     faults = [f"[[fault]]\nkind='wrong_format'\nmatch='{name}$'\nformat='{name}'" for name in formats]
     simulator = simulate("--latency", "0", scenario="\n".join(faults))

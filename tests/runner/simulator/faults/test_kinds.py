@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import Any
+from collections.abc import Mapping
 
 import pytest
 
 from runner.simulator.answers import downloads
 from runner.simulator.faults import content, refusals, wire
-from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, FaultPlan, Stage, parameters
+from runner.simulator.faults.kinds import KINDS, PARAMETERS, Fault, Stage, parameters
+from runner.simulator.faults.plan import FaultPlan
 from runner.simulator.tasks import life
+from tests.support.simulator import Simulator, Start
 
 
-def test_parameters_override_the_kind(simulate: Callable[..., Any]) -> None:
+def test_parameters_override_the_kind(simulate: Start) -> None:
     simulator = simulate(
         scenario="""
         latency = { median = 0 }
@@ -74,7 +75,7 @@ def test_parameters_override_the_kind(simulate: Callable[..., Any]) -> None:
         if not kind.for_task and name not in {"hang", "stall", "drip", "reset", "disconnect"}
     ],
 )
-def test_stats_charge_as_the_table_says(faulty: Any, kind: str) -> None:
+def test_stats_charge_as_the_table_says(faulty: Simulator, kind: str) -> None:
     before = faulty.stats()
     with faulty.open(prompt=f"kind {kind};", n=2) as plug:
         plug.recv(1)
@@ -84,7 +85,7 @@ def test_stats_charge_as_the_table_says(faulty: Any, kind: str) -> None:
     assert after["requests"] - before["requests"] == 1
 
 
-def test_markers_work_without_a_scenario(simulate: Callable[..., Any]) -> None:
+def test_markers_work_without_a_scenario(simulate: Start) -> None:
     simulator = simulate()
     assert [simulator.order(prompt="x [[refuse]]").error["code"] for _ in range(2)] == [
         "moderation_blocked"
@@ -103,7 +104,7 @@ def test_markers_work_without_a_scenario(simulate: Callable[..., Any]) -> None:
     }
 
 
-def test_markers_work_beside_a_scenario(faulty: Any) -> None:
+def test_markers_work_beside_a_scenario(faulty: Simulator) -> None:
     assert faulty.order(prompt="a [[refuse]]").error["code"] == "moderation_blocked"
 
 
@@ -113,7 +114,7 @@ def test_times_counts_the_attempts_of_each_prompt() -> None:
     assert [fault and fault.kind for fault in met] == ["quota", "quota", "quota", "auth", None, "quota"]
 
 
-def test_rows_are_prompts_in_order_of_first_arrival(simulate: Callable[..., Any]) -> None:
+def test_rows_are_prompts_in_order_of_first_arrival(simulate: Start) -> None:
     simulator = simulate("--latency", "0", scenario="[[fault]]\nrows = [1, 3]\nkind = 'quota'")
     statuses = [simulator.order(prompt=prompt).status for prompt in ("a", "b", "a", "c", "d", "b")]
     assert statuses == [200, 429, 200, 200, 429, 429]
@@ -133,7 +134,7 @@ def test_parameters_are_listed_by_kind() -> None:
     assert parameters(KINDS["truncate"]) == ("at_byte", "delay", "billed")
 
 
-PLAYERS = {
+PLAYERS: dict[Stage, Mapping[str, object]] = {
     Stage.REFUSAL: refusals.REFUSALS,
     Stage.PAGE: refusals.PAGES,
     Stage.WIRE: wire.ACTIONS,

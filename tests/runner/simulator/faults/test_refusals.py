@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
 from runner.simulator.faults import refusals
-from tests.runner.simulator.replies import meet
+from tests.support.simulator import Simulator
+from tests.support.simulator_replies import meet
 
 REFUSALS = {
     "moderation": (400, "image_generation_user_error", "moderation_blocked"),
@@ -31,18 +30,18 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("kind", [name for name in refusals.REFUSALS if name != "unprocessable"])
-def test_refusals(faulty: Any, kind: str) -> None:
+def test_refusals(faulty: Simulator, kind: str) -> None:
     reply = meet(faulty, kind)
     assert (reply.status, reply.error["type"], reply.error["code"]) == REFUSALS[kind]
     assert "x-request-id" in reply.headers
 
 
-def test_refusals_of_another_style(faulty: Any) -> None:
+def test_refusals_of_another_style(faulty: Simulator) -> None:
     reply = meet(faulty, "unprocessable")
     assert (reply.status, set(reply.json())) == (422, {"detail"})
 
 
-def test_a_moderation_error_reads_like_the_real_one(faulty: Any) -> None:
+def test_a_moderation_error_reads_like_the_real_one(faulty: Simulator) -> None:
     reply = meet(faulty, "moderation")
     assert (
         f"include the request ID {reply.headers['x-request-id']}. safety_violations=["
@@ -50,7 +49,15 @@ def test_a_moderation_error_reads_like_the_real_one(faulty: Any) -> None:
     )
 
 
-def test_hints_of_rate_limits(faulty: Any) -> None:
+def test_a_rate_limit_tells_which_limit_is_used_up(faulty: Simulator) -> None:
+    headers = meet(faulty, "rate_limit").headers
+    told = {name: headers[f"x-ratelimit-{name}-images"] for name in ("limit", "remaining", "reset")}
+    assert told == {"limit": "5", "remaining": "0", "reset": "1s"}
+    for kind in ("rate_limit_no_hint", "rate_limit_text", "server_error"):
+        assert not any(name.startswith("x-ratelimit") for name in meet(faulty, kind).headers)
+
+
+def test_hints_of_rate_limits(faulty: Simulator) -> None:
     hinted, text, bare = (
         meet(faulty, kind) for kind in ("rate_limit", "rate_limit_text", "rate_limit_no_hint")
     )
@@ -61,13 +68,13 @@ def test_hints_of_rate_limits(faulty: Any) -> None:
 
 
 @pytest.mark.parametrize(("kind", "status"), [(f"html_{code}", code) for code in (500, 502, 503, 504, 524)])
-def test_pages_of_gateways(faulty: Any, kind: str, status: int) -> None:
+def test_pages_of_gateways(faulty: Simulator, kind: str, status: int) -> None:
     reply = meet(faulty, kind)
     assert (reply.status, reply.headers["content-type"]) == (status, "text/html; charset=utf-8")
     assert reply.body.startswith(b"<html>")
 
 
-def test_other_pages(faulty: Any) -> None:
+def test_other_pages(faulty: Simulator) -> None:
     timed_out, redirected = meet(faulty, "timeout_408"), meet(faulty, "redirect")
     assert (timed_out.status, timed_out.json()["statusCode"]) == (408, 408)
     assert (redirected.status, redirected.headers["location"][:5]) == (307, "http:")

@@ -6,16 +6,17 @@ import json
 import socket
 import zlib
 from collections.abc import Callable
-from typing import Any
 
 import pytest
 
+from tests.support.simulator import Simulator
 
-def test_disconnect_sends_nothing(faulty: Any) -> None:
+
+def test_disconnect_sends_nothing(faulty: Simulator) -> None:
     assert faulty.raw(prompt="kind disconnect;") == b""
 
 
-def test_reset_resets(faulty: Any) -> None:
+def test_reset_resets(faulty: Simulator) -> None:
     with pytest.raises(ConnectionResetError):
         faulty.raw(prompt="kind reset;")
 
@@ -24,7 +25,7 @@ STAYS_OPEN = {"gzip_bomb", "huge_body", "drip"}
 
 
 @pytest.mark.parametrize("kind", ["truncate", "chunk_cut", "short_length", "gzip_bomb", "huge_body", "drip"])
-def test_framing(faulty: Any, kind: str) -> None:
+def test_framing(faulty: Simulator, kind: str) -> None:
     with faulty.open(prompt=f"kind {kind};") as plug, plug.makefile("rb") as answer:
         lines = iter(lambda: answer.readline().strip().decode().lower(), "")
         head = dict(line.split(": ", 1) for line in lines if ": " in line)
@@ -48,7 +49,7 @@ def _unpacked(body: bytes) -> int:
     return len(zlib.decompress(body, wbits=31))
 
 
-def test_hang_and_stall_stay_silent_until_the_caller_goes(faulty: Any) -> None:
+def test_hang_and_stall_stay_silent_until_the_caller_goes(faulty: Simulator) -> None:
     with faulty.open(prompt="kind hang;") as hanging, faulty.open(prompt="kind stall;") as stalling:
         hanging.settimeout(0.04)
         with pytest.raises(TimeoutError):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from io import BytesIO
 
 import pytest
@@ -90,3 +91,12 @@ def test_compression_is_the_encoders_quality(kind: str) -> None:
 @pytest.mark.parametrize("prompt", ODD_PROMPTS, ids=range(len(ODD_PROMPTS)))
 def test_any_prompt_can_be_drawn(prompt: str) -> None:
     assert decoded(draw(Picture(prompt, 0, 1, 4, 128, 64))).size == (128, 64)
+
+
+def test_grain_makes_files_as_large_as_real_ones() -> None:
+    plain = Picture("a fox", 0)
+    sizes = [len(draw(replace(plain, grain=True, seed=seed))) for seed in range(4)]
+    assert 1.5e6 < min(sizes) <= max(sizes) < 3e6
+    assert len(set(sizes)) == 4
+    assert draw(replace(plain, grain=True)) == draw(replace(plain, grain=True))
+    assert len(draw(plain)) < 2e5

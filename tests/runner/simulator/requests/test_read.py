@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import pytest
 
-from tests.canary import CANARY
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator
 
 
 @pytest.mark.parametrize(
@@ -17,7 +16,7 @@ from tests.canary import CANARY
         ({"Authorization": "Basic eDp5"}, None),
     ],
 )
-def test_a_key_is_needed(dieyuyun: Any, headers: dict[str, str], code: str | None) -> None:
+def test_a_key_is_needed(dieyuyun: Simulator, headers: dict[str, str], code: str | None) -> None:
     for reply in (dieyuyun.send(b"{}", **headers), dieyuyun.ask("GET", "/v1/models", **headers)):
         assert (reply.status, reply.error["type"], reply.error["code"]) == (
             401,
@@ -26,6 +25,6 @@ def test_a_key_is_needed(dieyuyun: Any, headers: dict[str, str], code: str | Non
         )
 
 
-def test_the_key_may_come_as_x_api_key(dieyuyun: Any) -> None:
+def test_the_key_may_come_as_x_api_key(dieyuyun: Simulator) -> None:
     assert dieyuyun.send(b"{}", **{"x-api-key": CANARY}).error["param"] == "prompt"
     assert dieyuyun.send(b"{}", **{"x-api-key": "invalid"}).status == 401

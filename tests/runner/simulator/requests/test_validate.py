@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from tests.canary import CANARY
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator
 
 WRONG = [
     ({"prompt": None}, "prompt", "missing_required_parameter"),
@@ -49,7 +50,7 @@ WRONG = [
 @pytest.mark.parametrize(
     ("fields", "param", "code"), WRONG, ids=[f"{p}-{c}-{k}" for k, (_, p, c) in enumerate(WRONG)]
 )
-def test_wrong_fields_are_named(dieyuyun: Any, fields: dict[str, Any], param: str, code: str) -> None:
+def test_wrong_fields_are_named(dieyuyun: Simulator, fields: dict[str, Any], param: str, code: str) -> None:
     reply = dieyuyun.order(**fields)
     assert reply.status == 400
     assert (reply.error["type"], reply.error["param"], reply.error["code"]) == (
@@ -59,7 +60,7 @@ def test_wrong_fields_are_named(dieyuyun: Any, fields: dict[str, Any], param: st
     )
 
 
-def test_null_is_not_a_value(dieyuyun: Any) -> None:
+def test_null_is_not_a_value(dieyuyun: Simulator) -> None:
     reply = dieyuyun.send(b'{"model": "m", "prompt": "p", "size": null}', Authorization=f"Bearer {CANARY}")
     assert (reply.status, reply.error["code"]) == (400, "invalid_type")
 
@@ -81,7 +82,7 @@ RIGHT = [
 
 
 @pytest.mark.parametrize("fields", RIGHT, ids=range(len(RIGHT)))
-def test_documented_values_are_served(dieyuyun: Any, fields: dict[str, Any]) -> None:
+def test_documented_values_are_served(dieyuyun: Simulator, fields: dict[str, Any]) -> None:
     reply = dieyuyun.order(**fields)
     assert reply.status == 200
     assert len(reply.json()["data"]) == fields.get("n", 1)
@@ -101,12 +102,12 @@ BODIES = [
 
 
 @pytest.mark.parametrize("raw", BODIES, ids=range(len(BODIES)))
-def test_bodies_that_are_no_json_object(dieyuyun: Any, raw: bytes) -> None:
+def test_bodies_that_are_no_json_object(dieyuyun: Simulator, raw: bytes) -> None:
     reply = dieyuyun.send(raw, Authorization=f"Bearer {CANARY}")
     assert (reply.status, reply.error["type"]) == (400, "invalid_request_error")
 
 
-def test_content_type_and_body_size(dieyuyun: Any) -> None:
+def test_content_type_and_body_size(dieyuyun: Simulator) -> None:
     form = {"Content-Type": "application/x-www-form-urlencoded", "Authorization": f"Bearer {CANARY}"}
     assert dieyuyun.send(b"prompt=x", **form).status == 415
     big = json.dumps({"model": "m", "prompt": "x" * 2**20}).encode()
@@ -114,13 +115,13 @@ def test_content_type_and_body_size(dieyuyun: Any) -> None:
 
 
 @pytest.mark.parametrize("model", ["no-such-model", "missing-model-3"])
-def test_unknown_models(dieyuyun: Any, model: str) -> None:
+def test_unknown_models(dieyuyun: Simulator, model: str) -> None:
     reply = dieyuyun.order(model=model)
     assert (reply.status, reply.error["code"]) == (404, "model_not_found")
 
 
 @pytest.mark.parametrize("fields", [{}, {"output_format": "png"}])
-def test_openai_compresses_no_png(openai: Any, fields: dict[str, Any]) -> None:
+def test_openai_compresses_no_png(openai: Simulator, fields: dict[str, Any]) -> None:
     """Its own words and code, which are not moderation's although the type is."""
     sent = {"model": "gpt-image-2", "response_format": None, "output_compression": 99, **fields}
     error = openai.order(**sent).error
@@ -129,7 +130,14 @@ def test_openai_compresses_no_png(openai: Any, fields: dict[str, Any]) -> None:
     assert openai.order(**sent | {"output_format": "webp"}).status == 200
 
 
-def test_dalle_takes_response_format(openai: Any) -> None:
+def test_dalle_takes_response_format(openai: Simulator) -> None:
     item = openai.order(model="dall-e-3", response_format="url", style="vivid").json()["data"][0]
     assert set(item) == {"url", "revised_prompt"}
     assert openai.order(model="dall-e-3", background="auto").error["param"] == "background"
+
+
+def test_the_fields_that_tell_who_asks_are_taken(dieyuyun: Simulator, openai: Simulator) -> None:
+    for service in (dieyuyun, openai):
+        asked = {"user": "u-1", "safety_identifier": "s-1"}
+        form = None if service is openai else "b64_json"
+        assert service.order(response_format=form, **asked).status == 200

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import json
 import socket
-from collections.abc import Callable
 from typing import Any
 
-from tests.canary import CANARY
+from tests.support.canary import CANARY
+from tests.support.simulator import Simulator, Start
 
 GENERATIONS = "/v1/images/generations"
 
@@ -18,12 +18,14 @@ KEY = {"Authorization": f"Bearer {CANARY}"}
 ASYNC: dict[str, Any] = {"async": True}
 
 
-def submit(simulator: Any, path: str = GENERATIONS, headers: dict[str, str] = KEY, **fields: Any) -> Any:
+def submit(
+    simulator: Simulator, path: str = GENERATIONS, headers: dict[str, str] = KEY, **fields: Any
+) -> Any:
     body = json.dumps({"model": "m", "prompt": "p", "size": "64x64", **fields}).encode()
     return simulator.ask("POST", path, body, **headers, **{"Content-Type": "application/json"})
 
 
-def test_requests_ask_for_tasks_in_their_relays_way(simulate: Callable[..., Any]) -> None:
+def test_requests_ask_for_tasks_in_their_relays_way(simulate: Start) -> None:
     simulator = simulate("--latency", "0", "--dialect", "dimilinks")
     ways: list[dict[str, Any]] = [
         {"path": f"{GENERATIONS}?async=true"},
@@ -39,7 +41,7 @@ def test_requests_ask_for_tasks_in_their_relays_way(simulate: Callable[..., Any]
     assert simulator.stats()["tasks"]["submitted"] == 3
 
 
-def test_without_the_switch_the_answer_comes_at_once(simulate: Callable[..., Any]) -> None:
+def test_without_the_switch_the_answer_comes_at_once(simulate: Start) -> None:
     simulator = simulate("--latency", "0", "--dialect", "dieyuyun")
     plain: list[dict[str, Any]] = [{}, {"async": False}]
     for fields in plain:
@@ -48,7 +50,7 @@ def test_without_the_switch_the_answer_comes_at_once(simulate: Callable[..., Any
     assert submit(simulator, **wrong).status == 400
 
 
-def test_where_a_relay_says_to_poll(simulate: Callable[..., Any]) -> None:
+def test_where_a_relay_says_to_poll(simulate: Start) -> None:
     sub2api = simulate("--latency", "0", "--dialect", "sub2api")
     reply = submit(sub2api, path=f"{GENERATIONS}/async")
     assert (reply.headers["location"], reply.headers["retry-after"]) == (reply.json()["poll_url"], "3")
@@ -60,7 +62,7 @@ def test_where_a_relay_says_to_poll(simulate: Callable[..., Any]) -> None:
     assert lemondata.ask("GET", f"{url}x", **KEY).error["code"] == "async_task_not_found"
 
 
-def test_apimart_gives_texts_and_lists_of_texts(simulate: Callable[..., Any]) -> None:
+def test_apimart_gives_texts_and_lists_of_texts(simulate: Start) -> None:
     simulator = simulate("--latency", "0", "--dialect", "apimart")
     ids = [submit(simulator, n=2).json()["data"][0]["task_id"] for _ in range(2)]
     documents = [simulator.ask("GET", f"/v1/tasks/{id}", **KEY).json() for id in ids]
@@ -75,11 +77,11 @@ def scenario(*faults: str) -> str:
     return "dialect = 'dieyuyun'\nlatency = { median = 0 }\n" + "".join(tables)
 
 
-def begun(simulator: Any) -> str:
+def begun(simulator: Simulator) -> str:
     return f"/v1/tasks/{submit(simulator, **ASYNC).json()['id']}"
 
 
-def test_polls_that_fail_leave_the_task_alone(simulate: Callable[..., Any]) -> None:
+def test_polls_that_fail_leave_the_task_alone(simulate: Start) -> None:
     simulator = simulate(scenario=scenario("kind = 'poll_errors'\nretry_after = 2"))
     path = begun(simulator)
     replies = [simulator.ask("GET", path, **KEY) for _ in range(4)]
@@ -92,14 +94,14 @@ def test_polls_that_fail_leave_the_task_alone(simulate: Callable[..., Any]) -> N
     assert [again.ask("GET", path, **KEY).status for _ in range(3)] == [503, 503, 200]
 
 
-def test_an_outage_meets_polls_too(simulate: Callable[..., Any]) -> None:
+def test_an_outage_meets_polls_too(simulate: Start) -> None:
     outage = "outage = [{ after = 0, seconds = 0.5, kind = 'overloaded' }]\n"
     simulator = simulate(scenario=outage + "dialect = 'evolink'")
     assert submit(simulator).status == 503
     assert simulator.ask("GET", "/v1/tasks/any", **KEY).status == 503
 
 
-def test_prompts_that_come_again_are_counted(simulate: Callable[..., Any]) -> None:
+def test_prompts_that_come_again_are_counted(simulate: Start) -> None:
     simulator = simulate("--latency", "0", "--dialect", "evolink")
     for prompt in ("once", "twice", "twice"):
         submit(simulator, prompt=prompt)
@@ -107,7 +109,7 @@ def test_prompts_that_come_again_are_counted(simulate: Callable[..., Any]) -> No
     assert again == {"once": 0, "twice": 1}
 
 
-def test_a_poll_that_hangs_and_an_id_that_changes(simulate: Callable[..., Any]) -> None:
+def test_a_poll_that_hangs_and_an_id_that_changes(simulate: Start) -> None:
     simulator = simulate(scenario=scenario("kind = 'poll_hang'\ntimes = 1", "kind = 'task_changes_id'"))
     hanging, changing = begun(simulator), begun(simulator)
     with socket.create_connection(("127.0.0.1", simulator.port), timeout=10) as plug:
@@ -121,7 +123,7 @@ def test_a_poll_that_hangs_and_an_id_that_changes(simulate: Callable[..., Any]) 
     assert simulator.ask("GET", f"/v1/tasks/{shown['id']}", **KEY).status == 404
 
 
-def test_answers_that_were_not_asked_for(simulate: Callable[..., Any]) -> None:
+def test_answers_that_were_not_asked_for(simulate: Start) -> None:
     simulator = simulate(scenario=scenario("kind = 'task_in_sync_reply'", "kind = 'sync_in_async_reply'"))
     id = submit(simulator).json()["id"]
     assert len(simulator.ask("GET", f"/v1/tasks/{id}", **KEY).json()["data"]) == 1
@@ -130,7 +132,7 @@ def test_answers_that_were_not_asked_for(simulate: Callable[..., Any]) -> None:
     assert (stats["billed_images"], stats["tasks"]["submitted"]) == (2, 1)
 
 
-def test_limits_count_submits_and_not_polls(simulate: Callable[..., Any]) -> None:
+def test_limits_count_submits_and_not_polls(simulate: Start) -> None:
     simulator = simulate("--latency", "0", "--dialect", "evolink", "--rpm", "1")
     path = f"/v1/tasks/{submit(simulator).json()['id']}"
     assert [simulator.ask("GET", path, **KEY).status for _ in range(3)] == [200] * 3

@@ -1,0 +1,1 @@
+"""What commands and the Python API show, as lines for people."""

@@ -1,0 +1,1 @@
+"""Answers of every kind, recorded and mutated, through the conversation, ingest and the ledger."""
