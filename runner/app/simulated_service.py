@@ -10,7 +10,6 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 
 from runner.process.children import end_child
-from runner.simulator.options import configure
 from schemas.errors import ExitCode, JobError
 from schemas.job import Job
 from schemas.providers import PROFILES
@@ -28,6 +27,8 @@ async def simulator(job: Job) -> AsyncIterator[str]:
     A scenario is read here first, so that what is wrong with it is the error of this command, and not of a child of its.
     """
     if (scenario := job.simulator.scenario) is not None:
+        from runner.simulator.options import configure
+
         await asyncio.to_thread(configure, scenario=Path(scenario))
     package_root = str(Path(__file__).resolve().parents[2])
     path = os.pathsep.join(filter(None, (package_root, os.environ.get("PYTHONPATH"))))

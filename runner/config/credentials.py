@@ -50,11 +50,11 @@ class ApiKey:
 
 def dotenv_variables(cwd: Path) -> dict[str, str]:
     """The variables of `.env` in `cwd`, as written there; empty without one. Raises JobError when it is unreadable."""
-    from dotenv import dotenv_values
-
     path = cwd / ".env"
     if not path.is_file():
         return {}
+    from dotenv import dotenv_values
+
     try:
         values = dotenv_values(path, interpolate=False, encoding="utf-8-sig")
     except (OSError, UnicodeDecodeError) as error:

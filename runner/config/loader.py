@@ -22,7 +22,6 @@ from types import NoneType
 from typing import Any
 
 from pydantic import ValidationError
-from pydantic_settings import BaseSettings, EnvSettingsSource, SettingsConfigDict
 
 from jobs.addresses import is_glob, is_url, with_date
 from jobs.dates import day_of
@@ -57,12 +56,6 @@ _LOG = logging.getLogger(__name__)
 
 Settings = dict[str, Any]
 """Dotted key -> value, for one layer."""
-
-
-class _Variables(BaseSettings, Job):
-    """The job as environment variables: `IMAGEMILL_LIMITS__RPM`."""
-
-    model_config = SettingsConfigDict(env_prefix=PREFIX, env_nested_delimiter="__", enable_decoding=False)
 
 
 def _flat(table: Mapping[str, Any], path: str = "") -> Iterator[tuple[str, Any]]:
@@ -165,9 +158,11 @@ def _beside(folder: Path, source: str, cwd: Path, *, moved: bool) -> str:
 
 def _variable_layer(variables: Mapping[str, str]) -> Settings:
     """The job's keys among the variables. Empty ones count as not set."""
-    source = EnvSettingsSource(_Variables)
-    source.env_vars = {name.lower(): value for name, value in variables.items() if value}
-    texts = _flat(source())
+    if not any(name.upper().startswith(PREFIX) for name in variables):
+        return {}
+    from runner.config.variables import variable_settings
+
+    texts = _flat(variable_settings(variables))
     return dict(
         _flat({key: read_setting(key, value) if isinstance(value, str) else value for key, value in texts})
     )
