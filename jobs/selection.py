@@ -22,7 +22,8 @@ class RetrySelection(NamedTuple):
     kinds: of its last failure. flags: one of these. since_ms: its last attempt was sent then or later (Unix
     milliseconds). where: the text of an expression over its results. row_ids: one of these. missing: an image of it is gone
     from the disk. parked, pending, succeeded: rows in these states and no others; without any of them the failed and pending
-    ones, parked ones where `kinds` or `where` names them, and succeeded ones by a flag or because they are missing.
+    ones, parked ones where `kinds` or `where` names them, and succeeded ones by a flag, by a pick, or because they
+    are missing. picked: only images that are in a file of picks.
     """
 
     kinds: frozenset[FailureKind] = frozenset()
@@ -34,6 +35,7 @@ class RetrySelection(NamedTuple):
     pending: bool = False
     succeeded: bool = False
     missing: bool = False
+    picked: bool = False
 
     @property
     def statuses(self) -> frozenset[RowStatus]:
@@ -50,7 +52,7 @@ class RetrySelection(NamedTuple):
         if self.missing:
             return frozenset({RowStatus.SUCCEEDED})
         usual = {RowStatus.FAILED, RowStatus.PENDING, RowStatus.PARKED}
-        return frozenset(named or usual | ({RowStatus.SUCCEEDED} if self.flags else set()))
+        return frozenset(named or usual | ({RowStatus.SUCCEEDED} if self.flags or self.picked else set()))
 
     @property
     def narrows(self) -> bool:
@@ -61,7 +63,7 @@ class RetrySelection(NamedTuple):
     def reads_by_name(self) -> bool:
         """Whether rows are named by what successes have too: flags, columns, ids, times."""
         given = (self.since_ms, self.where, self.row_ids)
-        return bool(self.flags) or self.missing or any(each is not None for each in given)
+        return bool(self.flags) or self.missing or self.picked or any(each is not None for each in given)
 
 
 @dataclass

@@ -37,6 +37,7 @@ SLOW = (
     "tests/stories/test_stops.py",
     "tests/stories/test_nights.py",
     "tests/stories/test_retry.py",
+    "tests/stories/test_picks.py",
     "tests/runner/maintenance/test_verify.py",
     "tests/runner/artifacts/test_save_queue.py",
     "tests/stories/test_gaps.py",

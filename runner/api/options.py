@@ -91,6 +91,7 @@ class SelectionOptions(TypedDict, total=False):
     flag: str | Iterable[str]
     since: str | datetime | timedelta
     rows: AnyPath | Iterable[str]
+    picks: AnyPath
     parked: bool
     pending: bool
     succeeded: bool

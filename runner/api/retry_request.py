@@ -6,12 +6,14 @@ import json
 import os
 from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 from jobs.selection import RetrySelection
 from runner.api.options import RetryOptions, SelectionOptions
 from runner.api.tables import kinds_of
 from runner.config.keywords import refuse_unknown
+from runner.results.picks import read_picks
 from runner.retry.request import RetryRequest, parse_overrides, since
 from runner.retry.row_ids import ID_COLUMNS, row_ids
 from schemas.errors import JobError
@@ -35,7 +37,15 @@ def retry_request(options: Mapping[str, Any]) -> RetryRequest:
         for name in _SELECTION
         if name != "yes" and options.get(name) is not None
     }
-    return RetryRequest(_selection(options), changes, settings, bool(options.get("yes")), typed)
+    picks = options.get("picks")
+    return RetryRequest(
+        _selection(options),
+        changes,
+        settings,
+        bool(options.get("yes")),
+        typed,
+        None if picks is None else read_picks(Path(picks)),
+    )
 
 
 def _selection(options: Mapping[str, Any]) -> RetrySelection:
@@ -46,6 +56,7 @@ def _selection(options: Mapping[str, Any]) -> RetrySelection:
         since_ms=None if moment is None else _since(moment),
         where=options.get("where"),
         row_ids=None if rows is None else _ids(rows),
+        picked=options.get("picks") is not None,
         **{name: bool(options.get(name)) for name in ("parked", "pending", "succeeded", "missing")},
     )
 

@@ -167,6 +167,7 @@ async def _retry(out: Path, request: RetryRequest, listeners: Listeners, signals
             chooser=found.picks,
             unreachable=unreachable,
         )
+        source.warnings.update(dict.fromkeys(found.notes))
         if ready.job.simulate:
             base_url = await stack.enter_async_context(simulator(ready.job))
         command = RunCommand(retry.command, run_deadline(ready.job.run), listeners, signals)

@@ -13,8 +13,10 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pyarrow as pa
 
+from runner.results.filter import Mask
 from runner.text.wording import count_text
 from schemas.errors import JobError
 from schemas.results import passthrough_name
@@ -52,30 +54,53 @@ class Picks:
         own = {name for name, _ in OWN_COLUMNS}
         taken = own | set(schema.names)
         fields = [
-            each.with_name(passthrough_name(each.name, taken)) if each.name in own else each for each in schema
+            each.with_name(passthrough_name(each.name, taken)) if each.name in own else each
+            for each in schema
         ]
         return pa.schema([*fields, *(pa.field(name, kind) for name, kind in OWN_COLUMNS)])
 
-    def picked(self, table: pa.Table) -> pa.Table:
-        """The lines that were picked, with rating, tag and note; stale picks are left out and counted."""
-        lines, found = [], []
-        keys = zip(
-            *(table.column(name).to_pylist() for name in ("row_id", "image_index", "sha256")), strict=True
-        )
-        for line, (row_id, index, digest) in enumerate(keys):
+    def join(self, table: pa.Table) -> tuple[pa.Table, Mask]:
+        """The lines with rating, tag and note, null where there is no pick; and which of them were picked.
+
+        A stale pick is counted, and is none.
+        """
+        chosen = np.zeros(table.num_rows, dtype=np.bool_)
+        found: list[Pick | None] = []
+        keys = (table.column(name).to_pylist() for name in ("row_id", "image_index", "sha256"))
+        for line, (row_id, index, digest) in enumerate(zip(*keys, strict=True)):
             pick = self.by_image.get((row_id, index))
-            if pick is None:
-                continue
-            self._met.add((row_id, index))
-            if pick.sha256 and pick.sha256 != (digest or ""):
-                self.stale += 1
-                continue
-            self.used += 1
-            lines.append(line)
+            if pick is not None:
+                self._met.add((row_id, index))
+                if pick.sha256 and pick.sha256 != digest:
+                    self.stale += 1
+                    pick = None
+            chosen[line] = pick is not None
             found.append(pick)
-        chosen = table.take(pa.array(lines, pa.int64()))
-        columns = [pa.array([getattr(pick, name) for pick in found], kind) for name, kind in OWN_COLUMNS]
-        return pa.Table.from_arrays([*chosen.columns, *columns], schema=self.schema(table.schema))
+        self.used += int(chosen.sum())
+        columns = [
+            pa.array([None if pick is None else getattr(pick, name) for pick in found], kind)
+            for name, kind in OWN_COLUMNS
+        ]
+        return pa.Table.from_arrays([*table.columns, *columns], schema=self.schema(table.schema)), chosen
+
+    def picked(self, table: pa.Table) -> pa.Table:
+        """The lines that were picked, with rating, tag and note."""
+        joined, chosen = self.join(table)
+        return joined.filter(pa.array(chosen))
+
+    def notes(self) -> list[str]:
+        """What to tell once all results were read: picks of images that are not there any more."""
+        told = []
+        if self.stale:
+            told.append(
+                f"{self.source}: {count_text(self.stale, 'pick')} of an image that was made again since: left out"
+            )
+        if unmet := self.unmet():
+            first = f"{unmet[0][0]}, image {unmet[0][1]}"
+            told.append(
+                f"{self.source}: {count_text(len(unmet), 'pick')} of no row of this folder ({first}): left out"
+            )
+        return told
 
     def unmet(self) -> list[tuple[str, int]]:
         """Images that no line had, once all were read: of another folder, or of rows that are gone."""

@@ -74,7 +74,7 @@ class PreparedRetry(NamedTuple):
         )
         table = ResultsTable(self.own.row_stream, ledger, live_run)
         forecast = Forecast(self.ready, ledger.past_successes())
-        return Surveyor(table, ledger, self.request.selection, row_overrides, forecast)
+        return Surveyor(table, ledger, self.request.selection, row_overrides, forecast, self.request.picks)
 
 
 def prepared(out: Path, request: RetryRequest, *, sends: bool = True) -> PreparedRetry:
@@ -83,7 +83,7 @@ def prepared(out: Path, request: RetryRequest, *, sends: bool = True) -> Prepare
     if selection.succeeded and not selection.reads_by_name:
         raise JobError(
             "--succeeded sends pictures again that are there, and needs to be told which",
-            fix="add --where, --flag, --since or --rows",
+            fix="add --where, --flag, --since, --rows or --picks",
         )
     if selection.missing and not request.yes and next(iter(LocalReader(out).list(IMAGES)), None) is None:
         raise JobError(
@@ -125,13 +125,15 @@ def refuse(found: Survey, request: RetryRequest) -> None:
             ),
             fix="change what is overridden, or leave these rows out (--where); nothing was sent",
         )
-    if found.already_made and not request.yes:
+    if found.already_made and not request.pays_again:
         cost = found.forecast.plan(rows=0, done=0, parked=0, invalid=0).cost_usd.high
         price = "" if cost is None else f" (at most {money_text(cost)} with the others)"
         there = count_text(found.already_made, "existing image", "existing images")
         raise JobError(
             f"{there} would be made again and charged{price}; nothing was sent",
-            fix="add --yes to send them, or --dry-run to look first",
+            fix="add --yes to send them, or --dry-run to look first"
+            if request.picks is None
+            else 'say which with --where "rating <= 2", or add --yes for all picks; --dry-run looks first',
         )
 
 
@@ -198,9 +200,11 @@ def forecast(out: Path, request: RetryRequest) -> tuple[Plan, Survey]:
     notes = []
     if found.already_made:
         there = count_text(found.already_made, "of the images is", "of the images are")
-        notes.append(f"{there} there already and would be paid for again: needs --yes")
+        needs = "" if request.pays_again and not request.yes else ": needs --yes"
+        notes.append(f"{there} there already and would be paid for again{needs}")
     if not len(found.picks) or found.left["parked"]:
         notes.append(f"not sent: {why_nothing(found)}")
+    notes += found.notes
     return replace(plan, warnings=(*plan.warnings, *(RunWarning("retry", note) for note in notes))), found
 
 

@@ -14,6 +14,7 @@ from jobs.selection import RetrySelection
 from runner.config.json_schema import job_keys
 from runner.config.toml_values import read_setting
 from runner.process.redaction import HIDDEN, REDACTOR
+from runner.results.picks import Picks
 from schemas.durations import parse_duration
 from schemas.errors import JobError
 from schemas.job import secrecy
@@ -38,7 +39,7 @@ _SERVICE_KEYS = ("endpoint.base_url", "endpoint.profile")
 class RetryRequest:
     """One call of `retry`. settings: job keys that differ, for this run only. yes: a success may be paid for again.
 
-    typed: the selection as it was typed, for the ledger.
+    typed: the selection as it was typed, for the ledger. picks: which images were picked; None: they play no part.
     """
 
     selection: RetrySelection = field(default_factory=RetrySelection)
@@ -46,6 +47,12 @@ class RetryRequest:
     settings: Mapping[str, Any] = field(default_factory=dict)
     yes: bool = False
     typed: Mapping[str, Any] = field(default_factory=dict)
+    picks: Picks | None = None
+
+    @property
+    def pays_again(self) -> bool:
+        """Whether images that are there may be paid for again. An expression over picks says which, and is consent."""
+        return self.yes or (self.picks is not None and self.selection.where is not None)
 
     @property
     def other_endpoint(self) -> bool:

@@ -21,6 +21,7 @@ from runner.ledger.reader import LedgerReader
 from runner.planning.plan import Forecast
 from runner.results.expression import columns_text
 from runner.results.filter import Mask, RowFilter
+from runner.results.picks import Picks
 from runner.results.table import ResultsTable, TableBatch
 from runner.retry.override_rows import RowOverrides
 from runner.retry.picked_rows import PickedRows
@@ -39,6 +40,7 @@ class Survey:
 
     rows: all rows by state. left: selected rows that are not sent, by state (`polled`: tasks being made).
     problems: why rows cannot be sent, the first few; wrong: how many. example: id and prompt of the first changed one.
+    notes: what else the user should know.
     """
 
     picks: PickedRows
@@ -49,6 +51,7 @@ class Survey:
     problems: list[str] = field(default_factory=list)
     wrong: int = 0
     example: tuple[str, str] | None = None
+    notes: list[str] = field(default_factory=list)
 
 
 @dataclass
@@ -60,6 +63,7 @@ class Surveyor:
     selection: RetrySelection
     row_overrides: RowOverrides
     forecast: Forecast
+    picks: Picks | None = None
     _found: Survey = field(init=False)
     _filter: RowFilter | None = field(init=False)
     _open: frozenset[int] = field(init=False)
@@ -81,19 +85,28 @@ class Surveyor:
         for results in self.table.batches(completed):
             self._batch(results)
         self._refuse_unknown_ids()
+        if self.picks is not None:
+            self.picks.refuse_foreign()
+            self._found.notes += self.picks.notes()
         return self._found
 
     def _check(self) -> None:
         schema = self.table.schema()
+        if self.picks is not None:
+            schema = self.picks.schema(schema)
         self._filter = None if self.selection.where is None else RowFilter(self.selection.where, schema)
         for name in self.row_overrides.overrides.columns:
             if name not in schema.names:
                 raise JobError(f"--set: {unknown_column(name)}", fix=columns_text(schema.names))
 
     def _batch(self, results: TableBatch) -> None:
+        picked = np.ones(results.table.num_rows, dtype=np.bool_)
+        if self.picks is not None:
+            table, picked = self.picks.join(results.table)
+            results = results._replace(table=table)
         status = {each: _equal(results.table, "status", each.value) for each in RowStatus}
         self._count(results, status)
-        match = self._matching(results.table)
+        match = picked & self._matching(results.table)
         taken = np.zeros(results.table.num_rows, dtype=np.bool_)
         for each in self.selection.statuses:
             may = match & status[each]

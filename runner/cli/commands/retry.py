@@ -33,7 +33,18 @@ _WITHOUT = (
     "ping_url",
 )
 """Options of `run` that `retry` does not take. It notifies nobody: whoever typed it waits for it."""
-_SELECTION_OPTIONS = ("error", "where", "flag", "since", "rows", "parked", "pending", "succeeded", "missing")
+_SELECTION_OPTIONS = (
+    "error",
+    "where",
+    "flag",
+    "since",
+    "rows",
+    "parked",
+    "pending",
+    "succeeded",
+    "missing",
+    "picks",
+)
 
 
 def _selection(values: Mapping[str, Any]) -> RetrySelection:
@@ -53,10 +64,12 @@ def _selection(values: Mapping[str, Any]) -> RetrySelection:
         pending=values["pending"],
         succeeded=values["succeeded"],
         missing=values["missing"],
+        picked=values["picks"] is not None,
     )
 
 
 def _retry_request(values: Mapping[str, Any]) -> RetryRequest:
+    from runner.results.picks import read_picks
     from runner.retry.request import RetryRequest, parse_overrides
 
     selection = _selection(values)
@@ -68,7 +81,8 @@ def _retry_request(values: Mapping[str, Any]) -> RetryRequest:
         {key: value for key, value in given.items() if value not in (None, (), [])},
     )
     typed = {name: values[name] for name in _SELECTION_OPTIONS if values[name]}
-    return RetryRequest(selection, changes, settings, values["yes"], typed)
+    picks = None if values["picks"] is None else read_picks(Path(values["picks"]))
+    return RetryRequest(selection, changes, settings, values["yes"], typed, picks)
 
 
 def _dry_run(out: Path, request: RetryRequest, *, as_json: bool) -> int:
@@ -158,6 +172,11 @@ command = Command(
             metavar="FILE",
             help="ids: one a line, or column row_id or id, in any form of a manifest; - is stdin",
         ),
+        _select(
+            "--picks",
+            metavar="FILE",
+            help="images that were picked in a report; --where then knows rating, tag and note, and needs no --yes",
+        ),
         _select("--parked", is_flag=True, help="parked rows: each may have been paid for already"),
         _select("--pending", is_flag=True, help="pending rows"),
         _select("--succeeded", is_flag=True, help="rows that succeeded, to be paid for again; needs --yes"),
@@ -176,7 +195,7 @@ command = Command(
     ],
     help="Send rows of an output folder again: the failed and pending ones that all selections name. Parked rows are sent"
     " only by --parked, by the --error that parked them, or by an expression that asks for them (status == 'parked', or"
-    " error_kind == '…'). A success is sent only with --yes, and stays when the new attempt fails. Requests are as the"
-    " folder's own job says but for the options given here; job.toml stays as it is, and a row that is still pending"
-    " afterwards is sent by the next run with its own prompt and fields.",
+    " error_kind == '…'). A success is sent only with --yes, or by --picks with --where, and stays when the new attempt"
+    " fails. Requests are as the folder's own job says but for the options given here; job.toml stays as it is, and a row"
+    " that is still pending afterwards is sent by the next run with its own prompt and fields.",
 )
