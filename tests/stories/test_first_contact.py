@@ -15,15 +15,22 @@ from pathlib import Path
 import pytest
 import trustme
 
-from tests.support.canary import CANARY
 from tests.support.commandline import CommandLine, Ended
 from tests.support.imageservice import PNG
 from tests.support.rawserver import closed_port
 
 PAGE = b"<!doctype html><html><head><title>New API</title></head><body><div id=root></div></body></html>"
 NGINX = b"<html><head><title>404 Not Found</title></head><body><h1>404 Not Found</h1><hr>nginx/1.25.3</body></html>"
+KEY = "sk-first-5d17c0a92be84f63"
+"""Stands in a file, because users write it there; so it is not the canary, which may be in none."""
 Reply = tuple[int, str, bytes]
 IN_FOLDER = ("--out", "out", "--price", "0.04")
+
+
+def holding_the_key(folder: Path) -> list[str]:
+    """The names of the files below the folder that have it."""
+    files = (path for path in folder.rglob("*") if path.is_file())
+    return [path.name for path in files if KEY.encode() in path.read_bytes()]
 
 
 def document(status: int, value: object) -> Reply:
@@ -119,7 +126,7 @@ def secured(authority: trustme.CA) -> ssl.SSLContext:
 def first_run(command: CommandLine, base_url: str, *options: str) -> Ended:
     """Five rows, the key in .env, to the end."""
     (command.cwd / "m.csv").write_text("prompt\n" + "".join(f"picture {number}\n" for number in range(5)))
-    (command.cwd / ".env").write_text(f"IMAGEMILL_API_KEY={CANARY}\n")
+    (command.cwd / ".env").write_text(f"IMAGEMILL_API_KEY={KEY}\n")
     given = ("--base-url", base_url) if base_url else ()
     return command("run", "m.csv", *given, *IN_FOLDER, "-q", *options, timeout_s=40)
 
@@ -150,7 +157,8 @@ def test_what_is_wrong_is_said_with_its_fix_and_nothing_is_paid(command: Command
         assert ended.json["next"] == "imagemill doctor out/job.toml"
         assert (place.images, ended.json["maybe_billed"], ended.json["by_status"]) == (0, 0, {"pending": 5})
         assert sum(method == "POST" for method, _, _ in place.asked) <= 10
-    assert CANARY not in ended.out + ended.err
+    assert KEY not in ended.out + ended.err
+    assert holding_the_key(command.cwd) == [".env"]
 
 
 def test_a_host_that_is_not_there_ends_the_run_by_first_contact(command: CommandLine) -> None:
@@ -194,7 +202,7 @@ def test_azures_target_uri_is_known_by_its_path(command: CommandLine) -> None:
         url = f"http://127.0.0.1:{place.port}/openai/deployments/pics/images/generations?{query}"
         ended = first_run(command, url)
         assert (ended.code, place.images) == (0, 5), ended.out + ended.err
-        assert {headers["api-key"] for _, _, headers in place.asked} == {CANARY}
+        assert {headers["api-key"] for _, _, headers in place.asked} == {KEY}
         assert all("authorization" not in headers for _, _, headers in place.asked)
 
 
@@ -227,10 +235,11 @@ DOCTOR: dict[str, tuple[Callable[[str, str], Reply], str, int, str]] = {
 @pytest.mark.parametrize("name", DOCTOR)
 def test_doctor_says_the_same(command: CommandLine, name: str) -> None:
     reply, url, code, told = DOCTOR[name]
-    (command.cwd / ".env").write_text(f"IMAGEMILL_API_KEY={CANARY}\n")
+    (command.cwd / ".env").write_text(f"IMAGEMILL_API_KEY={KEY}\n")
     with serving(reply) as place:
         host = f"127.0.0.1:{place.port}"
         ended = command("doctor", "--base-url", url.format(host=host))
         assert told.format(host=host) in ended.out
         assert ended.code == code, ended.out
-    assert CANARY not in ended.out + ended.err
+    assert KEY not in ended.out + ended.err
+    assert holding_the_key(command.cwd) == [".env"]
