@@ -32,7 +32,7 @@ _PIECE = 2**20
 
 
 class Destination:
-    """The open destination. files, bytes: of the export as it stands; linked: of these files, how many share their blocks."""
+    """The open destination. files, bytes: of the export as it stands; linked: how many share their blocks."""
 
     def __init__(self, root: Path, settings: Mapping[str, Any], *, copy: bool) -> None:
         self.root = root
@@ -98,22 +98,30 @@ class Destination:
         return False
 
     @contextmanager
-    def new_file(self, name: str, digest: str = "") -> Iterator[IO[bytes]]:
-        """A file to be written; it has its name once it is whole and durable. digest: of a shard, which is recorded."""
+    def new_file(self, name: str, digest: str = "", *, save: bool = True) -> Iterator[IO[bytes]]:
+        """A file to be written; it has its name once it is whole and durable.
+
+        digest: of a shard, which is recorded. save: the record now, and not with the next one that is saved.
+        """
         target, unfinished = self._target(name), self._unfinished()
         with explaining(self.root / name):
-            with unfinished.open("xb") as file:
-                yield file
-                file.flush()
-                os.fsync(file.fileno())
-                size = file.tell() if file.seekable() else unfinished.stat().st_size
-            unfinished.replace(target)
-            sync_folder(target.parent)
+            try:
+                with unfinished.open("xb") as file:
+                    yield file
+                    file.flush()
+                    os.fsync(file.fileno())
+                size = unfinished.stat().st_size
+                unfinished.replace(target)
+            except BaseException:
+                unfinished.unlink(missing_ok=True)
+                raise
         self.files += 1
         self.bytes += size
         if digest:
             self._shards[name] = [digest, size]
-            self._save_record(complete=False)
+            if save:
+                sync_folder(target.parent)
+                self._save_record(complete=False)
 
     def _put(self, source: Path, there: os.stat_result, target: Path) -> None:
         unfinished = self._unfinished()
@@ -156,7 +164,9 @@ class Destination:
             with explaining(target.parent):
                 target.parent.mkdir(parents=True, exist_ok=True)
             if not target.parent.resolve().is_relative_to(self.root.resolve()):
-                raise JobError(f"{target.parent} is a link that leads away", fix="export into an empty folder")
+                raise JobError(
+                    f"{target.parent} is a link that leads away", fix="export into an empty folder"
+                )
             self._folders.add(target.parent)
         return target
 
@@ -179,21 +189,25 @@ class Destination:
             return None
         except (ValueError, TypeError, KeyError):
             raise JobError(
-                f"{self.root / RECORD} cannot be read", fix="remove this export and its folder, or choose another"
+                f"{self.root / RECORD} cannot be read",
+                fix="remove this export and its folder, or choose another",
             ) from None
 
     def _refuse_strangers(self) -> None:
         other = next((name for name in sorted(os.listdir(self.root)) if name not in OWN), None)
         if other is not None:
             raise JobError(
-                f"{self.root} holds {other!r}, which is of no export", fix="name a new or an empty folder as DEST"
+                f"{self.root} holds {other!r}, which is of no export",
+                fix="name a new or an empty folder as DEST",
             )
 
     def _refuse_another(self, settings: dict[str, Any]) -> None:
         names = sorted({*settings, *self._settings})
         differ = [name for name in names if settings.get(name) != self._settings.get(name)]
         if differ:
-            told = "; ".join(f"{name}: {settings.get(name)!r}, now {self._settings.get(name)!r}" for name in differ)
+            told = "; ".join(
+                f"{name}: {settings.get(name)!r}, now {self._settings.get(name)!r}" for name in differ
+            )
             raise JobError(
                 f"{self.root} holds an export with other settings ({told})",
                 fix="name another DEST, or repeat the settings that are on record; to make it anew, remove the folder",

@@ -153,7 +153,7 @@ class ShardPlan:
         shard.digest = chain.hexdigest()
 
     def cut(self, batches: Iterator[ImageBatch]) -> Iterator[tuple[int, Iterator[ImageBatch]]]:
-        """The batches of each shard, by its number. Those of one shard are to be read, or left, before the next is asked for."""
+        """The batches of each shard, by its number. Read, or leave, those of one before the next."""
         source = _Pieces(batches)
         for number, shard in enumerate(self.shards):
             left = source.take(shard.images)

@@ -25,8 +25,11 @@ _SPEC = re.compile(r"(0?[1-9]?[0-9])?d?")
 _SHOWN = 5
 
 
-def safe_name(text: str, *, also: str = "", most_bytes: int = MAX_NAME_BYTES) -> str:
-    """The text as one part of a path. also: more characters to replace. Texts that differ have names that differ."""
+def safe_name(text: str, *, also: str = "", most_bytes: int = MAX_NAME_BYTES, mark: bool = True) -> str:
+    """The text as one part of a path. also: more characters to replace. Texts that differ have names that differ,
+
+    unless `mark` is false: then something else in the name must tell them apart.
+    """
     name = "".join("_" if _is_unsafe(char, also) else char for char in text)
     if name.startswith((".", "-", " ", "~")):
         name = f"_{name[1:]}"
@@ -35,16 +38,13 @@ def safe_name(text: str, *, also: str = "", most_bytes: int = MAX_NAME_BYTES) ->
         name = f"_{name}"
     if name == text and len(name.encode()) <= most_bytes:
         return name
-    mark = f"-{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}"
-    kept = name.encode()[: most_bytes - len(mark)].decode("utf-8", "ignore")
-    return kept + mark
+    ending = f"-{blake2b(text.encode('utf-8', 'surrogatepass'), digest_size=6).hexdigest()}" if mark else ""
+    return name.encode()[: most_bytes - len(ending)].decode("utf-8", "ignore") + ending
 
 
 def _is_unsafe(char: str, also: str) -> bool:
-    """Separators, Windows' own, and what cannot be seen: control, format (bidi), surrogate, private and unassigned characters."""
-    return (
-        char in _UNSAFE or char in also or (char != " " and unicodedata.category(char)[0] in "CZ")
-    )
+    """Separators, Windows' own, and what cannot be seen: control, bidi, surrogate, unassigned."""
+    return char in _UNSAFE or char in also or (char != " " and unicodedata.category(char)[0] in "CZ")
 
 
 @dataclass(frozen=True)
@@ -119,6 +119,8 @@ class Names:
         if self._count:
             more = [f"… and {self._count - _SHOWN:,} more"] if self._count > _SHOWN else []
             raise JobError(
-                "\n  ".join([f"{self._count:,} names are taken twice; nothing was written", *self._clashes, *more]),
+                "\n  ".join(
+                    [f"{self._count:,} names are taken twice; nothing was written", *self._clashes, *more]
+                ),
                 fix="--name '{row}-{image_index}' is always unique",
             )

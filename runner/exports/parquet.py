@@ -64,14 +64,16 @@ class ParquetShards:
 
     def _write_shard(self, file: IO[bytes], pieces: Iterator[ImageBatch]) -> None:
         columns = [name for name in self._schema.names if name != "image"]
-        how = {name: "ZSTD" for name in _leaves(self._schema)} | {"image.bytes": "NONE", "image.path": "ZSTD"}
+        how = dict.fromkeys(_leaves(self._schema), "ZSTD") | {"image.bytes": "NONE", "image.path": "ZSTD"}
         with pq.ParquetWriter(file, self._schema, compression=how, use_dictionary=columns) as writer:
             for piece in pieces:
                 for first, end in _groups(piece.images):
                     writer.write_table(self._with_images(piece, first, end))
 
     def _with_images(self, piece: ImageBatch, first: int, end: int) -> pa.Table:
-        images = [{"bytes": read_image(image), "path": self._name(image)} for image in piece.images[first:end]]
+        images = [
+            {"bytes": read_image(image), "path": self._name(image)} for image in piece.images[first:end]
+        ]
         columns = [pa.array(images, _IMAGE), *piece.table.slice(first, end - first).columns]
         return pa.Table.from_arrays(columns, schema=self._schema)
 
@@ -81,7 +83,9 @@ class ParquetShards:
 
     def loading(self) -> str:
         """See `Layout`."""
-        return 'from datasets import load_dataset\n\nload_dataset("parquet", data_files="PATH/data/*.parquet")'
+        return (
+            'from datasets import load_dataset\n\nload_dataset("parquet", data_files="PATH/data/*.parquet")'
+        )
 
 
 def read_image(image: ImageRow) -> bytes:

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 import pyarrow as pa
 
 from runner.artifacts.artifact_reader import LinkInPlace, LocalReader
-from runner.config.keywords import nearest
 from runner.exports.layout import ExportSettings, ImageBatch, ImageRow
 from runner.results.selection import ResultsSelection
 from runner.results.snapshot import FolderResults
@@ -47,9 +47,7 @@ class Found:
 class ImageRows:
     """The chosen images of a folder, batch by batch, as often as they are asked for."""
 
-    def __init__(
-        self, results: FolderResults, selection: ResultsSelection, settings: ExportSettings
-    ) -> None:
+    def __init__(self, results: FolderResults, selection: ResultsSelection, settings: ExportSettings) -> None:
         """Raises JobError for a column that is not there."""
         self._results = results
         self._selection = selection
@@ -60,6 +58,11 @@ class ImageRows:
         _check_columns((*self.columns, settings.index), self.schema)
         settings.name.check(self.schema.names)
         self._damaged: set[tuple[str, int]] = set()
+
+    @property
+    def stale_picks(self) -> int:
+        """Picks of images that are others by now."""
+        return 0 if self._selection.picks is None else self._selection.picks.stale
 
     def tables(self) -> Iterator[pa.Table]:
         """All chosen lines, those without an image too."""
@@ -96,9 +99,7 @@ class ImageRows:
     def _is_whole(self, cells: dict[str, Any], found: Found) -> bool:
         problem = self._problem(cells["file_name"], cells["bytes"])
         if problem:
-            found.damaged.append(
-                Damage(cells["row_id"], cells["image_index"], cells["file_name"], problem)
-            )
+            found.damaged.append(Damage(cells["row_id"], cells["image_index"], cells["file_name"], problem))
             self._damaged.add((cells["row_id"], cells["image_index"]))
         return not problem
 
@@ -175,8 +176,8 @@ def _number(value: Any) -> int | None:
 def _check_columns(columns: Iterable[str], schema: pa.Schema) -> None:
     for name in columns:
         if name not in schema.names:
-            like = nearest(name, schema.names)
+            like = get_close_matches(name, schema.names, 1)
             raise JobError(
                 f"there is no column {name!r} in the results",
-                fix=f"did you mean {like!r}?" if like else "`imagemill schema results` lists them",
+                fix=f"did you mean {like[0]!r}?" if like else "`imagemill schema results` lists them",
             )

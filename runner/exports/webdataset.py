@@ -71,7 +71,9 @@ class WebDataset:
     def loading(self) -> str:
         """See `Layout`."""
         shards = f"{self.settings.split}-{{000000..{max(len(self._plan.shards) - 1, 0):06d}}}.tar"
-        return f'import webdataset\n\nwebdataset.WebDataset("PATH/{shards}", shardshuffle=False).decode("pil")'
+        return (
+            f'import webdataset\n\nwebdataset.WebDataset("PATH/{shards}", shardshuffle=False).decode("pil")'
+        )
 
 
 def _add(tar: tarfile.TarFile, name: str, content: bytes) -> None:
