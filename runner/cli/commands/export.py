@@ -133,5 +133,6 @@ command = Command(
         *common_options(),
     ],
     help="Make a dataset of the images in DEST, a new or an empty folder. The same command goes on where one was"
-    " interrupted, and adds what has been made since. Captions are the prompts that were sent. Sends nothing, but for --push.",
+    " interrupted, and adds what has been made since. Captions are the prompts that were sent. Sends nothing"
+    " without --push.",
 )
