@@ -28,7 +28,8 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from runner.api.options import AnyPath, RetryOptions, RunOptions
+    from runner.api.exports import ExportReport as ExportReport
+    from runner.api.options import AnyPath, ExportOptions, RetryOptions, RunOptions
     from runner.api.reports import Failures as Failures
     from runner.api.reports import PlanReport as PlanReport
     from runner.api.reports import VerifyReport as VerifyReport
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 IMAGEMILL_PACKAGE = "runner"
 
 _LAZY = {
+    "ExportReport": "runner.api.exports",
     "Failures": "runner.api.reports",
     "JobError": "schemas.errors",
     "JobWarning": "schemas.errors",
@@ -56,6 +58,7 @@ _LAZY = {
 }
 
 __all__ = [
+    "ExportReport",
     "Failures",
     "JobError",
     "JobWarning",
@@ -65,6 +68,7 @@ __all__ = [
     "RunSummary",
     "VerifyReport",
     "__version__",
+    "export",
     "failures",
     "plan",
     "results",
@@ -216,6 +220,20 @@ def verify(out: AnyPath, *, repair: bool = False, decode: bool = False) -> Verif
     from runner.api import folders
 
     return folders.verify(out, repair=repair, decode=decode)
+
+
+def export(out: AnyPath, dest: AnyPath, *, to: str, **options: Unpack[ExportOptions]) -> ExportReport:
+    """Make a dataset of a folder's images in `dest`; the same call again goes on where one was interrupted.
+
+    to: `imagefolder`, `parquet`, `webdataset`, `csv`, `geneval`, `t2i-compbench`, `dpg-bench`, `unigenbench` or `genarena`.
+    options: those of `imagemill export`, with `_` for `-`.
+
+    Raises JobError where nothing was exported. Images that are damaged are left out: see the report's `ok`, `damaged`,
+    `raise_for_status()`.
+    """
+    from runner.api import exports
+
+    return exports.export(out, dest, to, options)
 
 
 def results(out: AnyPath) -> pd.DataFrame:

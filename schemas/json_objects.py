@@ -83,6 +83,35 @@ class Verify(OfFolder):
     repaired: Required[int]
 
 
+class DamagedImage(TypedDict):
+    """An image that was not exported because its file is gone or of another size."""
+
+    row_id: str
+    image_index: int
+    file_name: str
+    problem: str
+
+
+class Export(OfFolder):
+    """`export`. images: csv: lines. files, bytes: in dest. linked: files that share their blocks with OUT.
+
+    without_image: chosen results rows that have none. stale_picks: picks of images that are others by now.
+    pushed: where to; "" for nowhere.
+    """
+
+    dest: Required[str]
+    to: Required[str]
+    images: Required[int]
+    files: Required[int]
+    bytes: Required[int]
+    linked: Required[int]
+    without_image: Required[int]
+    stale_picks: Required[int]
+    damaged: Required[list[DamagedImage]]
+    notes: Required[list[str]]
+    pushed: Required[str]
+
+
 class FailureObject(TypedDict):
     """A results row that is not fine; fields as the columns of results.parquet."""
 
@@ -201,6 +230,7 @@ OBJECTS: dict[str, Any] = {
     "status": Summary,
     "failures": Failures,
     "verify": Verify,
+    "export": Export,
     "runs": Runs,
     "ls": Folders,
     "history": History,

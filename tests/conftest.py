@@ -66,6 +66,7 @@ SLOW = (
     "tests/stories/test_stopped_process.py",
     "tests/stories/test_hangups.py",
     "tests/stories/test_interrupted_programs.py",
+    "tests/stories/test_exports.py",
 )
 """Whole commands by the hundred: marked `slow`, and run by `.ci/run` after the others. In order of length, the
 longest first, so that in the end nobody waits for one of them alone."""

@@ -101,3 +101,22 @@ class SelectionOptions(TypedDict, total=False):
 
 class RetryOptions(SharedOptions, SelectionOptions, total=False):
     """Options of `retry`. set: fields of requests too: `{"prompt": "{prompt}, watercolour"}`."""
+
+
+class ExportOptions(TypedDict, total=False):
+    """Options of `export`. shard_mb: 1 to 500. columns: of the results, in this order."""
+
+    where: str
+    picks: AnyPath
+    sample: int
+    seed: int
+    columns: Iterable[str]
+    name: str
+    metadata: Literal["parquet", "jsonl"]
+    split: str
+    license: str
+    index: str
+    subset: str
+    shard_mb: int
+    copy: bool
+    push: str

@@ -30,6 +30,7 @@ FOLDER_COMMANDS = {
     "history": "every run of a folder, and every attempt of its rows",
     "prune": "remove image files that a newer try has superseded",
     "verify": "re-read every image and table against the ledger",
+    "export": "the images as a dataset that loaders and evaluators read",
 }
 TOOLS = {
     "simulate": "the service, simulated, as a server of its own",

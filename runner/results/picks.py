@@ -186,7 +186,13 @@ def _read(values: Mapping[str, str]) -> tuple[tuple[str, int], Pick, str | None]
     """One line: image, pick, and what is wrong with it."""
     row_id, index = _plain(values.get("row_id", "")), values.get("image_index", "").strip()
     rating, digest = values.get("rating", "").strip(), values.get("sha256", "").strip().lower()
-    number = 0 if rating in _REJECTED else int(rating) if rating.isascii() and rating.isdigit() else None
+    number = (
+        0
+        if rating in _REJECTED
+        else int(rating)
+        if rating.isascii() and rating.isdigit() and len(rating) < 5
+        else None
+    )
     problem = None
     if not row_id:
         problem = "row_id is empty"

@@ -59,6 +59,7 @@ def described(found: Ended, kind: str) -> dict[str, Any]:
         ("failures", "o"),
         ("failures", "o", "--limit", "1"),
         ("verify", "o"),
+        ("export", "o", "d", "--to", "parquet"),
         ("runs", "o"),
         ("ls",),
         ("history", "o"),

@@ -35,6 +35,7 @@ def main() -> None:
     later = asyncio.run(runner.run_async(["a fox"], out="p", simulate=True, on_progress=lambda _: None))
     again = runner.retry("o", where="row_id = 'hare'", succeeded=True, set={"prompt": "{prompt} at dusk"}, dry_run=True)
     known = runner.plan("rows.csv", out="o", simulate=True, all=True)
+    made: runner.ExportReport = runner.export("p", "d", to="parquet", columns=["row_id"])
     shape: tuple[int, int] = runner.results("o").shape
     try:
         runner.run("rows.csv", out="o", simulate=False)
@@ -42,8 +43,8 @@ def main() -> None:
         raise
     except runner.JobError as error:
         stopped = {"fix": error.fix, "code": int(error.exit_code), "notes": error.__notes__}
-    values: list[runner.PlanReport | runner.RunSummary | runner.Failures | runner.VerifyReport]
-    values = [plan, summary, planned, retried, stand, broken, found, later, again, known]
+    values: list[runner.PlanReport | runner.RunSummary | runner.Failures | runner.VerifyReport | runner.ExportReport]
+    values = [plan, summary, planned, retried, stand, broken, found, later, again, known, made]
     told = {
         "objects": [value.to_dict() for value in values],
         "texts": [str(value) for value in values],
@@ -79,7 +80,19 @@ def test_each_call_gives_what_its_command_prints(command: CommandLine, script: P
     assert told["ok"] == [False, False, False, True, True]
     assert (told["shape"][0], told["failures"], told["path"]) == (3, 1, str(command.cwd / "p"))
     assert told["stopped"]["code"] == 2 and told["stopped"]["notes"] == [f"fix: {told['stopped']['fix']}"]
-    commands = ["plan", "run", "retry", "retry", "status", "failures", "verify", "run", "retry", "plan"]
+    commands = [
+        "plan",
+        "run",
+        "retry",
+        "retry",
+        "status",
+        "failures",
+        "verify",
+        "run",
+        "retry",
+        "plan",
+        "export",
+    ]
     assert [each["command"] for each in told["objects"]] == commands
     for arguments, at in (
         (("status", "o"), 4),
@@ -87,6 +100,7 @@ def test_each_call_gives_what_its_command_prints(command: CommandLine, script: P
         (("verify", "o"), 6),
         (("retry", "o", "--where", "row_id = 'hare'", "--succeeded", *DUSK, "--dry-run"), 8),
         (("plan", "rows.csv", "--out", "o", "--simulate", "--all"), 9),
+        (("export", "p", "d", "--to", "parquet", "--columns", "row_id"), 10),
     ):
         assert command(*arguments).out.rstrip("\n") == told["texts"][at]
         assert command(*arguments, "--json").json == told["objects"][at]
