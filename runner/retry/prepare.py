@@ -179,7 +179,7 @@ _LEFT = {
 def why_nothing(found: Survey) -> str:
     """Why no row is sent."""
     reasons = [count_text(found.left[state], *texts) for state, texts in _LEFT.items() if found.left[state]]
-    return "; ".join(reasons) or "no row matches these selections"
+    return "; ".join((*reasons, *found.notes)) or "no row matches these selections"
 
 
 def forecast(out: Path, request: RetryRequest) -> tuple[Plan, Survey]:

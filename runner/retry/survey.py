@@ -40,7 +40,7 @@ class Survey:
 
     rows: all rows by state. left: selected rows that are not sent, by state (`polled`: tasks being made).
     problems: why rows cannot be sent, the first few; wrong: how many. example: id and prompt of the first changed one.
-    notes: what else the user should know.
+    notes: what else the user should know. flags: that rows have, where the selection names some.
     """
 
     picks: PickedRows
@@ -52,6 +52,7 @@ class Survey:
     wrong: int = 0
     example: tuple[str, str] | None = None
     notes: list[str] = field(default_factory=list)
+    flags: set[str] = field(default_factory=set)
 
 
 @dataclass
@@ -85,6 +86,7 @@ class Surveyor:
         for results in self.table.batches(completed):
             self._batch(results)
         self._refuse_unknown_ids()
+        self._found.notes += _absent_flags(self.selection.flags - self._found.flags, self._found.flags)
         if self.picks is not None:
             self.picks.refuse_foreign()
             self._found.notes += self.picks.notes()
@@ -168,6 +170,7 @@ class Surveyor:
             match &= _among(table, "error_kind", [kind.value for kind in selection.kinds])
         if selection.flags:
             match &= _flagged(table, selection.flags)
+            self._found.flags |= {*pc.unique(pc.list_flatten(table.column("flags"))).to_pylist()}
         if selection.since_ms is not None:
             moment = datetime.fromtimestamp(selection.since_ms / 1000, UTC)
             later = pc.greater_equal(table.column("started_at"), pa.scalar(moment, pa.timestamp("ms", "UTC")))
@@ -222,6 +225,13 @@ class Surveyor:
                 f"--rows: {len(missing):,} of {ids} here: {shown}{more}",
                 fix="the ids are those of the column row_id in results.parquet",
             )
+
+
+def _absent_flags(absent: frozenset[str], there: set[str]) -> Iterator[str]:
+    """What is said of flags that no row has: they may be mistyped."""
+    known = f"the flags here are {', '.join(sorted(there))}" if there else "no row has a flag"
+    for flag in sorted(absent):
+        yield f"no row has the flag {flag!r}; {known}"
 
 
 class Chosen(NamedTuple):

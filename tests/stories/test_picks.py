@@ -108,3 +108,9 @@ def test_lines_that_are_none_are_listed_by_number(job: Picked) -> None:
     assert refused.code == 2
     assert "line 2: rating '9' is not 1 to 5, 0 or x" in refused.json["error"]
     assert "line 4: image_index 'two' is no number from 0" in refused.json["error"]
+
+
+def test_a_flag_that_no_row_has_is_said_with_those_that_are_there(job: Picked) -> None:
+    done = job.retry("--flag", "blury")
+    assert (done.code, done.json["requests_sent"]) == (0, 0)
+    assert "no row has the flag 'blury'" in done.json["exit_reason"]
