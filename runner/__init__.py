@@ -28,8 +28,9 @@ if TYPE_CHECKING:
 
     import pandas as pd
 
-    from runner.api.options import AnyPath, RetryOptions, RunOptions
+    from runner.api.options import AnyPath, ReportOptions, RetryOptions, RunOptions
     from runner.api.reports import Failures as Failures
+    from runner.api.reports import FolderReport as FolderReport
     from runner.api.reports import PlanReport as PlanReport
     from runner.api.reports import VerifyReport as VerifyReport
     from runner.api.runs import OnProgress
@@ -46,6 +47,7 @@ IMAGEMILL_PACKAGE = "runner"
 
 _LAZY = {
     "Failures": "runner.api.reports",
+    "FolderReport": "runner.api.reports",
     "JobError": "schemas.errors",
     "JobWarning": "schemas.errors",
     "ManifestError": "runner.manifest.records",
@@ -57,6 +59,7 @@ _LAZY = {
 
 __all__ = [
     "Failures",
+    "FolderReport",
     "JobError",
     "JobWarning",
     "ManifestError",
@@ -67,6 +70,7 @@ __all__ = [
     "__version__",
     "failures",
     "plan",
+    "report",
     "results",
     "retry",
     "run",
@@ -205,6 +209,19 @@ def failures(out: AnyPath, *, error: str | Iterable[str] = (), where: str | None
     from runner.api import folders
 
     return folders.failures(out, error, where)
+
+
+def report(out: AnyPath, *others: AnyPath, **options: Unpack[ReportOptions]) -> FolderReport:
+    """Build pages over a folder's results, or over those of several: figures, contact sheet, comparison, picks.
+
+    They open from the disk without a server; see `imagemill report`. options: `where=`, `sample=`, `seed=`, `dest=`,
+        `single_file=`, `png=`, as the command has them.
+
+    Returns: a value whose `page` is the file to open. Raises JobError as `status` does, and where it cannot be written.
+    """
+    from runner.api import folders
+
+    return folders.report(out, others, options)
 
 
 def verify(out: AnyPath, *, repair: bool = False, decode: bool = False) -> VerifyReport:

@@ -1,13 +1,12 @@
 """Builds a report: all its files beside an older one, then one rename that makes it the report.
 
-    DEST/index.html      the page; names the folder of its files
-    DEST/files-TOKEN/    scripts, styles and data of one build
-    DEST/thumbs/         sheets of thumbnails and their index, which later builds go on with
+DEST/index.html      the page; names the folder of its files
+DEST/files-TOKEN/    scripts, styles and data of one build
+DEST/thumbs/         sheets of thumbnails and their index, which later builds go on with
 """
 
 from __future__ import annotations
 
-import os
 import re
 import secrets
 import shutil
@@ -122,7 +121,7 @@ def _in_folder(data: list[FolderData], dest: Path, page_file: Path, told: Told) 
         for name in (*SCRIPTS, *STYLES):
             (files / name).write_text(asset(name), "utf-8")
         before = _named_by(page_file)
-        _replace(page_file, page(_title(data), token, [f"{token}/head.js"]))
+        _replace(page_file, page(_title(data), token, ["head.js"]))
     except BaseException:
         shutil.rmtree(files, ignore_errors=True)
         raise
@@ -134,7 +133,7 @@ def _in_folder(data: list[FolderData], dest: Path, page_file: Path, told: Told) 
 
 def _single(data: list[FolderData], dest: Path, page_file: Path, told: Told) -> list[Path]:
     scripts = [text for folder in data for _, text in folder.scripts()]
-    images = list({digest: file for digest, file in _images(data)}.items())
+    images = list(dict(_images(data)).items())
     if len(images) > MOST_INLINE:
         raise JobError(
             f"{len(images):,} images are too many for a single file, which takes {MOST_INLINE}",
@@ -193,8 +192,8 @@ def _named_by(page_file: Path) -> str:
 def _replace(page_file: Path, text: str) -> None:
     draft = page_file.with_name(f".{page_file.name}.{secrets.token_hex(4)}")
     try:
-        draft.write_text(text, "utf-8")
-        os.replace(draft, page_file)
+        draft.write_text(text, "utf-8", "replace")  # the name of a folder may be no text
+        draft.replace(page_file)
     finally:
         draft.unlink(missing_ok=True)
 

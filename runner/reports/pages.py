@@ -55,7 +55,7 @@ def _document(title: str, policy: str, styles: str, scripts: str) -> str:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="referrer" content="no-referrer">\n<meta name="color-scheme" content="light dark">\n'
         f"<title>{escape(title)}</title>\n{styles}</head>\n<body>\n"
-        '<noscript>This report needs JavaScript, which your browser does not run for it.</noscript>\n'
+        "<noscript>This report needs JavaScript, which your browser does not run for it.</noscript>\n"
         '<div id="app"></div>\n'
         f"{scripts}</body>\n</html>\n"
     )

@@ -1,6 +1,6 @@
 """Results as script files: a page opened from `file://` may not fetch, but it may load scripts.
 
-A script calls `Mill.NAME(…)` with one JSON value in plain ASCII, without `<`, `>` and `&`, so that it stands as well inside a
+A script calls `Mill.NAME(…)` with JSON values in plain ASCII, without `<`, `>` and `&`, so that it can stand inside a
 page. A chunk holds the columns of some rows: `{"c": value}` where all are alike, `{"d": values, "i": places}` where few
 differ, else the plain list.
 """

@@ -8,7 +8,6 @@ from __future__ import annotations
 import base64
 import io
 import json
-import os
 import secrets
 import sys
 import warnings
@@ -100,7 +99,7 @@ def _save(drawn: Image.Image, sheet: Path) -> None:
     draft = sheet.with_name(f".{sheet.name}.{secrets.token_hex(4)}")
     try:
         drawn.save(draft, "JPEG", quality=_QUALITY)
-        os.replace(draft, sheet)
+        draft.replace(sheet)
     finally:
         draft.unlink(missing_ok=True)
 

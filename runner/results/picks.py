@@ -52,7 +52,8 @@ class Picks:
         own = {name for name, _ in OWN_COLUMNS}
         taken = own | set(schema.names)
         fields = [
-            each.with_name(passthrough_name(each.name, taken)) if each.name in own else each for each in schema
+            each.with_name(passthrough_name(each.name, taken)) if each.name in own else each
+            for each in schema
         ]
         return pa.schema([*fields, *(pa.field(name, kind) for name, kind in OWN_COLUMNS)])
 

@@ -5,7 +5,7 @@
   const MOST = 4;
   const compare = { by: null, sides: [], text: "" };
   Mill.compare = compare;
-  let frame, inner, lines = [], tall = 300, drawn = new Map(), viewer = null;
+  let frame, inner, lines = [], tall = 300, across = 1, drawn = new Map(), viewer = null;
 
   const several = () => store.folders.length > 1;
   const ways = () => [...(several() ? [["folder", "folder"]] : []), ...Mill.filters.columns().filter((name) => !["status", "error_kind", "flags"].includes(name)).map((name) => [name, name])];
@@ -91,21 +91,25 @@
   function layout() {
     if (!frame || frame.clientWidth === 0 || compare.by === null) return;
     const narrow = frame.clientWidth < 560;
-    const width = Math.min(frame.clientWidth - (narrow ? 20 : 40), 1500);
-    compare.side = Math.min(420, Math.floor((width - 12 * (compare.sides.length - 1)) / compare.sides.length));
-    tall = compare.side + 92;
-    inner.style.height = `${lines.length * tall + 20}px`;
+    const width = frame.clientWidth - (narrow ? 20 : 40), gap = 6, apart = 34, sides = compare.sides.length;
+    across = Math.max(1, Math.floor((width + apart) / (sides * (220 + gap) + apart)));
+    compare.side = Math.min(420, Math.floor(((width - apart * (across - 1)) / across - gap * (sides - 1)) / sides));
+    Object.assign(compare, { apart, left: narrow ? 10 : 20 });
+    tall = compare.side + 84;
+    inner.style.height = `${Math.ceil(lines.length / across) * tall + 20}px`;
     for (const node of drawn.values()) node.remove();
     drawn = new Map();
     draw();
   }
 
   function draw() {
-    const first = Math.max(0, Math.floor(frame.scrollTop / tall) - 1), last = Math.min(lines.length, Math.ceil((frame.scrollTop + frame.clientHeight) / tall) + 1);
+    const first = Math.max(0, Math.floor(frame.scrollTop / tall) - 1), last = Math.min(Math.ceil(lines.length / across), Math.ceil((frame.scrollTop + frame.clientHeight) / tall) + 1);
     for (const [place, node] of drawn) if (place < first || place >= last) { node.remove(); drawn.delete(place); }
     for (let place = first; place < last; place++) {
       if (drawn.has(place)) continue;
-      const node = pair(lines[place], place);
+      const node = h("div", { class: "line pairs-line", role: "presentation" });
+      Object.assign(node.style, { gap: `${compare.apart}px`, paddingLeft: `${compare.left}px` });
+      for (let at = place * across; at < Math.min(lines.length, (place + 1) * across); at++) node.append(pair(lines[at], at));
       node.style.transform = `translateY(${place * tall}px)`;
       drawn.set(place, node);
       inner.append(node);
@@ -117,7 +121,7 @@
       rows.length ? h("span", { class: "tall" }, Mill.thumb(rows[0], compare.side), Mill.picks.badge(rows[0]))
         : h("span", { class: "thumb none absent" }, h("b", {}, "not in this one"), h("small", {}, named(compare.sides[side]))),
       h("figcaption", {}, named(compare.sides[side]), rows.length > 1 ? ` · ${rows.length} images` : "")));
-    return h("div", { class: "line pair", role: "listitem" },
+    return h("div", { class: "pair", role: "listitem" },
       h("button", { type: "button", class: "pair-open", "aria-label": `Compare ${line.id}: ${line.prompt.slice(0, 120)}`, onclick: () => view(place) },
         h("p", { class: "prompt", title: line.prompt }, h("b", {}, line.id), " ", line.prompt), h("div", { class: "cells" }, cells)));
   }

@@ -49,7 +49,11 @@ const Mill = {};
     return size < 1e6 ? `${(size / 1e3).toFixed(0)} kB` : `${(size / 1e6).toFixed(1)} MB`;
   };
   // A word of a POSIX shell that stands for exactly this text.
-  Mill.shell = (text) => (/^[\w@%+=:,./-]+$/.test(text) ? text : "'" + text.replaceAll("'", "'\"'\"'") + "'");
+  Mill.shell = (text) => {
+    if (/^[\w@%+=:,./-]+$/.test(text)) return text;
+    if (text.includes("'") && !/["$`\\!]/.test(text)) return `"${text}"`;
+    return "'" + text.replaceAll("'", "'\"'\"'") + "'";
+  };
   Mill.sql = (text) => "'" + text.replaceAll("'", "''") + "'";
 
   Mill.say = (text) => {

@@ -3,7 +3,7 @@
 (() => {
   const { h } = Mill;
   const FIRST = ["status", "error_kind", "flags", "model", "quality", "size"];
-  const LEFT_OUT = new Set(["image_index", "try_number", "attempts", "maybe_billed", "http_status", "tries block", "n", "attempt", "endpoint", "response_format", "error_code"]);
+  const LEFT_OUT = new Set(["image_index", "try_number", "attempts", "maybe_billed", "http_status", "tries block", "n", "attempt", "endpoint", "response_format", "error_code", "error_message", "request_id", "task_id", "row_id", "prompt", "sent_prompt", "revised_prompt", "sha256", "file_name"]);
   const NAMES = { error_kind: "error", row_id: "row id", cost_usd: "cost", latency_s: "latency", finished_at: "finished" };
   const SORTS = ["row", "row_id", "prompt", "cost_usd", "latency_s", "finished_at", "bytes", "rating"];
   const filters = { query: { text: "", chosen: new Map(), sort: "row", down: false, picked: null }, group: "" };
@@ -12,7 +12,7 @@
 
   // Columns with few values: ours first, then the manifest's own.
   filters.columns = () => {
-    const all = [...Mill.store.columns.values()].filter((column) => column.few && !LEFT_OUT.has(column.name));
+    const all = [...Mill.store.columns.values()].filter((column) => column.few && !LEFT_OUT.has(column.name) && (column.own || column.kind === "text" || column.kind === "list"));
     const rank = (column) => (FIRST.includes(column.name) ? FIRST.indexOf(column.name) : column.own ? 50 : 100);
     return all.sort((one, other) => rank(one) - rank(other)).map((column) => column.name);
   };

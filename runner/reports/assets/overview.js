@@ -107,7 +107,7 @@
 
   Mill.overview = () => {
     const { head, folders } = Mill.store;
-    return h("div", { class: folders.length > 1 ? "overview several" : "overview" },
+    return h("div", { class: folders.length > 1 ? "summary several" : "summary" },
       folders.map(folderSection),
       h("footer", {}, `Made ${Mill.time(head.made)} by imagemill ${head.version}. This page asks no network for anything.`));
   };

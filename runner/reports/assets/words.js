@@ -1,11 +1,12 @@
 // Which words differ between two texts: the longest common run of words, in order.
 "use strict";
 (() => {
-  const MOST = 600;
+  const MOST = 1200; // words and gaps
+  const WORD = /(\s+|[,.;:!?()]+)/;
 
   Mill.words = (before, after) => {
-    const one = before.split(/(\s+)/), other = after.split(/(\s+)/);
-    if (one.length > MOST || other.length > MOST) return [{ text: after, added: false }];
+    const one = before.split(WORD).filter(Boolean), other = after.split(WORD).filter(Boolean);
+    if (one.length > MOST || other.length > MOST) return [{ text: after, kind: "same" }];
     const width = other.length + 1;
     const lengths = new Uint16Array((one.length + 1) * width);
     for (let i = one.length - 1; i >= 0; i--) {
@@ -24,7 +25,7 @@
     let i = 0, j = 0;
     while (i < one.length || j < other.length) {
       if (i < one.length && j < other.length && one[i] === other[j]) { add(other[j], "same"); i++; j++; }
-      else if (j < other.length && (i === one.length || lengths[i * width + j + 1] >= lengths[(i + 1) * width + j])) add(other[j++], "added");
+      else if (j < other.length && (i === one.length || lengths[i * width + j + 1] > lengths[(i + 1) * width + j])) add(other[j++], "added");
       else add(one[i++], "gone");
     }
     return pieces;
