@@ -69,7 +69,7 @@
     });
     main.className = view;
     if (view === "overview") main.replaceChildren(Mill.overview());
-    else if (view === "compare") main.replaceChildren(Mill.compare.node());
+    else if (view === "compare") main.replaceChildren(app.ready ? Mill.compare.node() : h("p", { class: "empty" }, "Reading the rows …"));
     else drawImages();
   }
 
