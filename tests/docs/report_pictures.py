@@ -21,7 +21,7 @@ from tests.docs.pages import DOCS
 from tests.support.commandline import CommandLine
 
 IMAGES = DOCS / "images"
-COLOURS = 128
+COLOURS = 256
 DESKTOP = {"viewport": {"width": 1280, "height": 800}}
 PHONE = {"viewport": {"width": 390, "height": 780}, "is_mobile": True, "has_touch": True}
 THINGS = ("a lighthouse", "a fox", "a glass bottle", "an old map", "a tram", "a paper boat", "a pine forest")
@@ -44,7 +44,7 @@ def take(page: Page, name: str) -> None:
     """Save what is to be seen, in few colours."""
     page.wait_for_timeout(500)
     with Image.open(io.BytesIO(page.screenshot())) as seen:
-        small = seen.convert("RGB").quantize(COLOURS, dither=Image.Dither.NONE)
+        small = seen.convert("RGB").quantize(COLOURS, dither=Image.Dither.FLOYDSTEINBERG)
         small.save(IMAGES / name, optimize=True)
 
 
