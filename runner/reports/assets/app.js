@@ -87,8 +87,8 @@
       opener.setAttribute("aria-expanded", String(open));
     } }, "Filters");
     main.replaceChildren(side, h("div", { class: "images-main" }, h("div", { class: "tool-line" }, opener, told, Mill.filters.bar(app.refresh), sizes), Mill.grid.node()));
-    app.drawFilters();
-    app.refresh();
+    if (app.ready) app.drawFilters();
+    if (store.loaded) app.refresh();
   }
 
   app.drawFilters = () => side.replaceChildren(Mill.filters.panel(app.refresh));

@@ -142,7 +142,9 @@
       const data = name === "folder" ? null : store.columns.get(name).data;
       return { data, name, values };
     });
+    const ids = store.columns.get("row_id").data;
     for (let row = 0; row < store.rows; row++) {
+      if (ids.get(row) === null) continue; // not read yet
       if (codes.every((each) => matches(each, row)) && (!query.picked || query.picked(row))) rows[count++] = row;
     }
     rows = rows.subarray(0, count);
