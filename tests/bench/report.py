@@ -58,8 +58,12 @@ def drawing(home: Path, count: int) -> None:
     thumbs.draw(files, lambda _count: None)
     wall, cpu = time.monotonic() - before, _cpu() - cpu
     peak = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
-    print(f"draw {count:,} thumbnails of PNG of {size:.1f} MB: {wall:.1f} s, {1000 * cpu / count:.1f} ms CPU each;")
-    print(f"  {TARGET:,} at this rate: {wall / count * TARGET / 60:.1f} min; a drawing process holds {peak:.0f} MB")
+    print(
+        f"draw {count:,} thumbnails of PNG of {size:.1f} MB: {wall:.1f} s, {1000 * cpu / count:.1f} ms CPU each;"
+    )
+    print(
+        f"  {TARGET:,} at this rate: {wall / count * TARGET / 60:.1f} min; a drawing process holds {peak:.0f} MB"
+    )
     before = time.monotonic()
     Thumbnails.open(home / "thumbs").draw(files, lambda _count: None)
     print(f"  again, all known: {time.monotonic() - before:.2f} s")
@@ -82,7 +86,8 @@ def enlarge(out: Path, page: Path, rows: int) -> None:
                 piece = table.slice(0, min(table.num_rows, rows - turn * table.num_rows))
                 for name, text in (("row_id", "{} {}"), ("prompt", "{} number {}"), ("sha256", "{}{:06}")):
                     values = [
-                        None if each is None else text.format(each, turn) for each in piece.column(name).to_pylist()
+                        None if each is None else text.format(each, turn)
+                        for each in piece.column(name).to_pylist()
                     ]
                     place = piece.schema.get_field_index(name)
                     piece = piece.set_column(place, piece.schema.field(name), pa.array(values, pa.string()))
@@ -120,7 +125,9 @@ def browsing(browser: Browser, page_file: Path, turns: int) -> None:
         page.goto(f"{page_file.as_uri()}#images", wait_until="commit")
         page.wait_for_selector("html[data-ready]", state="attached", timeout=120_000)
         paints.append(
-            page.evaluate("performance.getEntriesByName('first-contentful-paint').map(each => each.startTime)[0]")
+            page.evaluate(
+                "performance.getEntriesByName('first-contentful-paint').map(each => each.startTime)[0]"
+            )
         )
         wholes.append(page.evaluate("performance.now()"))
         searches += [page.evaluate(_SEARCH, text) for text in ("fox number 12", "zzz", "snow")]
@@ -131,7 +138,9 @@ def browsing(browser: Browser, page_file: Path, turns: int) -> None:
         page.close()
     middle = statistics.median
     print(f"first paint {middle(paints):.0f} ms; all rows read {middle(wholes):.0f} ms")
-    print(f"search {middle(searches):.0f} ms; filter {middle(filters):.0f} ms; script memory {middle(memory):.0f} MB")
+    print(
+        f"search {middle(searches):.0f} ms; filter {middle(filters):.0f} ms; script memory {middle(memory):.0f} MB"
+    )
 
 
 def main() -> None:
