@@ -1,3 +1,4 @@
+# ruff: noqa: T201
 """`python -m tests.bench.report`: what a report of many images costs to build, and its page in a real browser.
 
 Prints medians and asserts nothing. Drawing is measured on PNG files of 1024 × 1024 pixels that compress as photographs do,
@@ -114,7 +115,8 @@ def enlarge(out: Path, page: Path, rows: int) -> None:
 _SEARCH = """text => { const start = performance.now(); Mill.filters.query.text = text; Mill.app.refresh();
     document.body.offsetHeight; return performance.now() - start; }"""
 _FILTER = """on => { const start = performance.now(); Mill.filters.query.text = "";
-    Mill.app.show(new Map(on ? [["place", ["at dusk"]]] : [])); document.body.offsetHeight; return performance.now() - start; }"""
+    Mill.app.show(new Map(on ? [["place", ["at dusk"]]] : []));
+    document.body.offsetHeight; return performance.now() - start; }"""
 
 
 def browsing(browser: Browser, page_file: Path, turns: int) -> None:
