@@ -29,8 +29,9 @@ if TYPE_CHECKING:
     import pandas as pd
 
     from runner.api.exports import ExportReport as ExportReport
-    from runner.api.options import AnyPath, ExportOptions, RetryOptions, RunOptions
+    from runner.api.options import AnyPath, ExportOptions, ReportOptions, RetryOptions, RunOptions
     from runner.api.reports import Failures as Failures
+    from runner.api.reports import FolderReport as FolderReport
     from runner.api.reports import PlanReport as PlanReport
     from runner.api.reports import VerifyReport as VerifyReport
     from runner.api.runs import OnProgress
@@ -48,6 +49,7 @@ IMAGEMILL_PACKAGE = "runner"
 _LAZY = {
     "ExportReport": "runner.api.exports",
     "Failures": "runner.api.reports",
+    "FolderReport": "runner.api.reports",
     "JobError": "schemas.errors",
     "JobWarning": "schemas.errors",
     "ManifestError": "runner.manifest.records",
@@ -60,6 +62,7 @@ _LAZY = {
 __all__ = [
     "ExportReport",
     "Failures",
+    "FolderReport",
     "JobError",
     "JobWarning",
     "ManifestError",
@@ -71,6 +74,7 @@ __all__ = [
     "export",
     "failures",
     "plan",
+    "report",
     "results",
     "retry",
     "run",
@@ -209,6 +213,19 @@ def failures(out: AnyPath, *, error: str | Iterable[str] = (), where: str | None
     from runner.api import folders
 
     return folders.failures(out, error, where)
+
+
+def report(out: AnyPath, *others: AnyPath, **options: Unpack[ReportOptions]) -> FolderReport:
+    """Build pages over a folder's results, or over those of several: figures, contact sheet, comparison, picks.
+
+    They open from the disk without a server; see `imagemill report`. options: `where=`, `sample=`, `seed=`, `dest=`,
+        `single_file=`, `png=`, as the command has them.
+
+    Returns: a value whose `page` is the file to open. Raises JobError as `status` does, and where it cannot be written.
+    """
+    from runner.api import folders
+
+    return folders.report(out, others, options)
 
 
 def verify(out: AnyPath, *, repair: bool = False, decode: bool = False) -> VerifyReport:

@@ -112,6 +112,20 @@ class Export(OfFolder):
     pushed: Required[str]
 
 
+class BuiltReport(OfFolder):
+    """`report`. rows: results rows in it; images: those that succeeded; failures: failed, parked and invalid ones.
+
+    dest: its folder, or its single file; page: what to open in a browser; charts: pictures beside it (--png).
+    """
+
+    dest: Required[str]
+    page: Required[str]
+    rows: Required[int]
+    images: Required[int]
+    failures: Required[int]
+    charts: Required[list[str]]
+
+
 class FailureObject(TypedDict):
     """A results row that is not fine; fields as the columns of results.parquet."""
 
@@ -229,6 +243,7 @@ OBJECTS: dict[str, Any] = {
     "retry --dry-run": Planned,
     "status": Summary,
     "failures": Failures,
+    "report": BuiltReport,
     "verify": Verify,
     "export": Export,
     "runs": Runs,

@@ -11,6 +11,8 @@ IMAGES = "images"
 QUARANTINE = "quarantine"
 LOGS = "logs"
 """Folder of one JSON-lines file a run, `<run id>.jsonl`."""
+REPORT = "report"
+"""Folder that `report` writes unless told another."""
 
 TEMPORARY = ".tmp"
 """Folder below OUT for files that are not finished; emptied by the next run that holds the lock."""

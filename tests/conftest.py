@@ -13,6 +13,7 @@ pytest_plugins = ("tests.support.canary",)
 
 CHECKOUT = Path(__file__).resolve().parents[1]
 SLOW = (
+    "tests/browser/test_report_page.py",
     "tests/docs/test_commands.py",
     "tests/attacks/crash/test_powerloss.py",
     "tests/bench/test_peers.py",
@@ -38,6 +39,7 @@ SLOW = (
     "tests/stories/test_nights.py",
     "tests/stories/test_retry.py",
     "tests/stories/test_picks.py",
+    "tests/runner/reports/test_build.py",
     "tests/runner/maintenance/test_verify.py",
     "tests/runner/artifacts/test_save_queue.py",
     "tests/stories/test_gaps.py",

@@ -16,6 +16,17 @@ Time: TypeAlias = float | str
 Progressing: TypeAlias = Literal["auto", "rich", "plain", "none"]
 
 
+class ReportOptions(TypedDict, total=False):
+    """Options of `report`. sample: rows of each folder. dest: its folder, or its single file."""
+
+    where: str | None
+    sample: int | None
+    seed: int
+    dest: AnyPath | None
+    single_file: bool
+    png: bool
+
+
 class SharedOptions(TypedDict, total=False):
     """Options of `run`, `plan` and `retry`. USD, seconds, a minute's requests, images and tokens.
 

@@ -1,4 +1,4 @@
-"""What `plan`, `failures` and `verify` return from Python: frozen values with `to_dict()` and forms for people."""
+"""What `plan`, `failures`, `verify` and `report` return from Python: frozen values with `to_dict()` and forms for people."""
 
 from __future__ import annotations
 
@@ -9,10 +9,12 @@ from typing import TYPE_CHECKING, Any
 from runner.cli.console import Facts, fact_lines, hidden
 from runner.cli.json_report import report_object
 from runner.cli.lines.plan import verdict, verification_facts
+from runner.cli.lines.report import report_facts
 from runner.process.redaction import REDACTOR
 from runner.text.wording import count_text
 from schemas.errors import ExitCode, JobError
 from schemas.listings import FailureGroup, VerifyProblem
+from schemas.report import BuiltReport
 from schemas.reports import Plan
 
 if TYPE_CHECKING:
@@ -195,3 +197,52 @@ class VerifyReport:
         from runner.api.html import facts_html
 
         return facts_html(f"imagemill verify: {self.out}", self._facts)
+
+
+@dataclass(frozen=True, repr=False)
+class FolderReport:
+    """A report that is whole. page: what to open in a browser; dest: its folder, or its single file.
+
+    rows: results rows in it; images: those that succeeded; failures: those that failed, are parked or invalid.
+    """
+
+    out: str
+    simulated: bool
+    dest: Path
+    page: Path
+    rows: int
+    images: int
+    failures: int
+    charts: tuple[Path, ...]
+    _built: BuiltReport = field(compare=False)
+
+    @classmethod
+    def of(cls, built: BuiltReport, out: str) -> Self:
+        """The value for what the use case returns."""
+        return cls(
+            out=out,
+            simulated=built.simulated,
+            dest=Path(built.dest).absolute(),
+            page=Path(built.page).absolute(),
+            rows=built.rows,
+            images=built.images,
+            failures=built.failures,
+            charts=tuple(Path(chart).absolute() for chart in built.charts),
+            _built=built,
+        )
+
+    def to_dict(self) -> dict[str, Any]:
+        """The JSON object of `report --json`."""
+        document: dict[str, Any] = hidden(report_object("report", {"out": self.out, **asdict(self._built)}))
+        return document
+
+    def __str__(self) -> str:
+        return "\n".join(fact_lines(report_facts(self._built)))
+
+    def __repr__(self) -> str:
+        return f"<FolderReport {REDACTOR.text(self.out)}: {self.page}>"
+
+    def _repr_html_(self) -> str:
+        from runner.api.html import facts_html
+
+        return facts_html(f"imagemill report: {self.out}", report_facts(self._built))

@@ -25,6 +25,7 @@ FOLDER_COMMANDS = {
     "status": "where a job stands; works while it runs",
     "ls": "every imagemill folder below here: state, images, failures, cost, age",
     "failures": "the rows that are not fine, why, and what mends them",
+    "report": "pages to look at: figures, contact sheet, comparison, picks; no server",
     "retry": "send again what failed, or what is parked",
     "runs": "past runs of a folder or a job, with their figures",
     "history": "every run of a folder, and every attempt of its rows",

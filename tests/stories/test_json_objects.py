@@ -65,6 +65,7 @@ def described(found: Ended, kind: str) -> dict[str, Any]:
         ("history", "o"),
         ("history", "o", "fox"),
         ("prune", "o", "--dry-run"),
+        ("report", "o"),
         ("doctor", "job.toml"),
         ("schedule", "job.toml", "--at", "02:00", "--cron"),
         ("schedule", "job.toml", "--at", "02:00", "--systemd"),
