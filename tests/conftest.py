@@ -14,6 +14,7 @@ pytest_plugins = ("tests.support.canary",)
 CHECKOUT = Path(__file__).resolve().parents[1]
 SLOW = (
     "tests/browser/test_report_page.py",
+    "tests/browser/test_loop.py",
     "tests/docs/test_commands.py",
     "tests/attacks/crash/test_powerloss.py",
     "tests/bench/test_peers.py",
