@@ -55,16 +55,18 @@ def versions() -> Iterator[Check]:
 
 
 def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
-    """The key, and whether the endpoint takes it."""
+    """The key, and whether the endpoint takes it. Without a key a base URL of the user's own is still looked at."""
     if job.simulate:
         yield Check("key", Level.OK, "none needed: the embedded simulator is used")
         return
+    key = None
     try:
         key = find_key(job.endpoint, environ=environ, cwd=cwd)
         yield Check("key", Level.OK, f"found: {key.source}")
     except JobError as error:
         yield Check("key", Level.FAIL, f"{error.message}; {error.fix}", error.exit_code)
-        return
+        if job.endpoint.base_url is None:
+            return
     try:
         endpoint = resolve_endpoint(job, environ, cwd=cwd)
     except JobError as error:
@@ -78,8 +80,8 @@ def service(job: Job, environ: Mapping[str, str], cwd: Path) -> Iterator[Check]:
     proxy = network.proxy_for(URL(endpoint.base_url))
     if proxy is not None:
         yield Check("proxy", Level.OK, f"{proxy} of {proxy.variable} is between here and the endpoint")
-    header = key_header(job.endpoint, endpoint.profile, key.value)
-    yield asyncio.run(look(endpoint.base_url, header, network, key.source))
+    header = {} if key is None else key_header(job.endpoint, endpoint.profile, key.value)
+    yield asyncio.run(look(endpoint.base_url, header, network, None if key is None else key.source))
 
 
 def _out(job: Job, cwd: Path) -> Path:

@@ -43,8 +43,8 @@ class Listed(NamedTuple):
         return 200 <= self.status < 300 and isinstance(found, list)
 
 
-async def look(base_url: str, headers: dict[str, str], network: Network, key_from: str) -> Check:
-    """Ask for the list of models, and elsewhere on the same host where no API answers. headers: the key's.
+async def look(base_url: str, headers: dict[str, str], network: Network, key_from: str | None) -> Check:
+    """Ask for the list of models, and elsewhere on the same host where no API answers. headers: the key's; none without one.
 
     Redirects are not followed, so the key stays with the endpoint.
     """
@@ -114,10 +114,15 @@ _MEANINGS: dict[int, tuple[Level, str, ExitCode]] = {
 }
 
 
-def endpoint_check(found: Listed, key_from: str) -> Check:
-    """What the answer to `GET …/models` says about endpoint and key."""
+def endpoint_check(found: Listed, key_from: str | None) -> Check:
+    """What the answer to `GET …/models` says about endpoint and key. key_from: None where there was no key to send."""
     level, meaning, code = Level.WARN, "reachable, but unwell or unfamiliar", ExitCode.OK
-    if found.lists_models:
+    if key_from is None and found.is_api:
+        level, meaning = (
+            Level.OK,
+            "an API answers" if found.lists_models else "an API answers, and asks for a key",
+        )
+    elif found.lists_models:
         level, meaning = Level.OK, "reachable, the key is accepted"
     elif is_page(found.text) and found.status < 500:
         return Check(
@@ -126,6 +131,8 @@ def endpoint_check(found: Listed, key_from: str) -> Check:
             f"{found.url}: {_no_api(found)}; give the API's --base-url",
             ExitCode.ACCOUNT,
         )
+    elif key_from is None and found.status in (401, 403):
+        level, meaning = Level.OK, "reachable, and asks for a key"
     elif found.status in _MEANINGS:
         level, meaning, code = _MEANINGS[found.status]
     elif found.status < 300 and is_error(found.document):

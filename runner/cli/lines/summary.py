@@ -76,7 +76,8 @@ def _sent(summary: Summary) -> str:
             count_text(summary.rows_sent, "row"),
             count_text(summary.requests_sent, "request"),
         )
-        skipped = f", {summary.rows_skipped:,} were done before" if summary.rows_skipped else ""
+        before = summary.rows_skipped - summary.by_status.get(RowStatus.INVALID.value, 0)
+        skipped = f", {before:,} were done before" if before > 0 else ""
         return f"{rows} sent in {requests}, {count_text(summary.images_saved, 'image')} saved{skipped}"
     if summary.rows_skipped < summary.rows:
         return "nothing was sent"

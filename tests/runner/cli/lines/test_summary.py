@@ -82,6 +82,13 @@ def test_a_resume_that_sends_nothing_repeats_no_figure_of_the_first() -> None:
     assert dict(summary_facts(early))["this run"] == "nothing was sent; 0.0 s"
 
 
+def test_invalid_rows_were_not_done_before() -> None:
+    some = replace(FIRST, rows_skipped=13, by_status={"succeeded": 4, "invalid": 13})
+    assert "done before" not in dict(summary_facts(some))["this run"]
+    more = replace(some, rows_skipped=15)
+    assert ", 2 were done before" in dict(summary_facts(more))["this run"]
+
+
 @pytest.mark.parametrize(
     ("changed", "cost"),
     [

@@ -100,6 +100,20 @@ def test_no_key(imagemill: Imagemill) -> None:
     assert "endpoint" not in levels(done.json)
 
 
+@pytest.mark.parametrize(("status", "level"), [(200, "warn"), (401, "ok"), (404, "ok")])
+def test_without_a_key_an_endpoint_of_ones_own_is_still_looked_at(
+    imagemill: Imagemill, service: Service, status: int, level: str
+) -> None:
+    service.status = status
+    done = imagemill("doctor", "--base-url", service.url, "--json")
+    assert [(method, path) for method, path, _ in service.seen] == [("GET", "/v1/models")]
+    assert (done.code, levels(done.json)["key"], levels(done.json)["endpoint"]) == (2, "fail", level)
+    assert "Bearer" not in str(service.seen)
+    service.server_close()
+    gone = imagemill("doctor", "--base-url", service.url, "--json")
+    assert levels(gone.json)["endpoint"] == "fail"
+
+
 def test_the_simulator_needs_neither(imagemill: Imagemill) -> None:
     done = imagemill("doctor", "--simulate", "--json")
     assert (done.code, levels(done.json)["key"]) == (0, "ok")
