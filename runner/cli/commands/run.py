@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import sys
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TextIO, cast
 
 import click
 
@@ -20,11 +20,20 @@ if TYPE_CHECKING:
     from schemas.reports import Service
 
 
-def _say(service: Service) -> None:
+def _say(stream: TextIO, service: Service) -> None:
     """Where requests are about to go, with which model and key."""
     from runner.process.redaction import REDACTOR
 
-    click.echo(f"service  {REDACTOR.text(str(service))}", err=True)
+    click.echo(f"service  {REDACTOR.text(str(service))}", stream)
+
+
+def _stream(job: Job) -> TextIO:
+    """Where a run shows itself: stderr, or the log where that is to be JSON."""
+    if job.output.log_format != "json":
+        return sys.stderr
+    from runner.telemetry.log_lines import LogLines
+
+    return cast("TextIO", LogLines())
 
 
 def _run(**values: Any) -> int:
@@ -43,8 +52,11 @@ def _run_job(job: Job, rows: Path | None, values: Mapping[str, Any]) -> int:
     from runner.schedule import scheduled_run
     from runner.telemetry.progress import progress_listeners
 
+    stream, mode = _stream(job), job.output.progress
+    if stream is not sys.stderr and mode == "rich":
+        mode = "plain"
     with taken(last_words("run", as_json=values["as_json"])):
-        shown = progress_listeners(job.output.progress, sys.stderr, quiet=values["quiet"])
+        shown = progress_listeners(mode, stream, quiet=values["quiet"])
         summary = scheduled_run.run_scheduled(
             job,
             values["source"],
@@ -52,7 +64,7 @@ def _run_job(job: Job, rows: Path | None, values: Mapping[str, Any]) -> int:
             manifest=rows,
             listeners=shown,
             signals=True,
-            say=None if values["quiet"] or job.output.progress == "none" else _say,
+            say=None if values["quiet"] or job.output.progress == "none" else partial(_say, stream),
         )
         print_summary(summary, as_json=values["as_json"])
     return int(summary.exit_code or 0)
