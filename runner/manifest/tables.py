@@ -11,7 +11,6 @@ import pyarrow as pa
 
 from runner.manifest.arrow_text import string_array
 from runner.manifest.records import Locations, ManifestError, RecordTexts
-from schemas.request import FIELDS
 
 FIRST_BATCH_RECORDS = (64, 256)
 BATCH_RECORDS = 2_048
@@ -20,9 +19,6 @@ MAX_BATCH_BYTES = 4 * 1024 * 1024
 """A batch of long records ends early, when about so much text has been read for it."""
 
 MAX_COLUMNS = 5_000
-
-_SENT = ("prompt", "id", *FIELDS)
-"""Names of columns that say what is sent, or which row it is."""
 
 
 Item = TypeVar("Item")
@@ -108,15 +104,10 @@ def gather(
 def unique_names(header: Iterable[str], source: str) -> tuple[str, ...]:
     """Column names without repeats: `a, a` gives `a, a_2`; the third name, when empty, becomes `column_3`.
 
-    Raises ManifestError for more than `MAX_COLUMNS`, and where two columns have the name of what is sent: which is meant?
+    Raises ManifestError for more than `MAX_COLUMNS`.
     """
     plain = [name or f"column_{number}" for number, name in enumerate(header, 1)]
     check_width(len(plain), source)
-    if twice := next((name for name in _SENT if plain.count(name) > 1), None):
-        raise ManifestError(
-            f"{source} has {plain.count(twice)} columns named {twice!r}",
-            fix="rename all but the one that is meant; a name of your own is carried through to the results",
-        )
     free = set(plain)
     seen: set[str] = set()
     names = []
